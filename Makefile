@@ -1,0 +1,73 @@
+# What CI runs is what you run: `make test`. Everything happens in .venv and on 127.0.0.1.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.requirements
+REQUIREMENTS := requirements.txt requirements-dev.txt requirements-rie.txt
+SHELL_SCRIPTS := $(wildcard *.sh .ci/run)
+TEMPLATES := $(wildcard template.yaml)
+
+# The first of these that is a Python 3.13 builds .venv. PYTHON=... names another.
+PYTHON ?= $(shell for python in python3.13 python3 python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint shell template types unit sweeps format zip clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+demo: $(STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
+	@$(BIN)/python -m demo
+
+test: check sweeps ## everything, as CI runs it
+
+check: lint types unit ## the fast part of it: lint, types, unit and emulated tests
+
+lint: shell template $(STAMP) ## ruff, shellcheck, and cfn-lint where there is a template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+shell: $(STAMP)
+	PATH="$(CURDIR)/$(BIN):$$PATH" shellcheck $(SHELL_SCRIPTS)
+
+template: $(STAMP)
+	$(if $(TEMPLATES),$(BIN)/cfn-lint $(TEMPLATES),@:)
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+unit: $(STAMP) ## the tests that need neither a server nor minutes
+	$(PYTEST) $(PARALLEL) -m "not slow and not e2e"
+
+sweeps: $(STAMP) ## the rest of them: property sweeps, and end to end
+	$(PYTEST) $(PARALLEL) -m "slow or e2e"
+
+format: $(STAMP) ## ruff's formatter and its safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+zip: ## dist/ecs-task-recycle.zip
+	./lambda_build.sh
+
+clean: ## remove .venv, dist and every cache
+	rm -rf $(VENV) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
+$(STAMP): $(REQUIREMENTS)
+	@test -n "$(PYTHON)" || { echo "No Python 3.13 found: install it so that python3.13 or \
+	python3 starts it, or name it with 'make PYTHON=/path/to/python3.13 ...'." >&2; exit 1; }
+	rm -rf $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
+		-r requirements-dev.txt
+	$(BIN)/python -m pip check
+	$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
+		--no-compile --target $(VENV)/rie -r requirements-rie.txt
+	chmod +x $(VENV)/rie/samcli/local/rapid/aws-lambda-rie-*
+	@touch $(STAMP)

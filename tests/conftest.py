@@ -1,0 +1,77 @@
+"""What holds for every test: no network, no real account, and randomness that can be repeated.
+
+Sockets: none, except to 127.0.0.1 for tests marked `e2e` or `local_socket`.
+Randomness: `RECYCLE_SEED=<whole number>` draws other random worlds than the usual ones.
+In CI (`CI` is set) it is the same every time; elsewhere Hypothesis looks for new examples.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SEED_VARIABLE: Final = "RECYCLE_SEED"
+USUAL_SEED: Final = 20261122
+MARKERS_WITH_LOCAL_SOCKETS: Final = ("e2e", "local_socket")
+
+# Whatever the machine's own AWS configuration says, no test ever signs with it.
+MADE_UP_ACCOUNT: Final = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "made-up-for-tests",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the account away and settle where randomness comes from."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(MADE_UP_ACCOUNT)
+    _settle_hypothesis(config)
+
+
+def pytest_report_header() -> str:
+    """Name the seed, so that a failure can be run again."""
+    return f"{SEED_VARIABLE}={base_seed()}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Allow 127.0.0.1, and nothing else, to the tests that say they need it."""
+    if any(item.get_closest_marker(name) for name in MARKERS_WITH_LOCAL_SOCKETS):
+        item.add_marker(pytest.mark.allow_hosts(["127.0.0.1"]))
+
+
+def base_seed() -> int:
+    """Return the seed from which this run's random worlds are drawn."""
+    return int(os.environ.get(SEED_VARIABLE, USUAL_SEED))
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Return the seed of this run: RECYCLE_SEED, or the usual one."""
+    return base_seed()
+
+
+def _settle_hypothesis(config: pytest.Config) -> None:
+    """Make CI repeatable, show how to repeat a failure, and obey a seed that is given.
+
+    Virtual clocks make the time that an example takes meaningless, so there is no deadline.
+    """
+    settings.register_profile("dev", deadline=None, print_blob=True)
+    settings.register_profile(
+        "ci",
+        deadline=None,
+        print_blob=True,
+        derandomize=SEED_VARIABLE not in os.environ,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("ci" if os.environ.get("CI") else "dev")
+    if SEED_VARIABLE in os.environ:
+        config.option.hypothesis_seed = base_seed()

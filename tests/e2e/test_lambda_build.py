@@ -1,0 +1,243 @@
+"""lambda_build.sh: what goes into the zip, that it is always the same, and what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from demo.lambda_runtime import LambdaRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.e2e
+
+PROJECT: Final = Path(__file__).parents[2]
+HARMLESS: Final = {"awsCredentials": {"region_name": "us-east-1"}, "smtpCredentials": {}}
+CONTENTS: Final = [
+    "AWSSession.py",
+    "Notification.py",
+    "ecs_task_recycle/__init__.py",
+    "ecs_task_recycle/deeper/__init__.py",
+    "ecs_task_recycle/recycle.py",
+    "input.json",
+    "lambda_function.py",
+]
+HANDLER: Final = """
+from ecs_task_recycle.recycle import ANSWER
+
+def lambda_handler(event, context):
+    return {"answer": ANSWER}
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder like the project's, with files beside that have no business in the zip."""
+    folder = tmp_path / "a project"
+    files = {
+        **dict.fromkeys(CONTENTS, ""),
+        "ecs_task_recycle/recycle.py": "ANSWER = 42\n",
+        "lambda_function.py": HANDLER,
+        "input.json": json.dumps(HARMLESS),
+        "tests/test_recycle.py": "assert True\n",
+        "ecs_emulator/world.py": "",
+        "ecs_task_recycle/__pycache__/recycle.cpython-313.pyc": "",
+        "ecs_task_recycle/notes.txt": "",
+        ".env": "SECRET=1\n",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    shutil.copy(PROJECT / "lambda_build.sh", folder)
+    return folder
+
+
+def build(
+    tree: Path,
+    *options: str,
+    folder: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(tree / "lambda_build.sh"), *options],
+        cwd=folder or tree,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def built(tree: Path) -> Path:
+    done = build(tree)
+    assert done.returncode == 0, done.stderr
+    return tree / "dist/ecs-task-recycle.zip"
+
+
+def test_the_zip_holds_the_function_and_nothing_else(tree: Path) -> None:
+    with zipfile.ZipFile(built(tree)) as archive:
+        assert archive.namelist() == CONTENTS
+        assert archive.read("ecs_task_recycle/recycle.py") == b"ANSWER = 42\n"
+
+
+def test_the_same_sources_give_the_same_bytes(tree: Path) -> None:
+    first = built(tree).read_bytes()
+    for path in tree.rglob("*.py"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        path.chmod(0o600)
+    assert built(tree).read_bytes() == first
+
+
+def test_other_sources_give_other_bytes(tree: Path) -> None:
+    first = built(tree).read_bytes()
+    (tree / "ecs_task_recycle/recycle.py").write_text("ANSWER = 43\n")
+    assert built(tree).read_bytes() != first
+
+
+def test_every_entry_is_readable_for_all_and_of_1980(tree: Path) -> None:
+    with zipfile.ZipFile(built(tree)) as archive:
+        for entry in archive.infolist():
+            assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+            assert entry.external_attr >> 16 == stat.S_IFREG | 0o644
+            assert (entry.create_system, entry.extra, entry.comment) == (3, b"", b"")
+
+
+def test_size_and_digest_are_printed(tree: Path) -> None:
+    done = build(tree)
+    data = (tree / "dist/ecs-task-recycle.zip").read_bytes()
+    assert f"{len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the Lambda emulator runs on Linux only")
+def test_the_zip_runs_in_lambda(tree: Path) -> None:
+    with LambdaRuntime(built(tree)) as runtime:
+        assert runtime.invoke({}) == {"answer": 42}
+
+
+def test_it_works_from_any_folder_and_writes_where_it_is_told(tree: Path, tmp_path: Path) -> None:
+    done = build(tree, "--output", "new folder/f.zip", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert zipfile.is_zipfile(tmp_path / "new folder/f.zip")
+    assert not (tree / "dist").exists()
+
+
+@pytest.mark.parametrize(
+    "section,key",
+    [
+        ("awsCredentials", "access_key"),
+        ("awsCredentials", "secret_key"),
+        ("awsCredentials", "session_token"),
+        ("smtpCredentials", "password"),
+    ],
+)
+def test_a_secret_in_the_configuration_is_warned_of_but_never_shown(
+    tree: Path, section: str, key: str
+) -> None:
+    (tree / "input.json").write_text(json.dumps({section: {key: "xyzzy-7"}}))
+    done = build(tree)
+    assert done.returncode == 0
+    assert f"warning: input.json holds {section}.{key}" in done.stderr
+    assert "xyzzy-7" not in done.stdout + done.stderr
+
+
+def test_empty_secrets_are_no_secrets(tree: Path) -> None:
+    (tree / "input.json").write_text(json.dumps({"smtpCredentials": {"password": ""}}))
+    assert build(tree).stderr == ""
+
+
+def test_help_names_the_options(tree: Path) -> None:
+    done = build(tree, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--output FILE" in done.stdout
+
+
+@pytest.mark.parametrize("missing", ["Notification.py", "input.json", "lambda_function.py"])
+def test_a_missing_file_is_named(tree: Path, missing: str) -> None:
+    (tree / missing).unlink()
+    assert_refused(build(tree), f"{missing} cannot be read: No such file or directory.")
+
+
+def test_a_missing_package_is_named(tree: Path) -> None:
+    shutil.rmtree(tree / "ecs_task_recycle")
+    assert_refused(build(tree), "the folder ecs_task_recycle is missing.")
+
+
+def test_a_package_without_modules_is_named(tree: Path) -> None:
+    shutil.rmtree(tree / "ecs_task_recycle")
+    (tree / "ecs_task_recycle").mkdir()
+    assert_refused(build(tree), "the folder ecs_task_recycle holds no Python module.")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\x00"])
+def test_a_broken_configuration_is_no_zip(tree: Path, text: str) -> None:
+    (tree / "input.json").write_text(text)
+    assert_refused(build(tree), "input.json ")
+
+
+@pytest.mark.parametrize("options", [("--outptu", "x"), ("--output",), ("--output", ""), ("x",)])
+def test_a_wrong_option_is_refused(tree: Path, options: tuple[str, ...]) -> None:
+    assert_refused(build(tree, *options), "")
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tree: Path) -> None:
+    (tree / "taken").write_text("a file")
+    assert_refused(build(tree, "--output", "taken/f.zip"), "cannot be written: ")
+
+
+def test_a_folder_is_no_file_to_write_to(tree: Path) -> None:
+    (tree / "taken").mkdir()
+    assert_refused(build(tree, "--output", "taken"), "is a folder; --output names a file.")
+
+
+def test_a_failed_build_leaves_the_last_zip_as_it_was(tree: Path) -> None:
+    before = built(tree).read_bytes()
+    (tree / "input.json").write_text("{")
+    assert_refused(build(tree), "input.json is not JSON")
+    assert (tree / "dist/ecs-task-recycle.zip").read_bytes() == before
+    assert [path.name for path in (tree / "dist").iterdir()] == ["ecs-task-recycle.zip"]
+
+
+def test_a_machine_without_python_3_is_told_so(tree: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "dirname", "env"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    old_python = tools / "python3"
+    old_python.write_text("#!/bin/sh\nexit 1\n")
+    old_python.chmod(0o755)
+    done = build(tree, environment={"PATH": str(tools)})
+    assert_refused(done, "Python 3 is needed")
+
+
+def test_the_project_itself_makes_a_small_zip_of_the_function_alone(tmp_path: Path) -> None:
+    path = tmp_path / "f.zip"
+    done = build(PROJECT, "--output", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.stat().st_size < 1_000_000
+    allowed = r"(AWSSession|Notification|lambda_function)\.py|input\.json|ecs_task_recycle/\w+\.py"
+    with zipfile.ZipFile(path) as archive:
+        assert [name for name in archive.namelist() if not re.fullmatch(allowed, name)] == []
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], sentence: str) -> None:
+    """One line on standard error that names the script and says what is wrong; no zip."""
+    assert done.returncode != 0
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("lambda_build.sh: ")
+    assert sentence in lines[0]
+    assert lines[0].endswith(".")

@@ -1,0 +1,454 @@
+"""Whatever the event and input.json hold: a value, or one error that names every problem."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.settings import (
+    PARAMETERS,
+    REQUIRED,
+    AwsCredentials,
+    Configuration,
+    Mail,
+    Settings,
+    configuration_from,
+    read_configuration,
+    settings_from_event,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hypothesis.strategies import SearchStrategy
+
+CLUSTER_ARN: Final = "arn:aws:ecs:eu-west-1:123456789012:cluster/shop"
+SERVICE_ARN: Final = "arn:aws:ecs:eu-west-1:123456789012:service/shop/web"
+OLD_SERVICE_ARN: Final = "arn:aws:ecs:eu-west-1:123456789012:service/web"
+NAMED: Final = {"cluster_name": "shop", "service_name": "web"}
+MAILING: Final[Mapping[str, dict[str, object]]] = {
+    "smtpCredentials": {"host": "smtp.example.com", "from_email": "noreply@example.com"},
+    "emailNotification": {"to": ["admin@example.com"]},
+}
+SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "awsCredentials": (
+        "region_name",
+        "profile_name",
+        "role_arn",
+        "access_key",
+        "secret_key",
+        "session_token",
+    ),
+    "smtpCredentials": ("host", "port", "username", "password", "from_email"),
+    "emailNotification": ("email_subject", "subject_prefix", "to"),
+}
+# More digits than Python writes out, which JSON does not mind.
+HUGE: Final = 10**6000
+ARABIC_ONE: Final = "\N{ARABIC-INDIC DIGIT ONE}"
+
+
+def endless_number() -> int:
+    # A function, because Hypothesis cannot show the number either.
+    return HUGE
+
+
+def json_values() -> SearchStrategy[Any]:
+    """Return anything that JSON can hold, lone surrogates and endless numbers included."""
+    texts = st.text(st.characters(exclude_categories=()))
+    leaves = (
+        st.none() | st.booleans() | st.integers() | st.floats() | texts | st.builds(endless_number)
+    )
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=8
+    )
+
+
+def near_misses() -> SearchStrategy[Any]:
+    """Return values that one parameter or another accepts, or nearly."""
+    arns = st.from_regex(r"arn:aws:ecs:[a-z1-]+:\d{12}:(cluster|service)/[a-z/]+", fullmatch=True)
+    instants = st.datetimes().map(str) | st.datetimes(timezones=st.just(UTC)).map(str)
+    edges = [
+        "30",
+        "false",
+        "",
+        "0001-01-01T00:00:00+23:00",
+        "9999-12-31T23:59:59-23:59",
+        -1,
+        ARABIC_ONE,
+    ]
+    return json_values() | arns | instants | st.sampled_from(edges)
+
+
+def events() -> SearchStrategy[Any]:
+    names = st.sampled_from([each.name for each in PARAMETERS]) | st.text()
+    parameters = st.dictionaries(names, near_misses())
+    return json_values() | parameters | st.fixed_dictionaries({"detail": parameters})
+
+
+def documents() -> SearchStrategy[Any]:
+    sections = {
+        name: json_values() | st.fixed_dictionaries({}, optional=dict.fromkeys(keys, near_misses()))
+        for name, keys in SECTIONS.items()
+    }
+    return json_values() | st.fixed_dictionaries({}, optional=sections)
+
+
+def problems_of_event(event: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        settings_from_event(event)
+    return listed(caught.value)
+
+
+def problems_of_document(document: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        configuration_from(document)
+    return listed(caught.value)
+
+
+def read_or_refused[Value](read: Callable[[], Value]) -> Value | SettingsError:
+    try:
+        return read()
+    except SettingsError as error:
+        return error
+
+
+def listed(error: SettingsError) -> list[str]:
+    problems = error.facts["problems"]
+    assert isinstance(problems, list)
+    return problems
+
+
+@pytest.mark.parametrize("nested", [lambda huge: huge, lambda huge: [{"a": huge}]])
+@pytest.mark.parametrize("name", ["wait_time", "cluster_name", "dry_run"])
+def test_a_problem_names_its_parameter_even_where_the_value_cannot_be_shown(
+    name: str, nested: Callable[[object], object]
+) -> None:
+    [problem] = problems_of_event(NAMED | {name: nested(HUGE)})
+    assert problem.startswith(f"{name} is ")
+
+
+@given(events())
+@example(NAMED | {"wait_time": HUGE})
+def test_any_event_gives_settings_or_an_error_that_names_each_problem(event: object) -> None:
+    outcome = read_or_refused(lambda: settings_from_event(event))
+    if isinstance(outcome, SettingsError):
+        assert listed(outcome)
+        assert all(problem in str(outcome) for problem in listed(outcome))
+
+
+@given(st.dictionaries(st.sampled_from([each.name for each in PARAMETERS]), json_values()))
+def test_every_wrong_or_missing_parameter_is_named_in_one_error(event: dict[str, object]) -> None:
+    refused = [each.name for each in PARAMETERS if refuses(event, each.name)]
+    if not refused:
+        settings_from_event(event)
+        return
+    problems = problems_of_event(event)
+    assert [problem.split(" ")[0] for problem in problems] == refused
+
+
+def refuses(event: Mapping[str, object], name: str) -> bool:
+    """Tell whether one parameter of an event is wrong, with all others as they should be."""
+    alone: dict[str, object] = {key: value for key, value in NAMED.items() if key != name}
+    if name in event:
+        alone[name] = event[name]
+    try:
+        settings_from_event(alone)
+    except SettingsError:
+        return True
+    return False
+
+
+@given(documents())
+@example({"smtpCredentials": {"port": HUGE}})
+def test_any_document_gives_a_configuration_or_an_error_that_names_each_problem(
+    document: object,
+) -> None:
+    outcome = read_or_refused(lambda: configuration_from(document))
+    assert isinstance(outcome, Configuration) or listed(outcome)
+
+
+@given(st.binary() | st.text(alphabet='{}[]",:0123 \n').map(str.encode))
+@example(b"[" * 200_000)
+@example(b'{"a": ' + b"9" * 5000 + b"}")
+@example(b"\xff")
+@example(b"")
+def test_any_file_gives_a_configuration_or_a_settings_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any-input.json"
+    path.write_bytes(content)
+    outcome = read_or_refused(lambda: read_configuration(path))
+    assert isinstance(outcome, Configuration) or listed(outcome)
+
+
+def test_no_error_ever_shows_a_value_of_input_json() -> None:
+    secret = "hunter2-correct-horse"
+    wrong: list[object] = [secret, [secret, 1], {"a": secret}, {secret: 1}]
+    for name, keys in SECTIONS.items():
+        for key in keys:
+            for value in wrong:
+                document = {**MAILING, name: {**MAILING.get(name, {}), key: value}}
+                outcome = read_or_refused(partial(configuration_from, document))
+                if isinstance(outcome, SettingsError):
+                    assert secret not in f"{outcome} {outcome!r} {outcome.facts}"
+
+
+def test_a_broken_file_is_named_by_line_without_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    path.write_text('{"smtpCredentials": {\n "password": "hunter2" "x"}}', encoding="utf-8")
+    with pytest.raises(SettingsError, match="not JSON, see line 2") as caught:
+        read_configuration(path)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (lambda _: None, "the file is missing"),
+        (lambda path: path.mkdir(), "it cannot be read: "),
+        (lambda path: path.write_bytes(b'"\xff"'), "it is not UTF-8 text"),
+        (lambda path: path.write_bytes(b"[" * 200_000), "it is not JSON that can be read"),
+        (lambda path: path.write_bytes(b"9" * 5000), "it is not JSON that can be read"),
+        (lambda path: path.write_bytes(b"[]"), "it is not an object of sections"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_a_sentence(
+    tmp_path: Path, make: Callable[[Path], object], sentence: str
+) -> None:
+    path = tmp_path / "input.json"
+    make(path)
+    with pytest.raises(SettingsError, match=sentence):
+        read_configuration(path)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(dict(MAILING)).encode())
+    assert read_configuration(path).mail is not None
+
+
+def test_the_shipped_input_json_is_valid_holds_no_secret_and_mails_nobody() -> None:
+    configuration = read_configuration(Path(__file__).parents[2] / "input.json")
+    assert configuration == Configuration(aws=AwsCredentials(), mail=None)
+
+
+def test_the_readmes_two_names_are_enough_and_the_rest_has_its_defaults() -> None:
+    assert settings_from_event(NAMED) == Settings(
+        cluster_name="shop",
+        service_name="web",
+        maintain_service_state=True,
+        wait_time_seconds=30,
+        started_before=None,
+        stabilize_timeout_seconds=600,
+        dry_run=False,
+        region=None,
+    )
+
+
+def test_parameters_under_detail_of_an_eventbridge_event_count() -> None:
+    event = {"version": "0", "detail-type": "Recycle", "detail": {**NAMED, "wait_time": "5"}}
+    assert settings_from_event(event).wait_time_seconds == 5
+
+
+@pytest.mark.parametrize(
+    "service, region", [("web", "eu-west-1"), (SERVICE_ARN, "eu-west-1"), (OLD_SERVICE_ARN, None)]
+)
+def test_arns_give_their_name_and_region(service: str, region: str | None) -> None:
+    settings = settings_from_event({"cluster_name": CLUSTER_ARN, "service_name": service})
+    assert (settings.cluster_name, settings.service_name) == ("shop", "web")
+    assert settings.region == (region or "eu-west-1")
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [("true", True), ("false", False), (True, True), (False, False)],
+)
+def test_booleans_may_come_as_eventbridge_text(text: object, value: bool) -> None:  # noqa: FBT001
+    settings = settings_from_event(NAMED | {"dry_run": text})
+    assert settings.dry_run is value
+
+
+@pytest.mark.parametrize("value", ["yes", "True", 1, 0, None, [], {}, "1", ""])
+def test_nothing_vaguer_than_true_or_false_is_a_boolean(value: object) -> None:
+    assert problems_of_event(NAMED | {"dry_run": value}) == [
+        f"dry_run is {value!r}, expected true or false"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, lowest, highest", [("wait_time", 0, 86_400), ("stabilize_timeout", 15, 840)]
+)
+def test_seconds_have_their_limits(name: str, lowest: int, highest: int) -> None:
+    for value in (lowest, highest, str(lowest), str(highest)):
+        settings_from_event(NAMED | {name: value})
+    for wrong in (
+        lowest - 1,
+        highest + 1,
+        str(highest + 1),
+        30.0,
+        True,
+        "30.0",
+        " 30",
+        ARABIC_ONE,
+        None,
+    ):
+        [problem] = problems_of_event(NAMED | {name: wrong})
+        assert problem.startswith(f"{name} is {wrong!r}, expected whole seconds from {lowest}")
+
+
+def test_an_instant_needs_a_zone_and_becomes_utc() -> None:
+    event = NAMED | {"started_before": "2026-01-31T02:00:00+01:00"}
+    assert settings_from_event(event).started_before == datetime(2026, 1, 31, 1, tzinfo=UTC)
+    assert problems_of_event(NAMED | {"started_before": "2026-01-31T02:00:00"})
+
+
+@pytest.mark.parametrize("event", [None, [], "recycle", 3, True])
+def test_an_event_that_is_no_object_is_said_so(event: object) -> None:
+    [problem] = problems_of_event(event)
+    assert "expected an object of parameters" in problem
+
+
+def test_the_consoles_test_event_names_the_strangers_and_what_is_missing() -> None:
+    problems = problems_of_event({"key1": "value1", "key2": "value2"})
+    assert [problem.split(" is ")[0] for problem in problems] == [
+        "'key1'",
+        "'key2'",
+        "cluster_name",
+        "service_name",
+    ]
+
+
+def test_a_scheduled_event_without_parameters_names_what_is_missing() -> None:
+    problems = problems_of_event({"version": "0", "detail-type": "Scheduled Event", "detail": {}})
+    assert [problem.split(" ")[0] for problem in problems] == ["cluster_name", "service_name"]
+
+
+def test_a_misspelt_parameter_is_told_its_nearest() -> None:
+    [problem] = problems_of_event(NAMED | {"waittime": 3})
+    assert problem == "'waittime' is not a parameter; the nearest is wait_time"
+
+
+def test_arns_that_disagree_are_refused() -> None:
+    other = "arn:aws:ecs:us-east-1:123456789012:service/store/web"
+    problems = problems_of_event({"cluster_name": CLUSTER_ARN, "service_name": other})
+    assert problems == [
+        "service_name lies in cluster 'store', cluster_name is 'shop'",
+        "cluster_name lies in eu-west-1, service_name in us-east-1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a b", "a/b", "x" * 256, "web\n", SERVICE_ARN.replace("123456789012", ARABIC_ONE * 12)],
+)
+def test_what_is_neither_name_nor_arn_is_refused(name: str) -> None:
+    [problem] = problems_of_event({"cluster_name": "shop", "service_name": name})
+    assert problem.startswith("service_name is ")
+
+
+def test_a_wrong_arn_is_shown_whole() -> None:
+    wrong = SERVICE_ARN.replace(":ecs:", ":eks:")
+    [problem] = problems_of_event({"cluster_name": "shop", "service_name": wrong})
+    assert wrong in problem
+
+
+def test_every_parameter_says_what_it_means_and_only_the_names_are_required() -> None:
+    assert all(each.meaning and each.expected for each in PARAMETERS)
+    required = [each.name for each in PARAMETERS if each.default is REQUIRED]
+    assert required == ["cluster_name", "service_name"]
+
+
+def test_a_whole_configuration_is_read() -> None:
+    document = {
+        "awsCredentials": {"region_name": " us-east-1 ", "access_key": "A", "secret_key": "s"},
+        "smtpCredentials": {
+            "host": "smtp.example.com",
+            "port": "465",
+            "username": "user",
+            "password": "p",
+            "from_email": "noreply@example.com",
+        },
+        "emailNotification": {"email_subject": "Done", "subject_prefix": "AWS", "to": ["a@b.c"]},
+    }
+    assert configuration_from(document) == Configuration(
+        aws=AwsCredentials(region_name="us-east-1", access_key="A", secret_key="s"),
+        mail=Mail(
+            host="smtp.example.com",
+            port=465,
+            from_email="noreply@example.com",
+            to=("a@b.c",),
+            username="user",
+            password="p",
+            email_subject="Done",
+            subject_prefix="AWS",
+        ),
+    )
+
+
+@pytest.mark.parametrize("document", [{}, dict.fromkeys(SECTIONS), {key: {} for key in SECTIONS}])
+def test_empty_or_missing_sections_mean_the_default_chain_and_no_mail(document: object) -> None:
+    assert configuration_from(document) == Configuration(aws=AwsCredentials(), mail=None)
+
+
+@pytest.mark.parametrize("port", [None, ""])
+def test_the_port_is_587_where_none_is_given(port: object) -> None:
+    document = {**MAILING, "smtpCredentials": {**MAILING["smtpCredentials"], "port": port}}
+    mail = configuration_from(document).mail
+    assert mail
+    assert mail.port == 587
+
+
+@pytest.mark.parametrize("port", [0, 65536, "x", True, 587.0, "99999", []])
+def test_a_port_outside_of_1_to_65535_is_refused(port: object) -> None:
+    assert problems_of_document({"smtpCredentials": {"port": port}}) == [
+        "smtpCredentials.port is not a whole number from 1 to 65535"
+    ]
+
+
+def test_every_problem_of_input_json_is_named_at_once() -> None:
+    problems = problems_of_document(
+        {
+            "awsCredential": {},
+            "awsCredentials": {"acces_key": "A", "secret_key": "s", "region_name": 3},
+            "smtpCredentials": {"username": "u"},
+            "emailNotification": {"to": "a@b.c", "subject_prefix": []},
+        }
+    )
+    assert problems == [
+        "'awsCredential' is not a section; the nearest is awsCredentials",
+        "awsCredentials: 'acces_key' is not a key; the nearest is access_key",
+        "awsCredentials.region_name is int, expected text",
+        "awsCredentials.access_key is missing: the two keys belong together",
+        "emailNotification.subject_prefix is list, expected text",
+        "smtpCredentials.host is missing: emailNotification.to asks for mail",
+        "smtpCredentials.from_email is missing: emailNotification.to asks for mail",
+        "smtpCredentials.username and password belong together, one is missing",
+    ]
+
+
+@pytest.mark.parametrize("to", [{}, 3, ["a@b.c", 3]])
+def test_recipients_are_a_list_of_addresses(to: object) -> None:
+    assert problems_of_document({"emailNotification": {"to": to}}) == [
+        "emailNotification.to is not a list of addresses"
+    ]
+
+
+def test_a_session_token_without_keys_is_refused() -> None:
+    assert problems_of_document({"awsCredentials": {"session_token": "t"}}) == [
+        "awsCredentials.session_token is given without access_key and secret_key"
+    ]
+
+
+def test_no_repr_shows_a_secret() -> None:
+    aws = AwsCredentials(access_key="AKIDSECRET", secret_key="hunter2", session_token="token3")
+    mail = Mail(host="h", port=25, from_email="f", to=("t",), username="user1", password="hunter2")
+    shown = repr(Configuration(aws=aws, mail=mail))
+    assert not any(secret in shown for secret in ("AKIDSECRET", "hunter2", "token3", "user1"))

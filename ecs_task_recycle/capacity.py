@@ -1,0 +1,318 @@
+"""One task more and the autoscaling limits: raise them, put back what is still ours.
+
+Neither ECS nor Application Auto Scaling can compare and set. So whatever no longer holds what this
+run wrote belongs to somebody else and stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.errors import AwsCallError, RestoreError, StepTimeoutError
+from ecs_task_recycle.model import Capacity, CapacityReport, Raise, WorkList
+from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer
+from ecs_task_recycle.replacement import raise_if_failing, until_or_cause
+from ecs_task_recycle.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.observation import Picture
+
+PUT_BACK_ATTEMPTS: Final = 6
+PUT_BACK_DELAY_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+def plan_raise(found: Capacity) -> Raise:
+    """Return what is written for one task more.
+
+    The minimum holds the extra task against scaling in, the maximum makes room for it. Limits that
+    already do both are left alone: every call to autoscaling also moves the desired count.
+    """
+    desired_count = found.desired_count + 1
+    written = replace(found, desired_count=desired_count)
+    if found.min_capacity is not None and found.max_capacity is not None:
+        holds = found.min_capacity >= desired_count
+        written = replace(
+            written,
+            min_capacity=found.min_capacity if holds else desired_count,
+            max_capacity=max(found.max_capacity, desired_count),
+        )
+    return Raise(found=found, written=written)
+
+
+def raise_capacity(gateway: Gateway, plan: Raise) -> Capacity:
+    """Write the limits, then the desired count; both are absolute and can be repeated."""
+    logger.info(
+        "Raising the desired count from %d to %d",
+        plan.found.desired_count,
+        plan.written.desired_count,
+        extra={"found": _spoken(plan.found), "written": _spoken(plan.written)},
+    )
+    if plan.changes_limits:
+        gateway.set_limits(
+            min_capacity=plan.written.min_capacity, max_capacity=plan.written.max_capacity
+        )
+    gateway.set_desired_count(plan.written.desired_count)
+    return plan.written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surge:
+    """The extra task: what was written for it, and by when it has to be in service."""
+
+    plan: Raise
+    work: WorkList
+    timeout_seconds: float
+
+    @property
+    def whole_count(self) -> int:
+        """How many tasks in service make the service whole."""
+        return self.plan.written.desired_count
+
+    def await_in_service(self, gateway: Gateway, clock: Clock) -> int:
+        """Return the number in service once it includes the extra task.
+
+        One more than were in service before is enough here; whether a task may be stopped is
+        decided anew before each stop. Raises ReplacementError after the third failed start.
+        """
+        failed = FailedStarts(self.work.run_started_at)
+        known = frozenset(self.work.known_arns)
+
+        def judge(picture: Picture) -> int | None:
+            failed.learn(picture)
+            raise_if_failing(failed)
+            count = len(picture.in_service)
+            arrived = count > self.work.in_service_count and picture.in_service - known
+            return count if arrived or count >= self.whole_count else None
+
+        return until_or_cause(
+            Watch(awaited="the extra task", timeout_seconds=self.timeout_seconds),
+            Observer(gateway, clock, checks_health=self.work.checks_health),
+            clock,
+            judge=judge,
+            failed=failed,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutBack:
+    """How the capacity is to be put back.
+
+    Lowering the desired count makes ECS choose a task to stop, and it may choose a healthy one
+    while another is still starting. ``patience_seconds`` is how long to wait for the service to be
+    whole first; ``withdraws`` says to stop the new tasks that are not in service by then, so that
+    there is nothing left to choose.
+    """
+
+    surge: Surge
+    stopped_arns: tuple[str, ...]
+    patience_seconds: float
+    withdraws: bool
+
+    def run(self, gateway: Gateway, clock: Clock) -> CapacityReport:
+        """Put the limits back, then the desired count. Raises RestoreError with the commands."""
+        self._settle(gateway, clock)
+        restorer = _Restorer(self.surge.plan, gateway, clock)
+        restorer.limits()
+        restorer.desired_count()
+        return restorer.report()
+
+    def _settle(self, gateway: Gateway, clock: Clock) -> None:
+        observer = Observer(
+            gateway, clock, gone=self.stopped_arns, checks_health=self.surge.work.checks_health
+        )
+        whole_count = self.surge.whole_count
+        watch = Watch(
+            awaited=f"{whole_count} tasks in service before one is taken away",
+            timeout_seconds=self.patience_seconds,
+        )
+        try:
+            watch.until(
+                observer, clock, lambda seen: True if len(seen.in_service) >= whole_count else None
+            )
+        except (StepTimeoutError, AwsCallError) as error:
+            logger.info("Putting back a service that is not whole: %s", error)
+            if self.withdraws:
+                self._withdraw(gateway, observer)
+
+    def _withdraw(self, gateway: Gateway, observer: Observer) -> None:
+        try:
+            picture = observer.look()
+            for arn in self._surplus(picture):
+                gateway.stop_task(arn, reason="not in service in time, no longer wanted")
+        except AwsCallError as error:
+            logger.warning("Could not withdraw a task: %s", error, extra=dict(error.facts))
+
+    def _surplus(self, picture: Picture) -> list[str]:
+        """Return the new tasks not in service, no more than there are too many."""
+        new = sorted(set(picture.absent) - set(self.surge.work.known_arns))
+        meant_to_run = len(picture.in_service) + len(picture.absent)
+        too_many = meant_to_run - self.surge.plan.found.desired_count
+        return new[: max(0, too_many)]
+
+
+class _Restorer:
+    """Puts back, field by field, what still holds what was written."""
+
+    def __init__(self, plan: Raise, gateway: Gateway, clock: Clock) -> None:
+        self._plan = plan
+        self._gateway = gateway
+        self._clock = clock
+        self._left_alone: list[str] = []
+        self._failed: list[tuple[str, AwsCallError]] = []
+        self._now = plan.found
+
+    def limits(self) -> None:
+        """Put the autoscaling limits back."""
+        if not self._plan.changes_limits:
+            return
+        try:
+            self._patiently(self._restore_limits)
+        except AwsCallError as error:
+            self._failed.append((self._limits_command(), error))
+
+    def _restore_limits(self) -> None:
+        found, written = self._plan.found, self._plan.written
+        target = self._settled(
+            self._gateway.scalable_target,
+            lambda seen: (
+                seen is not None
+                and (seen.min_capacity, seen.max_capacity)
+                == (written.min_capacity, written.max_capacity)
+            ),
+        )
+        if target is None:
+            self._left_alone.append("the scalable target: somebody has deregistered it")
+            self._now = replace(self._now, min_capacity=None, max_capacity=None)
+            return
+        min_capacity = self._ours(
+            "autoscaling minimum", target.min_capacity, found.min_capacity, written.min_capacity
+        )
+        max_capacity = self._ours(
+            "autoscaling maximum", target.max_capacity, found.max_capacity, written.max_capacity
+        )
+        if min_capacity is not None or max_capacity is not None:
+            self._gateway.set_limits(min_capacity=min_capacity, max_capacity=max_capacity)
+        self._now = replace(
+            self._now,
+            min_capacity=target.min_capacity if min_capacity is None else min_capacity,
+            max_capacity=target.max_capacity if max_capacity is None else max_capacity,
+        )
+
+    def _ours(self, name: str, seen: int, found: int | None, written: int | None) -> int | None:
+        """Return what to put back, or None where nothing is to be done."""
+        if seen == found:
+            return None
+        if seen == written:
+            return found
+        note = f"the {name} is {seen}: it was {found}, this run wrote {written}"
+        if note not in self._left_alone:
+            self._left_alone.append(note)
+        return None
+
+    def desired_count(self) -> None:
+        """Put the desired count back, and wait until reads show it."""
+        try:
+            self._patiently(self._restore_desired_count)
+        except AwsCallError as error:
+            self._failed.append((self._desired_count_command(), error))
+
+    def _restore_desired_count(self) -> None:
+        found, written = self._plan.found.desired_count, self._plan.written.desired_count
+        seen = self._settled(self._read_desired_count, lambda seen: seen == written)
+        ours = self._ours("desired count", seen, found, written)
+        if ours is not None:
+            self._gateway.set_desired_count(ours)
+            seen = self._settled(self._read_desired_count, lambda seen: seen == ours)
+        self._now = replace(self._now, desired_count=seen)
+
+    def _read_desired_count(self) -> int:
+        service = self._gateway.service()
+        if service is None:
+            raise AwsCallError.of("ecs:DescribeServices", "MISSING", "the service is not there")
+        return service.desired_count
+
+    def _settled[T](self, read: Callable[[], T], expected: Callable[[T], bool]) -> T:
+        """Read until the expected is seen, or what is seen cannot be a stale picture."""
+        until = self._clock.now() + CONSISTENCY_SECONDS
+        seen = read()
+        while not expected(seen) and self._clock.now() < until:
+            self._clock.sleep(1)
+            seen = read()
+        return seen
+
+    def _patiently(self, action: Callable[[], None]) -> None:
+        """Try again for a while when AWS fails for a moment: this is what must not be left."""
+        for _ in range(PUT_BACK_ATTEMPTS - 1):
+            try:
+                return action()
+            except AwsCallError as error:
+                if not error.transient:
+                    raise
+                logger.warning("Putting back failed, trying again: %s", error)
+            self._clock.sleep(PUT_BACK_DELAY_SECONDS)
+        return action()
+
+    def report(self) -> CapacityReport:
+        """Return what holds now. Raises RestoreError if anything could not be put back."""
+        if self._failed:
+            commands = [command for command, _ in self._failed]
+            causes = " ".join(str(error) for _, error in self._failed)
+            raise RestoreError(
+                f"The capacity of {self._gateway.resource_id} could not be put back. {causes}",
+                remedy=f"Run: {' && '.join(commands)}",
+                commands=commands,
+            )
+        logger.info(
+            "Capacity put back: desired count %d",
+            self._now.desired_count,
+            extra={"now": _spoken(self._now), "left_alone": self._left_alone},
+        )
+        return CapacityReport(
+            found=self._plan.found, now=self._now, left_alone=tuple(self._left_alone)
+        )
+
+    def _limits_command(self) -> str:
+        found = self._plan.found
+        return _command(
+            "application-autoscaling register-scalable-target --service-namespace ecs "
+            "--scalable-dimension ecs:service:DesiredCount",
+            {
+                "resource-id": self._gateway.resource_id,
+                "min-capacity": found.min_capacity,
+                "max-capacity": found.max_capacity,
+                "region": self._gateway.region,
+            },
+        )
+
+    def _desired_count_command(self) -> str:
+        return _command(
+            "ecs update-service",
+            {
+                "cluster": self._gateway.cluster_name,
+                "service": self._gateway.service_name,
+                "desired-count": self._plan.found.desired_count,
+                "region": self._gateway.region,
+            },
+        )
+
+
+def _command(verb: str, options: dict[str, object]) -> str:
+    given = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
+    return f"aws {verb} {given}"
+
+
+def _spoken(capacity: Capacity) -> dict[str, int | None]:
+    return {
+        "desired_count": capacity.desired_count,
+        "min_capacity": capacity.min_capacity,
+        "max_capacity": capacity.max_capacity,
+    }

@@ -1,0 +1,36 @@
+"""The only place where the product reads the time or sleeps."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time as a run needs it; tests put a virtual one in its place."""
+
+    def now(self) -> float:
+        """Return the time in seconds since the epoch."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return when so many seconds have passed."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        """Return the time in seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Return when so many seconds have passed."""
+        time.sleep(seconds)
+
+
+def as_utc(epoch_seconds: float) -> datetime:
+    """Return the aware UTC datetime of an instant given in seconds since the epoch."""
+    return datetime.fromtimestamp(epoch_seconds, UTC)

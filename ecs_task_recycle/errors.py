@@ -1,0 +1,134 @@
+"""What can end a run: one class per consequence, each a sentence with its values and a remedy.
+
+The class name is what a user sees (Lambda's ``errorType``), so it is part of the contract.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+type Fact = str | int | float | bool | list[str] | None
+
+
+class RecycleError(Exception):
+    """A run ended without doing what was asked.
+
+    ``facts`` holds the values of the sentence under their names (JSON), ``remedy`` what to do.
+    """
+
+    def __init__(self, sentence: str, *, remedy: str = "", **facts: Fact) -> None:
+        """Join sentence and remedy into the message a user reads."""
+        super().__init__(f"{sentence} {remedy}".strip())
+        self.sentence = sentence
+        self.remedy = remedy
+        self.facts: Mapping[str, Fact] = facts
+
+
+class SettingsError(RecycleError):
+    """The event or input.json cannot be understood; nothing was called."""
+
+    @classmethod
+    def of(cls, source: str, problems: Sequence[str]) -> SettingsError:
+        """Name every problem of one source ("the event", "input.json") at once."""
+        listed = "; ".join(problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        return cls(
+            f"{count} in {source}: {listed}.",
+            remedy="Nothing was called. Correct it and invoke again.",
+            problems=list(problems),
+        )
+
+
+class PreconditionError(RecycleError):
+    """The service cannot be recycled safely as it is; nothing was touched."""
+
+
+class AlreadyRunningError(RecycleError):
+    """Another run of the same service may still be alive; nothing was touched."""
+
+
+class ReplacementError(RecycleError):
+    """A task that was to start did not come up, and why is known."""
+
+
+class StepTimeoutError(RecycleError):
+    """What was awaited did not happen in time; says what was awaited and last seen."""
+
+
+class RestoreError(RecycleError):
+    """The capacity could not be put back; says the exact commands that put it right."""
+
+
+class AwsCallError(RecycleError):
+    """An AWS call was denied or failed; names the IAM action.
+
+    ``code`` is AWS's error code; ``transient`` tells whether the same call may succeed later;
+    ``lacking_actions`` names the IAM actions that the caller may not use.
+    """
+
+    code: str = "Unknown"
+    transient: bool = False
+    lacking_actions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        action: str,
+        code: str,
+        message: str,
+        *,
+        transient: bool = False,
+        lacking_actions: Sequence[str] = (),
+    ) -> AwsCallError:
+        """Build the error of one call."""
+        if lacking_actions:
+            remedy = f"Allow the role {', '.join(lacking_actions)}."
+        else:
+            remedy = "Invoke again once AWS answers." if transient else ""
+        error = cls(
+            f"{action} was answered with {code}: {message.rstrip('.')}.",
+            remedy=remedy,
+            action=action,
+            code=code,
+            lacking_actions=list(lacking_actions),
+        )
+        error.code = code
+        error.transient = transient
+        error.lacking_actions = tuple(lacking_actions)
+        return error
+
+    @property
+    def denied(self) -> bool:
+        """Whether the caller lacks a permission."""
+        return bool(self.lacking_actions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An error as a value, for results of steps; survives JSON."""
+
+    kind: str
+    sentence: str
+    remedy: str
+    facts: str
+
+    @classmethod
+    def of(cls, error: RecycleError) -> Failure:
+        """Return the value of an error."""
+        return cls(
+            kind=type(error).__name__,
+            sentence=error.sentence,
+            remedy=error.remedy,
+            facts=json.dumps(dict(error.facts)),
+        )
+
+    def as_error(self) -> RecycleError:
+        """Return the error of the value."""
+        kinds: list[type[RecycleError]] = [RecycleError, *RecycleError.__subclasses__()]
+        (kind,) = (each for each in kinds if each.__name__ == self.kind)
+        return kind(self.sentence, remedy=self.remedy, **json.loads(self.facts))

@@ -1,0 +1,50 @@
+"""Log records as JSON, one a line, with their facts as fields.
+
+https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final
+
+_STANDARD: Final = frozenset(
+    (*vars(logging.makeLogRecord({})), "message", "asctime", "aws_request_id")
+)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record: timestamp, level, message, the record's extra facts."""
+
+    def __init__(self, **always: str) -> None:
+        """Take the facts that every record carries, such as the run's id."""
+        super().__init__()
+        self._always = always
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line of JSON."""
+        facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        document = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            **self._always,
+            **facts,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            document["stack_trace"] = self.formatException(record.exc_info)
+        return json.dumps(document, default=str, ensure_ascii=False)
+
+
+def configure_logging(**always: str) -> None:
+    """Send the product's records, as JSON, to Lambda's handler, or to stderr without one."""
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.StreamHandler(sys.stderr))
+    for handler in root.handlers:
+        handler.setFormatter(JsonFormatter(**always))
+    for name in ("ecs_task_recycle", "Notification", "lambda_function"):
+        logging.getLogger(name).setLevel(logging.INFO)

@@ -1,0 +1,227 @@
+"""The values that cross the engine: ECS's own things, and what a run says of them.
+
+All of them are frozen, and all of them survive JSON (see ``codec``), so that the result of a step
+can be kept and read again. Instants (``_at``) are aware UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ecs_task_recycle.errors import Failure
+
+NOT_YET_RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING")
+LIFECYCLE = (
+    *NOT_YET_RUNNING,
+    "RUNNING",
+    "DEACTIVATING",
+    "STOPPING",
+    "DEPROVISIONING",
+    "STOPPED",
+    "DELETED",
+)
+"""https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortBinding:
+    """A container port and the port of the instance that leads to it."""
+
+    container_name: str | None
+    container_port: int
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One task as DescribeTasks shows it."""
+
+    arn: str
+    last_status: str
+    desired_status: str
+    health_status: str = "UNKNOWN"
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    stop_code: str | None = None
+    stopped_reason: str | None = None
+    container_reason: str | None = None
+    exit_code: int | None = None
+    ip_address: str | None = None
+    instance_id: str | None = None
+    port_bindings: tuple[PortBinding, ...] = ()
+
+    @property
+    def is_meant_to_run(self) -> bool:
+        """Whether nobody has asked ECS to stop it."""
+        return self.desired_status == "RUNNING" and not self.is_stopping
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether its life cycle is past RUNNING."""
+        return self.last_status in LIFECYCLE[len(NOT_YET_RUNNING) + 1 :]
+
+    @property
+    def has_left(self) -> bool:
+        """Whether nothing of it is left: no target, no resources."""
+        return self.last_status in ("STOPPED", "DELETED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer:
+    """One load balancer entry of a service.
+
+    ``target_group_arns`` holds the group and, for ECS's own blue/green deployments, the alternate
+    one: a task is registered in one of them.
+    """
+
+    target_group_arns: tuple[str, ...]
+    container_name: str | None
+    container_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One entry of a service's deployments; ``rollout_state`` is None where ECS keeps none."""
+
+    id: str
+    status: str
+    rollout_state: str | None
+    rollout_reason: str | None = None
+    uses_vpc_lattice: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceEvent:
+    """One of the service's own messages."""
+
+    id: str
+    created_at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service as DescribeServices shows it; events newest first."""
+
+    arn: str
+    status: str
+    scheduling_strategy: str
+    controller: str
+    desired_count: int
+    running_count: int
+    pending_count: int
+    deployments: tuple[Deployment, ...]
+    load_balancers: tuple[LoadBalancer, ...] = ()
+    classic_load_balancers: tuple[str, ...] = ()
+    alarm_names: tuple[str, ...] = ()
+    events: tuple[ServiceEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalableTarget:
+    """The limits of Application Auto Scaling for the service."""
+
+    min_capacity: int
+    max_capacity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Desired count and, with autoscaling, its limits."""
+
+    desired_count: int
+    min_capacity: int | None = None
+    max_capacity: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkList:
+    """What a run is to recycle, decided once.
+
+    ``originals`` are the tasks to be replaced, in their order; ``known_arns`` all tasks of the
+    service at that time; ``in_service_count`` how many of these were in service;
+    ``checks_health`` whether any of them has container health checks; ``actions`` the IAM actions
+    that were tried and are allowed.
+    """
+
+    service_arn: str
+    deployment_id: str
+    run_started_at: datetime
+    started_before_at: datetime
+    originals: tuple[Task, ...]
+    known_arns: tuple[str, ...]
+    in_service_count: int
+    checks_health: bool
+    found: Capacity
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raise:
+    """What a run writes to have one task more, and what stood there before."""
+
+    found: Capacity
+    written: Capacity
+
+    @property
+    def changes_limits(self) -> bool:
+        """Whether the autoscaling limits have to be moved too."""
+        return (self.found.min_capacity, self.found.max_capacity) != (
+            self.written.min_capacity,
+            self.written.max_capacity,
+        )
+
+
+class Ending(StrEnum):
+    """How the work on one task ended: also where somebody interfered, or nothing came up."""
+
+    REPLACED = "replaced"
+    GONE = "gone"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """What became of one task; ``failure`` says why its replacement did not come up."""
+
+    task_arn: str
+    ending: Ending
+    started_at: datetime | None = None
+    replacement_arn: str | None = None
+    stopped_at: datetime | None = None
+    seconds_to_replace: float | None = None
+    lowest_in_service: int | None = None
+    note: str | None = None
+    failure: Failure | None = None
+
+    @property
+    def is_recycled(self) -> bool:
+        """Whether the original is no more: by this run or by itself."""
+        return self.ending is Ending.GONE or self.stopped_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityReport:
+    """What was found, what holds now, and what was left because somebody else had changed it."""
+
+    found: Capacity
+    now: Capacity
+    left_alone: tuple[str, ...] = ()
+
+
+class Status(StrEnum):
+    """The outcome of a run as the answer names it."""
+
+    COMPLETED = "completed"
+    PLANNED = "planned"
+    NOTHING_TO_DO = "nothing_to_do"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+    @property
+    def code(self) -> int:
+        """The answer's statusCode: 200 for all that was asked, 206 for a part of it."""
+        return 206 if self is Status.PARTIAL else 200

@@ -1,0 +1,235 @@
+"""Read the service and every permission, and refuse what cannot be done safely.
+
+Nothing here changes anything. Each permission is tried by a call that does no harm; all that are
+missing are named together, and so are all reasons to refuse the service as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.errors import AwsCallError, PreconditionError
+from ecs_task_recycle.model import Capacity, Service, WorkList
+from ecs_task_recycle.observation import Observer
+from ecs_task_recycle.selection import originals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.model import ScalableTarget
+    from ecs_task_recycle.observation import Picture
+    from ecs_task_recycle.settings import Settings
+
+READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
+
+logger = logging.getLogger(__name__)
+
+
+def read_service(gateway: Gateway, clock: Clock, settings: Settings) -> WorkList:
+    """Return what is to be recycled.
+
+    Raises PreconditionError with every reason at once: missing permissions, or a service that
+    cannot be recycled safely.
+    """
+    run_started_at = as_utc(clock.now())
+    logger.info(
+        "Starting task recycle for %s/%s",
+        gateway.cluster_name,
+        gateway.service_name,
+        extra={"cluster": gateway.cluster_name, "service": gateway.service_name},
+    )
+    permissions = _Permissions()
+    service = permissions.trying(("ecs:DescribeServices",), gateway.service)
+    _refuse_missing(gateway, service, permissions)
+    target = permissions.trying(
+        ("application-autoscaling:DescribeScalableTargets",), gateway.scalable_target
+    )
+    observer = Observer(gateway, clock, checks_health=False)
+    picture = permissions.trying(_read_actions(service), observer.look)
+    if service is not None:
+        _probe_writes(gateway, service, target, permissions, settings)
+    permissions.require()
+    if service is None or picture is None:
+        message = "every denied call is named by the permissions"
+        raise AssertionError(message)
+    _refuse(gateway, refusals(service, target, maintain=settings.maintain_service_state))
+    return _work_list(
+        picture,
+        target,
+        run_started_at=run_started_at,
+        started_before_at=settings.started_before or run_started_at,
+        checks_health=observer.checks_health,
+        actions=tuple(permissions.allowed),
+    )
+
+
+@dataclass(slots=True)
+class _Permissions:
+    """The IAM actions that were tried: which are allowed, which are missing."""
+
+    allowed: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+
+    def trying[T](self, actions: tuple[str, ...], call: Callable[[], T]) -> T | None:
+        """Make a call; note what it lacks, or that its actions are allowed."""
+        try:
+            answer = call()
+        except AwsCallError as error:
+            if not error.denied:
+                raise
+            self.lacking += [each for each in error.lacking_actions if each not in self.lacking]
+            return None
+        self.allowed += [each for each in actions if each not in self.allowed]
+        return answer
+
+    def require(self) -> None:
+        """Raise PreconditionError if anything is missing, with the statement to add."""
+        if not self.lacking:
+            return
+        statement = {"Effect": "Allow", "Action": self.lacking, "Resource": "*"}
+        raise PreconditionError(
+            f"The role lacks {len(self.lacking)} permissions: {', '.join(self.lacking)}.",
+            remedy=f"Nothing was touched. Add to its policy: {json.dumps(statement)}",
+            lacking_actions=self.lacking,
+        )
+
+
+def _read_actions(service: Service | None) -> tuple[str, ...]:
+    if service is not None and service.load_balancers:
+        return (*READS, "elasticloadbalancing:DescribeTargetHealth")
+    return READS
+
+
+def _probe_writes(
+    gateway: Gateway,
+    service: Service,
+    target: ScalableTarget | None,
+    permissions: _Permissions,
+    settings: Settings,
+) -> None:
+    permissions.trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
+    if not settings.maintain_service_state:
+        return
+    permissions.trying(("ecs:UpdateService",), gateway.probe_update_service)
+    if target is not None:
+        permissions.trying(
+            ("application-autoscaling:RegisterScalableTarget",),
+            gateway.probe_register_scalable_target,
+        )
+
+
+def _refuse_missing(gateway: Gateway, service: Service | None, permissions: _Permissions) -> None:
+    if service is None and not permissions.lacking:
+        raise PreconditionError(
+            f"Cluster {gateway.cluster_name} in {gateway.region} has no service "
+            f"{gateway.service_name}.",
+            remedy="Nothing was touched. Check both names, the region and the account.",
+        )
+
+
+def refusals(service: Service, target: ScalableTarget | None, *, maintain: bool) -> list[str]:
+    """Return every reason why the service cannot be recycled safely as it is."""
+    return [
+        *_kind_refusals(service),
+        *_deployment_refusals(service),
+        *_limit_refusals(service, target, maintain=maintain),
+    ]
+
+
+def _kind_refusals(service: Service) -> list[str]:
+    """Refuse what has no replacement of single tasks, or whose health cannot be followed."""
+    reasons = []
+    if service.status != "ACTIVE":
+        reasons.append(f"it is {service.status}, not ACTIVE")
+    if service.scheduling_strategy != "REPLICA":
+        reasons.append(f"its scheduling strategy is {service.scheduling_strategy}, not REPLICA")
+    if service.controller != "ECS":
+        reasons.append(f"its deployment controller is {service.controller}, not ECS")
+    if service.classic_load_balancers:
+        names = ", ".join(service.classic_load_balancers)
+        reasons.append(f"it is behind a Classic Load Balancer ({names}), whose health is not read")
+    if any(deployment.uses_vpc_lattice for deployment in service.deployments):
+        reasons.append("it is behind VPC Lattice, whose health is not read")
+    return reasons
+
+
+def _deployment_refusals(service: Service) -> list[str]:
+    """Refuse a service whose deployment is not complete.
+
+    After a failed deployment ECS starts no tasks, so a stopped one would never come back.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+    """
+    if service.controller != "ECS" or service.status != "ACTIVE":
+        return []
+    if len(service.deployments) != 1:
+        return [f"{len(service.deployments)} deployments are in progress"]
+    state = service.deployments[0].rollout_state
+    if state in (None, "COMPLETED"):
+        return []
+    reason = service.deployments[0].rollout_reason
+    return [f"its deployment is {state}" + (f" ({reason.rstrip('.')})" if reason else "")]
+
+
+def _limit_refusals(
+    service: Service, target: ScalableTarget | None, *, maintain: bool
+) -> list[str]:
+    """Refuse a desired count above the maximum: any call to autoscaling would scale it in."""
+    if not maintain or target is None or service.desired_count <= target.max_capacity:
+        return []
+    reason = (
+        f"its desired count {service.desired_count} is above the autoscaling maximum "
+        f"{target.max_capacity}, and putting the limits back would make autoscaling stop tasks"
+    )
+    return [reason]
+
+
+def _refuse(gateway: Gateway, reasons: list[str]) -> None:
+    if reasons:
+        raise PreconditionError(
+            f"Service {gateway.cluster_name}/{gateway.service_name} is not recycled: "
+            f"{'; '.join(reasons)}.",
+            remedy="Nothing was touched.",
+            reasons=reasons,
+        )
+
+
+def _work_list(
+    picture: Picture,
+    target: ScalableTarget | None,
+    *,
+    run_started_at: datetime,
+    started_before_at: datetime,
+    checks_health: bool,
+    actions: tuple[str, ...],
+) -> WorkList:
+    tasks = [task for arn, task in picture.tasks.items() if arn not in picture.gone]
+    found = Capacity(
+        desired_count=picture.service.desired_count,
+        min_capacity=None if target is None else target.min_capacity,
+        max_capacity=None if target is None else target.max_capacity,
+    )
+    logger.info(
+        "Original desired count: %d, tasks: %d",
+        found.desired_count,
+        len(tasks),
+        extra={"desired_count": found.desired_count, "tasks": len(tasks)},
+    )
+    return WorkList(
+        service_arn=picture.service.arn,
+        deployment_id=picture.service.deployments[0].id,
+        run_started_at=run_started_at,
+        started_before_at=started_before_at,
+        originals=originals(tasks, started_before_at),
+        known_arns=tuple(sorted(picture.tasks)),
+        in_service_count=len(picture.in_service),
+        checks_health=checks_health,
+        found=found,
+        actions=actions,
+    )

@@ -1,0 +1,297 @@
+"""Stop one task and follow it until its replacement is in service and it has left."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.errors import Failure, RecycleError, ReplacementError, StepTimeoutError
+from ecs_task_recycle.model import Ending, Replacement, Task, WorkList
+from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer, short
+from ecs_task_recycle.watch import Cadence, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.model import Service
+    from ecs_task_recycle.observation import Picture
+
+FAILED_STARTS_LIMIT: Final = 3
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One task to be replaced, and what has to hold meanwhile.
+
+    ``whole_count`` tasks in service make the service whole; ``stopped_arns`` are the tasks that
+    this run has stopped before; ``expected_seconds`` is what those took.
+    """
+
+    number: int
+    task: Task
+    work: WorkList
+    whole_count: int
+    stopped_arns: tuple[str, ...]
+    expected_seconds: float | None
+    timeout_seconds: float
+    wait_seconds: int
+    run_id: str
+
+    def watch(self, awaited: str, cadence: Cadence | None = None) -> Watch:
+        """Return the watch for something awaited in this task's name."""
+        return Watch(
+            awaited=awaited,
+            timeout_seconds=self.timeout_seconds,
+            cadence=cadence or Cadence(),
+        )
+
+
+class Suspicion:
+    """A reason to stop no further task, believed once it has been seen long enough.
+
+    One picture may be older than this run's own writes, so a single look proves nothing.
+    """
+
+    def __init__(self, clock: Clock, *, whole_count: int, deployment_id: str) -> None:
+        """Take what the service has to look like for the run to go on."""
+        self._clock = clock
+        self._whole_count = whole_count
+        self._deployment_id = deployment_id
+        self._since: float | None = None
+
+    def of(self, picture: Picture) -> tuple[str | None, bool]:
+        """Return the reason, if there is one, and whether it is certain by now."""
+        reason = interference(
+            picture.service, whole_count=self._whole_count, deployment_id=self._deployment_id
+        )
+        if reason is None:
+            self._since = None
+            return None, False
+        if self._since is None:
+            self._since = self._clock.now()
+        return reason, self._clock.now() - self._since >= CONSISTENCY_SECONDS
+
+
+def interference(service: Service, *, whole_count: int, deployment_id: str) -> str | None:
+    """Return what somebody else did that ends the run, or None."""
+    if service.status != "ACTIVE":
+        return f"the service is {service.status}"
+    ids = [deployment.id for deployment in service.deployments]
+    if ids != [deployment_id]:
+        return f"a deployment started: {', '.join(ids) or 'none is left of the known one'}"
+    if service.deployments[0].rollout_state == "FAILED":
+        return "the deployment failed, so ECS starts no more tasks"
+    if service.desired_count < whole_count:
+        return (
+            f"somebody set the desired count to {service.desired_count}, "
+            f"{whole_count} are needed to go on"
+        )
+    return None
+
+
+def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
+    """Replace one task: gate, stop, follow.
+
+    Raises ReplacementError after the third failed start, StepTimeoutError when the service is not
+    whole in time. The task is stopped only while all others in service make up for it.
+    """
+    observer = Observer(
+        gateway, clock, gone=order.stopped_arns, checks_health=order.work.checks_health
+    )
+    total = len(order.work.originals)
+    logger.info(
+        "Recycling task %d/%d: %s",
+        order.number,
+        total,
+        order.task.arn,
+        extra={"number": order.number, "of": total, "task": order.task.arn},
+    )
+    gate = _Gate(order, observer, clock)
+    picture = gate.wait()
+    if gate.ending is not None:
+        return Replacement(
+            task_arn=order.task.arn,
+            ending=gate.ending,
+            started_at=order.task.started_at,
+            note=gate.note,
+        )
+    stopped_at = as_utc(clock.now())
+    gateway.stop_task(order.task.arn, reason=f"ecs-task-recycle run {order.run_id}")
+    observer.mark_stopped(order.task.arn)
+    follow = _Follow(order, observer, clock, before=picture, stopped_at=stopped_at)
+    try:
+        ending = follow.wait()
+    except RecycleError as error:
+        # As a value: that the task was stopped must be known whatever came of it.
+        ending, follow.failure = Ending.FAILED, Failure.of(error)
+        follow.note = "stopped, and no replacement came up"
+    seconds = (as_utc(clock.now()) - stopped_at).total_seconds()
+    return _told(order, follow, ending, stopped_at=stopped_at, seconds=seconds)
+
+
+def _told(
+    order: Order, follow: _Follow, ending: Ending, *, stopped_at: datetime, seconds: float
+) -> Replacement:
+    replaced = ending is Ending.REPLACED
+    if replaced:
+        logger.info(
+            "Task %d recycled, waiting %ds",
+            order.number,
+            order.wait_seconds,
+            extra={
+                "number": order.number,
+                "task": order.task.arn,
+                "replacement": follow.replacement_arn,
+                "seconds_to_replace": round(seconds, 1),
+            },
+        )
+    return Replacement(
+        task_arn=order.task.arn,
+        ending=ending,
+        started_at=order.task.started_at,
+        replacement_arn=follow.replacement_arn,
+        stopped_at=stopped_at,
+        seconds_to_replace=round(seconds, 1) if replaced else None,
+        lowest_in_service=follow.lowest_in_service,
+        note=follow.note,
+        failure=follow.failure,
+    )
+
+
+class _Gate:
+    """Waits until a task may be stopped: the service is whole, and nobody interferes."""
+
+    def __init__(self, order: Order, observer: Observer, clock: Clock) -> None:
+        self._order = order
+        self._observer = observer
+        self._clock = clock
+        self._failed = FailedStarts(as_utc(clock.now()))
+        self._suspicion = Suspicion(
+            clock, whole_count=order.whole_count, deployment_id=order.work.deployment_id
+        )
+        self.ending: Ending | None = None
+        self.note: str | None = None
+
+    def wait(self) -> Picture:
+        """Return the picture by which the task may be stopped, or that ended the wait."""
+        watch = self._order.watch(
+            f"{self._order.whole_count} tasks in service to stop task {self._order.number}"
+        )
+        return until_or_cause(
+            watch, self._observer, self._clock, judge=self._judge, failed=self._failed
+        )
+
+    def _judge(self, picture: Picture) -> Picture | None:
+        self._failed.learn(picture)
+        arn = self._order.task.arn
+        if arn in picture.gone or arn not in picture.tasks:
+            self.ending, self.note = Ending.GONE, "it went away by itself"
+            return picture
+        reason, certain = self._suspicion.of(picture)
+        if reason is not None:
+            self.ending, self.note = (Ending.INTERRUPTED, reason) if certain else (None, None)
+            return picture if certain else None
+        raise_if_failing(self._failed)
+        return picture if may_stop(picture, arn, self._order.whole_count) else None
+
+
+def may_stop(picture: Picture, arn: str, whole_count: int) -> bool:
+    """Whether the others in service make up for a task, so that it may be stopped."""
+    return len(picture.in_service - {arn}) >= whole_count - 1
+
+
+class _Follow:
+    """Follows a stopped task until it has left and as many are in service as before."""
+
+    def __init__(
+        self,
+        order: Order,
+        observer: Observer,
+        clock: Clock,
+        *,
+        before: Picture,
+        stopped_at: datetime,
+    ) -> None:
+        self._order = order
+        self._observer = observer
+        self._clock = clock
+        self._known = frozenset(before.tasks) | frozenset(order.work.known_arns)
+        self._before_count = len(before.in_service)
+        self._failed = FailedStarts(stopped_at)
+        self._suspicion = Suspicion(
+            clock, whole_count=order.whole_count, deployment_id=order.work.deployment_id
+        )
+        self.lowest_in_service = self._before_count
+        self.replacement_arn: str | None = None
+        self.failure: Failure | None = None
+        self.note: str | None = None
+
+    def wait(self) -> Ending:
+        """Return how the replacement ended."""
+        watch = self._order.watch(
+            f"the replacement of task {self._order.number} ({short(self._order.task.arn)})",
+            Cadence(expected_seconds=self._order.expected_seconds),
+        )
+        return until_or_cause(
+            watch, self._observer, self._clock, judge=self._judge, failed=self._failed
+        )
+
+    def _judge(self, picture: Picture) -> Ending | None:
+        self.lowest_in_service = min(self.lowest_in_service, self._observer.in_service_count())
+        has_left = self._observer.has_left(self._order.task.arn)
+        self._failed.learn(picture, placeable=has_left)
+        reason, certain = self._suspicion.of(picture)
+        if reason is not None:
+            self.note = f"stopped, then {reason}" if certain else None
+            return Ending.INTERRUPTED if certain else None
+        raise_if_failing(self._failed)
+        asked_for = min(self._before_count, picture.service.desired_count)
+        if not has_left or len(picture.in_service) < max(self._order.whole_count, asked_for):
+            return None
+        self.replacement_arn = self._newcomer(picture)
+        return Ending.REPLACED
+
+    def _newcomer(self, picture: Picture) -> str | None:
+        """Return the first of the tasks that came since the stop, None if ECS needed none."""
+        new = picture.in_service - self._known
+        return min(new, key=lambda arn: (picture.tasks[arn].created_at is None, arn), default=None)
+
+
+def raise_if_failing(failed: FailedStarts) -> None:
+    """Raise ReplacementError at the third failed start."""
+    if failed.count >= FAILED_STARTS_LIMIT:
+        raise failing(failed)
+
+
+def failing(failed: FailedStarts) -> ReplacementError:
+    """Return the error that says why no task comes up."""
+    return ReplacementError(
+        f"No new task comes up, {failed.count} failed starts: {failed.cause()}.",
+        remedy="Nothing more was stopped. Find the cause in the task's containers and its log.",
+        failed_starts=failed.count,
+        failed_tasks=list(failed.tasks),
+    )
+
+
+def until_or_cause[T](
+    watch: Watch,
+    observer: Observer,
+    clock: Clock,
+    *,
+    judge: Callable[[Picture], T | None],
+    failed: FailedStarts,
+) -> T:
+    """Watch; when time runs out and starts have failed, raise ReplacementError with the cause."""
+    try:
+        return watch.until(observer, clock, judge)
+    except StepTimeoutError as timeout:
+        if failed.cause() is None:
+            raise
+        raise failing(failed) from timeout

@@ -1,0 +1,102 @@
+"""What a run says of itself: the body of the answer, and of the mail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ecs_task_recycle.codec import Json, encode
+from ecs_task_recycle.model import CapacityReport, Replacement, Status, WorkList
+from ecs_task_recycle.selection import quickest_start_seconds
+from ecs_task_recycle.settings import Settings
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """The state of a run, from its start to its end."""
+
+    settings: Settings
+    run_id: str
+    status: Status = Status.FAILED
+    reason: str | None = None
+    error: Exception | None = None
+    work: WorkList | None = None
+    replacements: list[Replacement] = field(default_factory=list)
+    capacity: CapacityReport | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    def answer(self) -> dict[str, Json]:
+        """Return the body of the answer: JSON, without any secret."""
+        work = self.work
+        body: dict[str, Json] = {
+            "cluster": self.settings.cluster_name,
+            "service": self.settings.service_name,
+            "status": self.status.value,
+            "reason": self.reason,
+            "run_id": self.run_id,
+            "tasks_recycled": len(self._recycled()),
+            "tasks": self._tasks(),
+            "skipped": [],
+            "remaining": self._remaining(),
+            "original_desired_count": None if work is None else work.found.desired_count,
+            "lowest_in_service": self._lowest_in_service(),
+            "capacity": None if self.capacity is None else encode(self.capacity),
+            "started_before": None if work is None else encode(work.started_before_at),
+            "duration_seconds": self._duration_seconds(),
+            "timestamp": encode(self.finished_at),
+        }
+        if self.status is Status.PLANNED and self.work is not None:
+            body["at_least_seconds"] = self._at_least_seconds(self.work)
+            body["permissions"] = list(self.work.actions)
+        if self.error is not None:
+            body |= {
+                "error": type(self.error).__name__,
+                "remedy": getattr(self.error, "remedy", ""),
+            }
+        return body
+
+    def _recycled(self) -> list[Replacement]:
+        return [each for each in self.replacements if each.is_recycled]
+
+    def _tasks(self) -> list[Json]:
+        if self.status is Status.PLANNED and self.work is not None:
+            return [
+                {"task": task.arn, "started_at": encode(task.started_at)}
+                for task in self.work.originals
+            ]
+        return [
+            {
+                "task": each.task_arn,
+                "replacement": each.replacement_arn,
+                "started_at": encode(each.started_at),
+                "stopped_at": encode(each.stopped_at),
+                "seconds_to_replace": each.seconds_to_replace,
+                "note": each.note,
+            }
+            for each in self._recycled()
+        ]
+
+    def _remaining(self) -> list[Json]:
+        if self.work is None:
+            return []
+        done = {each.task_arn for each in self._recycled()}
+        return [task.arn for task in self.work.originals if task.arn not in done]
+
+    def _lowest_in_service(self) -> int | None:
+        seen = [each.lowest_in_service for each in self.replacements]
+        counts = [count for count in seen if count is not None]
+        if self.work is not None:
+            counts.append(self.work.in_service_count)
+        return min(counts, default=None)
+
+    def _duration_seconds(self) -> float | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return round((self.finished_at - self.started_at).total_seconds(), 1)
+
+    def _at_least_seconds(self, work: WorkList) -> int:
+        """Return the sum of all waits and of the quickest start seen, surge included."""
+        starts = len(work.originals) + int(self.settings.maintain_service_state)
+        waits = len(work.originals) * self.settings.wait_time_seconds
+        return round(starts * quickest_start_seconds(work.originals) + waits)

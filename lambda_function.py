@@ -1,0 +1,118 @@
+"""The Lambda function: settings, session, run, mail, answer. Wiring only."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from Notification import send_notification
+
+from AWSSession import get_aws_session
+from ecs_task_recycle.clock import Clock, SystemClock, as_utc
+from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.gateway import Gateway
+from ecs_task_recycle.log import configure_logging
+from ecs_task_recycle.model import Status
+from ecs_task_recycle.recycle import Job, recycle
+from ecs_task_recycle.run import InlineRun
+from ecs_task_recycle.settings import (
+    Configuration,
+    Settings,
+    read_configuration,
+    settings_from_event,
+)
+
+CONFIGURATION_FILE: Final = Path(__file__).with_name("input.json")
+CLOCK: Final[Clock] = SystemClock()
+
+logger = logging.getLogger(__name__)
+
+
+class LambdaContext(Protocol):
+    """What is used of Lambda's context object.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+    """
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return the milliseconds until Lambda ends the invocation."""
+        ...
+
+
+def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
+    """Recycle the service that the event names.
+
+    Returns ``{"statusCode": 200 or 206, "body": "<JSON>"}``. A run that fails raises one of the
+    errors of ``ecs_task_recycle.errors``, after it has put everything back and mailed the failure.
+    """
+    run_id = context.aws_request_id if context else str(uuid.uuid4())
+    configure_logging(run_id=run_id)
+    configuration = read_configuration(CONFIGURATION_FILE)
+    try:
+        settings = _settings(event)
+        job = _job(settings, configuration, run_id, context)
+    except SettingsError as error:
+        logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
+        send_notification(configuration.mail, _refused(error, run_id))
+        raise
+    report = recycle(job)
+    body = report.answer()
+    if report.status is not Status.PLANNED:
+        send_notification(configuration.mail, body)
+    if report.error is not None:
+        raise report.error
+    return {"statusCode": report.status.code, "body": json.dumps(body)}
+
+
+def _settings(event: object) -> Settings:
+    settings = settings_from_event(event)
+    started_before = settings.started_before
+    if started_before is not None and started_before > as_utc(CLOCK.now()) + timedelta(seconds=5):
+        # Tasks that are yet to start would be recycled again by a repeated event.
+        problem = f"started_before is {started_before.isoformat()}, expected no instant to come"
+        raise SettingsError.of("the event", [problem])
+    return settings
+
+
+def _job(
+    settings: Settings, configuration: Configuration, run_id: str, context: LambdaContext | None
+) -> Job:
+    session = get_aws_session(configuration.aws)
+    if settings.region is not None and settings.region != session.region_name:
+        problem = f"its ARNs lie in {settings.region}, the function works in {session.region_name}"
+        raise SettingsError.of("the event", [problem])
+    return Job(
+        settings=settings,
+        run_id=run_id,
+        run=InlineRun(CLOCK, deadline_at=_deadline_at(context)),
+        gateway=Gateway(
+            session,
+            CLOCK,
+            cluster_name=settings.cluster_name,
+            service_name=settings.service_name,
+        ),
+        clock=CLOCK,
+    )
+
+
+def _deadline_at(context: LambdaContext | None) -> float:
+    if context is None:
+        return float("inf")
+    return CLOCK.now() + context.get_remaining_time_in_millis() / 1000
+
+
+def _refused(error: SettingsError, run_id: str) -> dict[str, object]:
+    return {
+        "status": Status.FAILED.value,
+        "error": type(error).__name__,
+        "reason": error.sentence,
+        "remedy": error.remedy,
+        "run_id": run_id,
+        "timestamp": as_utc(CLOCK.now()).isoformat(),
+    }

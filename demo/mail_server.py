@@ -111,8 +111,8 @@ class MailServer:
             controller = _Controller(self, **self._smtp_options())
             self.port = controller.port
             resources.callback(controller.bound.close)
-            controller.start()
             resources.callback(controller.stop, no_assert=True)
+            controller.start()
             self._resources = resources.pop_all()
         return self
 
@@ -150,6 +150,11 @@ class MailServer:
         """Whether mail to the address is refused."""
         return address in self._refused
 
+    @property
+    def demands_login(self) -> bool:
+        """Whether mail is only taken after a login."""
+        return self._credentials != (None, None)
+
     def is_encrypted(self, session: Session) -> bool:
         """Whether TLS hides what is said in the session."""
         return self._security == "tls" or session.ssl is not None
@@ -161,14 +166,12 @@ class MailServer:
 
     def _smtp_options(self) -> dict[str, Any]:
         context = self.certificate.server_context()
-        with_login = self._credentials != (None, None)
         return {
             "ssl_context": context if self._security == "tls" else None,
             "tls_context": context if self._security == "starttls" else None,
             "require_starttls": self._security == "starttls",
-            "auth_required": with_login,
             "auth_require_tls": self._security == "starttls",
-            "auth_exclude_mechanism": () if with_login else ("LOGIN", "PLAIN"),
+            "auth_exclude_mechanism": () if self.demands_login else ("LOGIN", "PLAIN"),
         }
 
 
@@ -275,6 +278,7 @@ class _Controller(Controller):
             _Handler(server),
             hostname=LOCALHOST,
             port=self.bound.getsockname()[1],
+            server_hostname="mail.example.com",  # else it asks the network for this machine's name
             authenticator=_Authenticator(server),
             **options,
         )
@@ -305,6 +309,21 @@ class _Handler:
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self,
+        _smtp: object,
+        session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        # aiosmtpd's own auth_required warns of every server that has no STARTTLS.
+        if self._server.demands_login and not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self,

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -215,12 +215,10 @@ class HangingServer:
                 self._start(self._hang_on, connection)
 
     def _hang_on(self, connection: socket.socket) -> None:
+        drops = cycle(self._drip)
         with connection, suppress(OSError):  # the client has had enough
-            for byte in cycle(self._drip):
-                if self._ended.wait(self._drip_seconds):
-                    return
-                connection.sendall(bytes([byte]))
-            self._ended.wait()
+            while not self._ended.wait(self._drip_seconds):
+                connection.sendall(bytes(islice(drops, 1)))
 
 
 def self_signed(folder: Path, *, names: Collection[str] = (LOCALHOST, "localhost")) -> Certificate:

@@ -28,6 +28,8 @@ MADE_UP_ACCOUNT: Final = {
 }
 
 
+# First, because Hypothesis reads its seed in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Take the account away and settle where randomness comes from."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -1,0 +1,68 @@
+"""The fence around every test: no network, no real account, randomness that can be repeated."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import boto3
+import pytest
+from pytest_socket import SocketBlockedError, SocketConnectBlockedError
+
+from tests.conftest import MADE_UP_ACCOUNT, SEED_VARIABLE, USUAL_SEED, base_seed
+
+SOMEBODY_ELSE = "192.0.2.1"
+"""An address set aside for documentation: nobody has it (RFC 5737)."""
+
+
+def test_an_ordinary_test_gets_no_socket() -> None:
+    with pytest.raises(SocketBlockedError):
+        socket.create_connection(("127.0.0.1", 9))
+
+
+def test_an_ordinary_test_gets_no_name_looked_up() -> None:
+    with pytest.raises(SocketBlockedError):
+        socket.getaddrinfo("example.com", 80)
+
+
+def test_an_ordinary_test_may_have_the_pair_of_sockets_of_an_event_loop() -> None:
+    for end in socket.socketpair():
+        end.close()
+
+
+@pytest.mark.local_socket
+def test_a_test_with_a_local_server_reaches_it() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
+        assert client.getpeername() == server.getsockname()
+
+
+@pytest.mark.local_socket
+def test_a_test_with_a_local_server_reaches_nobody_else() -> None:
+    with pytest.raises(SocketConnectBlockedError):
+        socket.create_connection((SOMEBODY_ELSE, 80))
+
+
+@pytest.mark.e2e
+def test_an_end_to_end_test_reaches_nobody_else_either() -> None:
+    with pytest.raises(SocketConnectBlockedError):
+        socket.create_connection((SOMEBODY_ELSE, 80))
+
+
+def test_no_test_has_the_credentials_of_a_real_account() -> None:
+    seen = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    assert seen == MADE_UP_ACCOUNT
+    credentials = boto3.Session().get_credentials()
+    assert credentials is not None
+    assert credentials.access_key == MADE_UP_ACCOUNT["AWS_ACCESS_KEY_ID"]
+
+
+def test_the_seed_is_the_usual_one_unless_another_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(SEED_VARIABLE, raising=False)
+    assert base_seed() == USUAL_SEED
+    monkeypatch.setenv(SEED_VARIABLE, "7")
+    assert base_seed() == 7

@@ -1,0 +1,102 @@
+"""Application Auto Scaling's operations.
+
+https://docs.aws.amazon.com/autoscaling/application/APIReference/
+"""
+
+from ecs_emulator.autoscaling import Limits
+from ecs_emulator.errors import ApiError
+from ecs_emulator.model import ScalableState, ScalableTarget, Service
+from ecs_emulator.paging import page
+from ecs_emulator.registry import Answer, Request, operation
+from ecs_emulator.world import World
+
+SERVICE = "application-autoscaling"
+DIMENSION = "ecs:service:DesiredCount"
+PAGE_LIMIT = 50
+PROBED_ACTIONS = (
+    "ecs:DescribeServices",
+    "ecs:UpdateService",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:DeleteAlarms",
+)
+"""What the caller must be allowed to do, too:
+https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html"""
+
+
+@operation(SERVICE)
+def describe_scalable_targets(world: World, request: Request) -> Answer:
+    """The scalable targets, all or the named ones; an unknown name is no error."""
+    asked = request.parameters
+    if asked["ServiceNamespace"] != "ecs":
+        return {"ScalableTargets": []}
+    wanted = asked.get("ResourceIds")
+    targets = [
+        target
+        for target in world.autoscaling.targets.values()
+        if (not wanted or target.resource_id in wanted) and target.created_at <= request.view_at
+    ]
+    limit = min(asked.get("MaxResults") or PAGE_LIMIT, world.knobs.page_size or PAGE_LIMIT)
+    shown, following = page(
+        targets, key=lambda target: target.resource_id, limit=limit, token=asked.get("NextToken")
+    )
+    described = [_target(world, each, each.timeline.at(request.view_at)) for each in shown]
+    return {"ScalableTargets": described, **({"NextToken": following} if following else {})}
+
+
+@operation(SERVICE, writes=True)
+def register_scalable_target(world: World, request: Request) -> Answer:
+    """Create a target or change the members given; each call clamps the desired count."""
+    asked = request.parameters
+    if asked["ServiceNamespace"] != "ecs" or asked["ScalableDimension"] != DIMENSION:
+        raise ApiError("ValidationException", "Unsupported service namespace, resource type or "
+                       "scalable dimension")  # fmt: skip
+    missing = [
+        action for action in PROBED_ACTIONS if world.faults.denies(action, request.caller.arn)
+    ]
+    if missing:
+        raise ApiError(
+            "ValidationException",
+            f"User is missing the following permissions: [{', '.join(missing)}]",
+        )
+    suspended = asked.get("SuspendedState") or {}
+    limits = Limits(
+        min_capacity=asked.get("MinCapacity"),
+        max_capacity=asked.get("MaxCapacity"),
+        scaling_in_suspended=suspended.get("DynamicScalingInSuspended"),
+        scaling_out_suspended=suspended.get("DynamicScalingOutSuspended"),
+        scheduled_suspended=suspended.get("ScheduledScalingSuspended"),
+    )
+    service = _service(world, asked["ResourceId"])
+    return {"ScalableTargetARN": world.autoscaling.register(service, limits).arn}
+
+
+def _service(world: World, resource_id: str) -> Service:
+    kind, _, rest = resource_id.partition("/")
+    cluster, _, name = rest.partition("/")
+    if kind != "service" or not name or "/" in name or "arn:" in resource_id:
+        raise ApiError("ValidationException", f"Unsupported resource id: {resource_id}")
+    found = world.clusters.get(cluster)
+    if found is None or name not in found.services or found.services[name].status == "INACTIVE":
+        raise ApiError("ValidationException", f"ECS service doesn't exist: {resource_id}")
+    return found.services[name]
+
+
+def _target(world: World, target: ScalableTarget, state: ScalableState) -> Answer:
+    role = "AWSServiceRoleForApplicationAutoScaling_ECSService"
+    path = "aws-service-role/ecs.application-autoscaling.amazonaws.com"
+    return {
+        "ServiceNamespace": "ecs",
+        "ResourceId": target.resource_id,
+        "ScalableDimension": DIMENSION,
+        "MinCapacity": state.min_capacity,
+        "MaxCapacity": state.max_capacity,
+        "RoleARN": f"arn:aws:iam::{world.account}:role/{path}/{role}",
+        "CreationTime": round(target.created_at, 3),
+        "SuspendedState": {
+            "DynamicScalingInSuspended": state.scaling_in_suspended,
+            "DynamicScalingOutSuspended": state.scaling_out_suspended,
+            "ScheduledScalingSuspended": state.scheduled_suspended,
+        },
+        "ScalableTargetARN": target.arn,
+    }

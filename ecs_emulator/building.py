@@ -1,0 +1,171 @@
+"""How a world is furnished."""
+
+from ecs_emulator.autoscaling import Limits
+from ecs_emulator.core import Core
+from ecs_emulator.errors import EmulatorError
+from ecs_emulator.knobs import Dice, Knobs
+from ecs_emulator.model import (
+    Cluster,
+    ContainerInstance,
+    Deployment,
+    ScalableTarget,
+    Service,
+    ServiceSetup,
+    ServiceState,
+    TargetGroup,
+)
+from ecs_emulator.placement import ZONES
+from ecs_emulator.timeline import Timeline
+
+HOUR_SECONDS = 3600.0
+SERVICE_AGE_SECONDS = 90 * 24 * HOUR_SECONDS
+
+
+class Building(Core):
+    """A world that clusters, services and scalable targets can be put into."""
+
+    def create_cluster(self, name: str) -> Cluster:
+        """Create an empty cluster."""
+        cluster = Cluster(name=name, arn=self.arn("ecs", f"cluster/{name}"))
+        self.clusters[name] = cluster
+        return cluster
+
+    def create_service(
+        self,
+        *,
+        cluster: str,
+        name: str,
+        desired_count: int = 3,
+        target_group: bool | int = False,
+        container_health: bool | None = None,
+        network_mode: str = "awsvpc",
+        launch_type: str | None = None,
+        scheduling_strategy: str = "REPLICA",
+        controller: str = "ECS",
+        settled: bool = True,
+        instances: int | None = None,
+        alarms: tuple[str, ...] = (),
+        circuit_breaker: bool = False,
+        minimum_healthy_percent: int = 100,
+        maximum_percent: int = 200,
+        rollout_state: str = "COMPLETED",
+        knobs: Knobs | None = None,
+    ) -> Service:
+        """Create a service; its cluster comes with it if it is not there yet.
+
+        `target_group`: how many target groups (True is one). `container_health`: whether tasks
+        have a container health check; None: if the knob container_health_delay says so.
+        `network_mode`: awsvpc, bridge (dynamic host ports) or bridge-static (one host port, so one
+        task per instance until it is STOPPED). `launch_type`: FARGATE or EC2; by default what
+        fits the network mode. `instances`: how many the service's cluster gets (EC2 only; by
+        default enough for one task more). `settled`: start in steady state with tasks of
+        different ages; else with none. `alarms`: names of its deployment alarms. `knobs`: others
+        than the world's.
+        """
+        return self.create_service_from(
+            ServiceSetup(
+                cluster=cluster,
+                name=name,
+                desired_count=desired_count,
+                target_group=target_group,
+                container_health=container_health,
+                network_mode=network_mode,
+                launch_type=launch_type,
+                scheduling_strategy=scheduling_strategy,
+                controller=controller,
+                settled=settled,
+                instances=instances,
+                alarms=alarms,
+                circuit_breaker=circuit_breaker,
+                minimum_healthy_percent=minimum_healthy_percent,
+                maximum_percent=maximum_percent,
+                rollout_state=rollout_state,
+                knobs=knobs or self.knobs,
+            )
+        )
+
+    def create_service_from(self, setup: ServiceSetup) -> Service:
+        """Create a service from a ready-made setup."""
+        cluster = self.clusters.get(setup.cluster) or self.create_cluster(setup.cluster)
+        if setup.name in cluster.services:
+            raise EmulatorError(f"There is a service {setup.cluster}/{setup.name} already.")
+        service = Service(
+            setup=setup,
+            cluster=cluster,
+            arn=self.arn("ecs", f"service/{setup.cluster}/{setup.name}"),
+            dice=Dice(seed=self.seed, scope=f"{setup.cluster}/{setup.name}"),
+        )
+        cluster.services[setup.name] = service
+        self._add_instances(service)
+        service.target_groups = self._target_groups(service)
+        self._inaugurate(service)
+        if setup.settled:
+            self._settle(service)
+        else:
+            self.scheduler.wake(service)
+        return service
+
+    def register_scalable_target(
+        self, *, cluster: str, service: str, min_capacity: int, max_capacity: int
+    ) -> ScalableTarget:
+        """Put a service's desired count under Application Auto Scaling."""
+        limits = Limits(min_capacity=min_capacity, max_capacity=max_capacity)
+        return self.autoscaling.register(self.service(cluster, service), limits)
+
+    def _add_instances(self, service: Service) -> None:
+        if service.launch_type == "FARGATE":
+            return
+        cluster, setup = service.cluster, service.setup
+        wanted = setup.desired_count + 1 if setup.instances is None else setup.instances
+        while len(cluster.instances) < wanted:
+            number = len(cluster.instances)
+            bits = self.dice.generator("instance", cluster.name, number).getrandbits(128)
+            cluster.instances.append(
+                ContainerInstance(
+                    arn=self.arn("ecs", f"container-instance/{cluster.name}/{bits:032x}"),
+                    ec2_instance_id=f"i-{bits % 16**17:017x}",
+                    availability_zone=f"{self.region}{ZONES[number % len(ZONES)]}",
+                )
+            )
+
+    def _target_groups(self, service: Service) -> tuple[TargetGroup, ...]:
+        groups = []
+        for index in range(int(service.setup.target_group)):
+            name = f"{service.cluster.name}-{service.name}-{index + 1}"
+            bits = service.dice.generator("target group", index).getrandbits(64)
+            arn = self.arn("elasticloadbalancing", f"targetgroup/{name}/{bits:016x}")
+            kind = "ip" if service.awsvpc else "instance"
+            groups.append(TargetGroup(arn=arn, name=name, target_type=kind, index=index))
+        return tuple(groups)
+
+    def _inaugurate(self, service: Service) -> None:
+        setup = service.setup
+        service.created_at = self.now - SERVICE_AGE_SECONDS
+        desired_count = len(service.cluster.instances) if service.daemon else setup.desired_count
+        number = service.dice.generator("deployment", 0).randrange(10**18, 10**19)
+        deployment = Deployment(
+            id=f"ecs-svc/{number}",
+            task_definition_arn=self.arn("ecs", f"task-definition/{service.name}:1"),
+            created_at=service.created_at,
+            updated_at=service.created_at,
+            rollout_state=setup.rollout_state,
+        )
+        state = ServiceState(desired_count=desired_count, deployments=(deployment,))
+        service.timeline = Timeline(service.created_at, state)
+        service.in_service_history.append((self.now, 0))
+        service.desired_history.append((self.now, desired_count, "create"))
+
+    def _settle(self, service: Service) -> None:
+        """Give the service its tasks, started hours apart, the oldest first."""
+        placer, count = self.scheduler.placer, service.desired_count
+        for index in range(count):
+            instance = service.cluster.instances[index].arn if service.daemon else None
+            placement = placer.place(service, instance_arn=instance)
+            if placement is None:
+                raise EmulatorError(f"There is no room for {count} tasks of {service.name}.")
+            jitter = service.dice.generator("age", index).uniform(0, HOUR_SECONDS / 2)
+            started_at = self.now - (count - index) * HOUR_SECONDS - jitter
+            task = self.lifecycle.settle(service, service.state.primary, placement, started_at)
+            self.tell(service, f"has started 1 tasks: (task {task.id}).", at=started_at - 20)
+        self.tell(service, "has reached a steady state.", at=self.now - HOUR_SECONDS / 4)
+        service.desk.steady = True

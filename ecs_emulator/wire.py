@@ -1,0 +1,292 @@
+"""The wire: HTTP requests into parameters and answers into HTTP, by botocore's own models.
+
+JSON (ecs, application-autoscaling, ssm, secretsmanager, cloudwatch) and query/XML
+(elasticloadbalancing, sts). Protocols: https://smithy.io/2.0/aws/protocols/
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from html import escape
+from typing import Any
+from urllib.parse import parse_qsl
+
+from botocore.loaders import Loader
+from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.validate import ParamValidator, ValidationErrors
+
+from ecs_emulator.descriptions import Known
+from ecs_emulator.errors import ApiError, EmulatorError
+
+SERVICES = (
+    "ecs",
+    "application-autoscaling",
+    "elbv2",
+    "sts",
+    "ssm",
+    "secretsmanager",
+    "cloudwatch",
+)
+_CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d*/[^/]*/([^/]+)/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A request as it came in; header names in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """An answer as it goes out."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A request understood: which operation of which service, with what, signed by which key."""
+
+    service: str
+    model: OperationModel
+    parameters: Mapping[str, Any]
+    access_key: str | None
+    json_version: str | None
+
+    @property
+    def operation(self) -> str:
+        """The operation's name."""
+        return self.model.name
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """Return botocore's model of a service."""
+    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+
+
+@cache
+def _operation(service: str, name: str) -> OperationModel:
+    model = service_model(service)
+    if name not in model.operation_names:
+        raise ApiError("UnknownOperationException", f"There is no {name} in {service}.")
+    return model.operation_model(name)
+
+
+def decode(request: HttpRequest) -> Decoded:
+    """Understand a request. Raises EmulatorError for a service that is not emulated."""
+    access_key, scope = _signature(request.headers)
+    target = request.headers.get("x-amz-target")
+    if target is not None:
+        prefix, _, name = target.rpartition(".")
+        service = _service_by("targetPrefix", prefix)
+        model = _operation(service, name)
+        parameters = json.loads(request.body or b"{}")
+        version = request.headers.get("content-type", "").rpartition("-")[2] or "1.1"
+    else:
+        fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+        service = _service_by("signingName", scope)
+        model = _operation(service, fields.pop("Action", ""))
+        parameters = _from_query(fields, model)
+        version = None
+    return Decoded(
+        service=service,
+        model=model,
+        parameters=parameters,
+        access_key=access_key,
+        json_version=version,
+    )
+
+
+def _signature(headers: Mapping[str, str]) -> tuple[str | None, str]:
+    found = _CREDENTIAL.search(headers.get("authorization", ""))
+    return (found[1], found[2]) if found else (None, "")
+
+
+def _service_by(key: str, value: str) -> str:
+    for service in SERVICES:
+        metadata = service_model(service).metadata
+        known = metadata.get(key) or (metadata["endpointPrefix"] if key == "signingName" else None)
+        if known == value:
+            return service
+    raise EmulatorError(f"No emulated service has the {key} {value!r}.")
+
+
+# -- checking -----------------------------------------------------------------------------------
+
+
+class _AnswerValidator(ParamValidator):
+    """Checks an answer; a description that is shown again and again only once."""
+
+    def _validate_structure(
+        self, params: object, shape: Shape, errors: ValidationErrors, name: str
+    ) -> None:
+        if isinstance(params, Known) and params.checked:
+            return
+        found_before = len(errors._errors)  # noqa: SLF001  the only way to tell
+        super()._validate_structure(params, shape, errors, name)
+        if isinstance(params, Known) and len(errors._errors) == found_before:  # noqa: SLF001
+            params.checked = True
+
+    def _validate_string(
+        self, param: object, shape: Shape, errors: ValidationErrors, name: str
+    ) -> None:
+        super()._validate_string(param, shape, errors, name)
+        allowed = shape.metadata.get("enum")
+        if allowed and param not in allowed:
+            errors.report(name, "invalid enum", param=param, valid_values=allowed)
+
+
+def complaint_about(decoded: Decoded) -> str | None:
+    """Return what is wrong with a request by its model, or None."""
+    shape = decoded.model.input_shape
+    if shape is None:
+        return None
+    errors = ParamValidator().validate(decoded.parameters, shape)
+    return errors.generate_report() if errors.has_errors() else None
+
+
+def check_answer(decoded: Decoded, answer: Mapping[str, Any]) -> None:
+    """Raise EmulatorError for an answer that the service's model does not allow."""
+    shape = decoded.model.output_shape
+    if shape is None:
+        return
+    errors = _AnswerValidator().validate(answer, shape)
+    if errors.has_errors():
+        report = errors.generate_report()
+        raise EmulatorError(f"{decoded.operation} answered against its model: {report}")
+
+
+# -- answering ----------------------------------------------------------------------------------
+
+
+def encode_answer(decoded: Decoded, answer: Mapping[str, Any], request_id: str) -> HttpAnswer:
+    """Encode an answer that has been checked."""
+    if decoded.json_version is not None:
+        return _json(decoded, 200, answer, request_id)
+    name = decoded.operation
+    shape = decoded.model.output_shape
+    inner = "".join(_members(shape, answer)) if isinstance(shape, StructureShape) else ""
+    result = f"<{name}Result>{inner}</{name}Result>"
+    meta = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+    return _xml(decoded, 200, f"{name}Response", result + meta, request_id)
+
+
+def encode_error(decoded: Decoded, error: ApiError, request_id: str) -> HttpAnswer:
+    """Encode an error as the service's protocol has it."""
+    if decoded.json_version is not None:
+        body = {"__type": error.code, "message": error.message}
+        return _json(decoded, error.status, body, request_id, error_code=error.code)
+    side = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004  HTTP's own boundary
+    inner = (
+        f"<Error><Type>{side}</Type><Code>{escape(error.code)}</Code>"
+        f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId>"
+    )
+    return _xml(decoded, error.status, "ErrorResponse", inner, request_id)
+
+
+def _json(
+    decoded: Decoded,
+    status: int,
+    body: Mapping[str, Any],
+    request_id: str,
+    *,
+    error_code: str | None = None,
+) -> HttpAnswer:
+    headers = {
+        "Content-Type": f"application/x-amz-json-{decoded.json_version}",
+        "x-amzn-RequestId": request_id,
+    }
+    if error_code and decoded.model.service_model.is_query_compatible:
+        headers["x-amzn-query-error"] = f"{error_code};Sender"
+    return HttpAnswer(status=status, body=json.dumps(body).encode(), headers=headers)
+
+
+def _xml(decoded: Decoded, status: int, root: str, inner: str, request_id: str) -> HttpAnswer:
+    namespace = decoded.model.service_model.metadata.get("xmlNamespace", "")
+    body = f'<{root} xmlns="{namespace}">{inner}</{root}>'
+    headers = {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}
+    return HttpAnswer(status=status, body=body.encode(), headers=headers)
+
+
+def _members(shape: StructureShape, value: Mapping[str, Any]) -> Iterator[str]:
+    for name, member in value.items():
+        member_shape = shape.members[name]
+        tag = member_shape.serialization.get("name", name)
+        if isinstance(member_shape, ListShape) and member_shape.serialization.get("flattened"):
+            yield from (_element(tag, member_shape.member, item) for item in member)
+        else:
+            yield _element(tag, member_shape, member)
+
+
+def _element(tag: str, shape: Shape, value: Any) -> str:  # noqa: ANN401  anything a shape has
+    if isinstance(shape, StructureShape):
+        inner = "".join(_members(shape, value))
+    elif isinstance(shape, ListShape):
+        item_tag = shape.member.serialization.get("name", "member")
+        inner = "".join(_element(item_tag, shape.member, item) for item in value)
+    else:
+        inner = escape(_text(shape, value), quote=False)
+    return f"<{tag}>{inner}</{tag}>"
+
+
+def _text(shape: Shape, value: object) -> str:
+    if shape.type_name == "timestamp" and isinstance(value, int | float):
+        at = datetime.fromtimestamp(value, tz=UTC)
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# -- query requests -----------------------------------------------------------------------------
+
+
+def _from_query(fields: Mapping[str, str], model: OperationModel) -> dict[str, Any]:
+    shape = model.input_shape
+    return _structure_from(fields, shape, "") if isinstance(shape, StructureShape) else {}
+
+
+def _structure_from(
+    fields: Mapping[str, str], shape: StructureShape, prefix: str
+) -> dict[str, Any]:
+    found = {
+        name: _value_from(fields, member, prefix + member.serialization.get("name", name))
+        for name, member in shape.members.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _value_from(fields: Mapping[str, str], shape: Shape, key: str) -> Any:  # noqa: ANN401  as above
+    if isinstance(shape, StructureShape):
+        return _structure_from(fields, shape, f"{key}.") or None
+    if isinstance(shape, ListShape):
+        return _list_from(fields, shape, key)
+    text = fields.get(key)
+    if text is None:
+        return None
+    if shape.type_name in {"integer", "long"}:
+        return int(text)
+    if shape.type_name in {"float", "double"}:
+        return float(text)
+    return text == "true" if shape.type_name == "boolean" else text
+
+
+def _list_from(fields: Mapping[str, str], shape: ListShape, key: str) -> list[Any] | None:
+    flattened = shape.serialization.get("flattened")
+    stem = key if flattened else f"{key}.{shape.member.serialization.get('name', 'member')}"
+    numbers = sorted(
+        {
+            int(rest.split(".", 1)[0])
+            for name in fields
+            if name.startswith(f"{stem}.") and (rest := name[len(stem) + 1 :])[:1].isdigit()
+        }
+    )
+    return [_value_from(fields, shape.member, f"{stem}.{number}") for number in numbers] or None

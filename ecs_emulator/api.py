@@ -104,7 +104,7 @@ def _admit(world: World, decoded: Decoded, caller: Identity) -> None:
     """Raise ApiError for expired keys, a missing permission, or parameters against the model."""
     world.identities.refuse_expired(caller)
     if world.faults.denies(action_of(decoded.service, decoded.operation), caller.arn):
-        raise denial(world, decoded.service, decoded.operation, decoded.parameters, caller)
+        raise denial(world, decoded.service, decoded.operation, decoded.parameters, caller=caller)
     complaint = complaint_about(decoded)
     if complaint is not None:
         raise ApiError(_INVALID.get(decoded.service, "ValidationException"), complaint)

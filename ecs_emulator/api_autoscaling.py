@@ -26,7 +26,7 @@ https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-ba
 
 @operation(SERVICE)
 def describe_scalable_targets(world: World, request: Request) -> Answer:
-    """The scalable targets, all or the named ones; an unknown name is no error."""
+    """List the scalable targets, all or the named ones; an unknown name is no error."""
     asked = request.parameters
     if asked["ServiceNamespace"] != "ecs":
         return {"ScalableTargets": []}

@@ -1,4 +1,7 @@
-"""Amazon ECS's operations. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"""
+"""Amazon ECS's operations.
+
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,13 +29,13 @@ UPDATES_EMULATED = frozenset(
 
 @operation("ecs")
 def list_clusters(world: World, request: Request) -> Answer:
-    """All clusters, in pages."""
+    """List all clusters, in pages."""
     return _listing(world, request, "clusterArns", [c.arn for c in world.clusters.values()])
 
 
 @operation("ecs")
 def describe_clusters(world: World, request: Request) -> Answer:
-    """The named clusters; without names the one called "default"."""
+    """Describe the named clusters; without names the one called "default"."""
     clusters: list[Answer] = []
     failures: list[Answer] = []
     for reference in request.parameters.get("clusters") or ["default"]:
@@ -46,7 +49,7 @@ def describe_clusters(world: World, request: Request) -> Answer:
 
 @operation("ecs")
 def list_services(world: World, request: Request) -> Answer:
-    """The cluster's services, in pages; the deleted ones not."""
+    """List the cluster's services, in pages; the deleted ones not."""
     cluster = world.cluster(request.parameters.get("cluster"))
     strategy = request.parameters.get("schedulingStrategy")
     launch_type = request.parameters.get("launchType")
@@ -62,7 +65,7 @@ def list_services(world: World, request: Request) -> Answer:
 
 @operation("ecs")
 def describe_services(world: World, request: Request) -> Answer:
-    """Up to ten services."""
+    """Describe up to ten services."""
     cluster = world.cluster(request.parameters.get("cluster"))
     references = request.parameters["services"]
     _refuse_count("service names", references, DESCRIBED_SERVICES_LIMIT)
@@ -114,7 +117,7 @@ def _refuse_count_of_daemon(service: Service, parameters: Mapping[str, Any]) -> 
 
 @operation("ecs")
 def list_tasks(world: World, request: Request) -> Answer:
-    """Tasks by desired status (RUNNING unless told otherwise), of a service or the cluster."""
+    """List tasks by desired status (RUNNING unless told otherwise), of a service or the cluster."""
     parameters = request.parameters
     cluster = world.cluster(parameters.get("cluster"))
     if "startedBy" in parameters and parameters.keys() & {"serviceName", "family", "launchType"}:
@@ -150,7 +153,7 @@ def _listed(task: Task, state: TaskState, request: Request) -> bool:
 
 @operation("ecs")
 def describe_tasks(world: World, request: Request) -> Answer:
-    """Up to a hundred tasks, those stopped within the hour included."""
+    """Describe up to a hundred tasks, those stopped within the hour included."""
     cluster = world.cluster(request.parameters.get("cluster"))
     references = request.parameters["tasks"]
     if not references:
@@ -182,7 +185,7 @@ def stop_task(world: World, request: Request) -> Answer:
 
 @operation("ecs")
 def describe_container_instances(world: World, request: Request) -> Answer:
-    """Up to a hundred container instances."""
+    """Describe up to a hundred container instances."""
     cluster = world.cluster(request.parameters.get("cluster"))
     references = request.parameters["containerInstances"]
     _refuse_count("instanceIds", references, DESCRIBED_TASKS_LIMIT)

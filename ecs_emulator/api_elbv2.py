@@ -20,7 +20,7 @@ _REASONS = {
 
 @operation("elbv2")
 def describe_target_health(world: World, request: Request) -> Answer:
-    """The state of each target of a group, or of the targets named."""
+    """Tell the state of each target of a group, or of the targets named."""
     service, group = _find(world, request.parameters["TargetGroupArn"])
     states = _states(service, group, request.view_at)
     wanted = request.parameters.get("Targets")
@@ -53,9 +53,9 @@ def describe_target_groups(world: World, request: Request) -> Answer:
 
 def _find(world: World, arn: str) -> tuple[Service, TargetGroup]:
     for service in world.services:
-        for group in service.target_groups:
-            if group.arn == arn:
-                return service, group
+        found = [group for group in service.target_groups if group.arn == arn]
+        if found:
+            return service, found[0]
     raise _not_found()
 
 

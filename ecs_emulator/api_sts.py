@@ -1,4 +1,7 @@
-"""The Security Token Service's operations. https://docs.aws.amazon.com/STS/latest/APIReference/"""
+"""The Security Token Service's operations.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/
+"""
 
 from ecs_emulator.registry import Answer, Request, operation
 from ecs_emulator.world import World
@@ -6,7 +9,7 @@ from ecs_emulator.world import World
 
 @operation("sts")
 def get_caller_identity(world: World, request: Request) -> Answer:
-    """Who signs."""
+    """Tell who signs."""
     caller = request.caller
     return {"UserId": caller.user_id, "Account": world.account, "Arn": caller.arn}
 

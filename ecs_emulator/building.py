@@ -1,15 +1,18 @@
 """How a world is furnished."""
 
+from typing import Unpack
+
 from ecs_emulator.autoscaling import Limits
 from ecs_emulator.core import Core
 from ecs_emulator.errors import EmulatorError
-from ecs_emulator.knobs import Dice, Knobs
+from ecs_emulator.knobs import Dice
 from ecs_emulator.model import (
     Cluster,
     ContainerInstance,
     Deployment,
     ScalableTarget,
     Service,
+    ServiceOptions,
     ServiceSetup,
     ServiceState,
     TargetGroup,
@@ -30,59 +33,14 @@ class Building(Core):
         self.clusters[name] = cluster
         return cluster
 
-    def create_service(
-        self,
-        *,
-        cluster: str,
-        name: str,
-        desired_count: int = 3,
-        target_group: bool | int = False,
-        container_health: bool | None = None,
-        network_mode: str = "awsvpc",
-        launch_type: str | None = None,
-        scheduling_strategy: str = "REPLICA",
-        controller: str = "ECS",
-        settled: bool = True,
-        instances: int | None = None,
-        alarms: tuple[str, ...] = (),
-        circuit_breaker: bool = False,
-        minimum_healthy_percent: int = 100,
-        maximum_percent: int = 200,
-        rollout_state: str = "COMPLETED",
-        knobs: Knobs | None = None,
-    ) -> Service:
+    def create_service(self, **options: Unpack[ServiceOptions]) -> Service:
         """Create a service; its cluster comes with it if it is not there yet.
 
-        `target_group`: how many target groups (True is one). `container_health`: whether tasks
-        have a container health check; None: if the knob container_health_delay says so.
-        `network_mode`: awsvpc, bridge (dynamic host ports) or bridge-static (one host port, so one
-        task per instance until it is STOPPED). `launch_type`: FARGATE or EC2; by default what
-        fits the network mode. `instances`: how many the service's cluster gets (EC2 only; by
-        default enough for one task more). `settled`: start in steady state with tasks of
-        different ages; else with none. `alarms`: names of its deployment alarms. `knobs`: others
-        than the world's.
+        The options, their meaning and their defaults: see ServiceSetup. Without `knobs` the
+        world's hold.
         """
-        return self.create_service_from(
-            ServiceSetup(
-                cluster=cluster,
-                name=name,
-                desired_count=desired_count,
-                target_group=target_group,
-                container_health=container_health,
-                network_mode=network_mode,
-                launch_type=launch_type,
-                scheduling_strategy=scheduling_strategy,
-                controller=controller,
-                settled=settled,
-                instances=instances,
-                alarms=alarms,
-                circuit_breaker=circuit_breaker,
-                minimum_healthy_percent=minimum_healthy_percent,
-                maximum_percent=maximum_percent,
-                rollout_state=rollout_state,
-                knobs=knobs or self.knobs,
-            )
-        )
+        options.setdefault("knobs", self.knobs)
+        return self.create_service_from(ServiceSetup(**options))
 
     def create_service_from(self, setup: ServiceSetup) -> Service:
         """Create a service from a ready-made setup."""

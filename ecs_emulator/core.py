@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecs_emulator.autoscaling import AutoScaling
 from ecs_emulator.clock import Clock, VirtualClock
@@ -19,8 +19,10 @@ from ecs_emulator.knobs import Dice, Knobs
 from ecs_emulator.lifecycle import LifeCycle
 from ecs_emulator.model import Cluster, Service, ServiceEvent, Task, TaskState
 from ecs_emulator.plots import Plots
-from ecs_emulator.records import Call
 from ecs_emulator.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from ecs_emulator.records import Call
 
 KEPT_SECONDS = 3600.0
 """How long a stopped task can still be described:

@@ -35,10 +35,9 @@ class Known(dict[str, Any]):
 
 def describe_task(task: Task, state: TaskState) -> Description:
     """Describe a task in this state. One description per state, made once."""
-    known = task.answers.get(id(state))
-    if known is None:
-        known = task.answers[id(state)] = Known(_task(task, state))
-    return known
+    if id(state) not in task.answers:
+        task.answers[id(state)] = Known(_task(task, state))
+    return task.answers[id(state)]
 
 
 def _task(task: Task, state: TaskState) -> Description:
@@ -167,18 +166,23 @@ def describe_service(service: Service, at: float) -> Description:
         "enableExecuteCommand": False,
         "availabilityZoneRebalancing": "DISABLED",
     }
+    members.update(_of_its_kind(service, state, tasks))
+    return members
+
+
+def _of_its_kind(
+    service: Service, state: ServiceState, tasks: Sequence[tuple[Task, TaskState]]
+) -> Description:
+    """Return the members that only some services have."""
+    describe = _deployment if service.setup.controller == "ECS" else _task_set
+    member = "deployments" if service.setup.controller == "ECS" else "taskSets"
+    members: Description = {
+        member: [describe(service, state, deployment, tasks) for deployment in state.deployments]
+    }
     if service.target_groups:
         members["healthCheckGracePeriodSeconds"] = 0
     if service.awsvpc:
         members["networkConfiguration"] = _network_configuration()
-    if service.setup.controller == "ECS":
-        members["deployments"] = [
-            _deployment(service, state, deployment, tasks) for deployment in state.deployments
-        ]
-    else:
-        members["taskSets"] = [
-            _task_set(service, state, deployment, tasks) for deployment in state.deployments
-        ]
     return members
 
 

@@ -19,5 +19,8 @@ class EmulatorError(Exception):
     """The emulator itself is at fault, or was asked for something it does not emulate."""
 
 
-class Killed(BaseException):  # noqa: N818  the word for it; and no `except Exception` may stop it
-    """The caller's process was killed: nothing it does from now on reaches the world."""
+class Killed(BaseException):
+    """The caller's process was killed: nothing it does from now on reaches the world.
+
+    Not an Exception: no `except Exception` of the killed process may stop it.
+    """

@@ -120,5 +120,6 @@ def _text(value: str | bytes) -> str:
 
 
 def _response(url: str, answer: HttpAnswer) -> AWSResponse:
+    headers: Any = dict(answer.headers)
     body: Any = _Body(answer.body)
-    return AWSResponse(url, answer.status, dict(answer.headers), body)
+    return AWSResponse(url, answer.status, headers, body)

@@ -27,12 +27,11 @@ class StartFailure(StrEnum):
     UNHEALTHY = "unhealthy"
 
 
+_PULL_FAILED = (
+    "CannotPullContainerError: pull image manifest has been retried 5 time(s): manifest unknown"
+)
 _REASONS = {
-    StartFailure.NEVER_RUNNING: (
-        "TaskFailedToStart",
-        "CannotPullContainerError: pull image manifest has been retried 5 time(s): "
-        "manifest unknown",
-    ),
+    StartFailure.NEVER_RUNNING: ("TaskFailedToStart", _PULL_FAILED),
     StartFailure.EXITS: ("EssentialContainerExited", "Essential container in task exited"),
     StartFailure.UNHEALTHY: ("ServiceSchedulerInitiated", ""),
 }

@@ -4,9 +4,10 @@ Identities are objects; what changes about them is an immutable state on a timel
 reads can look into the past and every history is there afterwards.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Required, TypedDict
 
 from ecs_emulator.knobs import Dice, FailingStart, Knobs
 from ecs_emulator.timeline import Timeline
@@ -128,7 +129,7 @@ class Task:
         self.failing: FailingStart | None = None
         self.stop_cause: StopCause | None = None
         self.journey = 0
-        self.answers: dict[int, Mapping[str, object]] = {}
+        self.answers: dict[int, dict[str, Any]] = {}
 
     def __repr__(self) -> str:
         return f"<Task {self.number} {self.id[:6]} {self.last_status}/{self.desired_status}>"
@@ -234,9 +235,41 @@ class ServiceEvent:
     message: str
 
 
+class ServiceOptions(TypedDict, total=False):
+    """What World.create_service takes: ServiceSetup's members, of which two are required."""
+
+    cluster: Required[str]
+    name: Required[str]
+    desired_count: int
+    target_group: bool | int
+    container_health: bool | None
+    network_mode: str
+    launch_type: str | None
+    scheduling_strategy: str
+    controller: str
+    settled: bool
+    instances: int | None
+    alarms: tuple[str, ...]
+    circuit_breaker: bool
+    minimum_healthy_percent: int
+    maximum_percent: int
+    rollout_state: str
+    knobs: Knobs | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSetup:
-    """How a service is made; see World.create_service."""
+    """How a service is made.
+
+    `target_group`: how many target groups (True is one). `container_health`: whether tasks have a
+    container health check; None: if the knob container_health_delay says so. `network_mode`:
+    awsvpc, bridge (dynamic host ports) or bridge-static (one host port, so one task per instance
+    until it is STOPPED). `launch_type`: FARGATE or EC2; None: what fits the network mode.
+    `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL.
+    `settled`: start in steady state with tasks of different ages; else with none. `instances`: how
+    many the cluster has (EC2 only); None: enough for one task more. `alarms`: names of the
+    deployment alarms. `rollout_state`: of the deployment. `knobs`: others than the world's.
+    """
 
     cluster: str
     name: str

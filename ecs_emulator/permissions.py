@@ -24,7 +24,7 @@ def action_of(service: str, operation: str) -> str:
 
 
 def denial(
-    world: World, service: str, operation: str, parameters: Parameters, caller: Identity
+    world: World, service: str, operation: str, parameters: Parameters, *, caller: Identity
 ) -> ApiError:
     """Return the error that a caller without the permission gets."""
     action = action_of(service, operation)

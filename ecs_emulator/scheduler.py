@@ -60,13 +60,16 @@ class Scheduler:
         if service.desk.unfinished or (newly_failing and task.active):
             self.wake(service)
         if after.last_status == "STOPPED" and before.last_status != "STOPPED":
-            for neighbour in service.cluster.services.values():
-                if neighbour.desk.unfinished:
-                    self.wake(neighbour)
+            self._offer_room(service)
         if after.last_status == "RUNNING" and before.last_status != "RUNNING":
             service.desk.failed_in_a_row = 0
         if service.serves(after) and not service.serves(before):
             self._look_for_steady(service)
+
+    def _offer_room(self, leaver: Service) -> None:
+        for service in leaver.cluster.services.values():
+            if service.desk.unfinished:
+                self.wake(service)
 
     def noticed_stop(self, task: Task, was: str) -> None:
         """Take note of a task that is to stop; `was` is its lastStatus until now."""
@@ -342,7 +345,7 @@ class Scheduler:
         zone: str | None = None,
         instance_arn: str | None = None,
     ) -> list[Task]:
-        """Start up to `number` tasks of the primary deployment; return those that could be placed."""
+        """Start up to `number` tasks of the primary deployment; return those that found a place."""
         primary = service.state.primary
         if number <= 0 or primary.rollout_state == "FAILED" or self._held_back(service):
             return []

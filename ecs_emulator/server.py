@@ -52,15 +52,15 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802  the base class's name for it
+    def do_GET(self) -> None:
         """Serve the history, or an agent's endpoint."""
         self._answer()
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         """Serve an agent's endpoint."""
         self._answer()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """Serve the AWS API."""
         self._answer()
 

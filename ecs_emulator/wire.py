@@ -132,15 +132,14 @@ class _AnswerValidator(ParamValidator):
     ) -> None:
         if isinstance(params, Known) and params.checked:
             return
-        found_before = len(errors._errors)  # noqa: SLF001  the only way to tell
-        super()._validate_structure(params, shape, errors, name)
-        if isinstance(params, Known) and len(errors._errors) == found_before:  # noqa: SLF001
+        super()._validate_structure(params, shape, errors, name)  # type: ignore[misc]
+        if isinstance(params, Known) and not errors.has_errors():
             params.checked = True
 
     def _validate_string(
         self, param: object, shape: Shape, errors: ValidationErrors, name: str
     ) -> None:
-        super()._validate_string(param, shape, errors, name)
+        super()._validate_string(param, shape, errors, name)  # type: ignore[misc]
         allowed = shape.metadata.get("enum")
         if allowed and param not in allowed:
             errors.report(name, "invalid enum", param=param, valid_values=allowed)
@@ -178,7 +177,7 @@ def encode_answer(decoded: Decoded, answer: Mapping[str, Any], request_id: str) 
     inner = "".join(_members(shape, answer)) if isinstance(shape, StructureShape) else ""
     result = f"<{name}Result>{inner}</{name}Result>"
     meta = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
-    return _xml(decoded, 200, f"{name}Response", result + meta, request_id)
+    return _xml(decoded, 200, f"{name}Response", inner=result + meta, request_id=request_id)
 
 
 def encode_error(decoded: Decoded, error: ApiError, request_id: str) -> HttpAnswer:
@@ -191,7 +190,7 @@ def encode_error(decoded: Decoded, error: ApiError, request_id: str) -> HttpAnsw
         f"<Error><Type>{side}</Type><Code>{escape(error.code)}</Code>"
         f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId>"
     )
-    return _xml(decoded, error.status, "ErrorResponse", inner, request_id)
+    return _xml(decoded, error.status, "ErrorResponse", inner=inner, request_id=request_id)
 
 
 def _json(
@@ -211,7 +210,7 @@ def _json(
     return HttpAnswer(status=status, body=json.dumps(body).encode(), headers=headers)
 
 
-def _xml(decoded: Decoded, status: int, root: str, inner: str, request_id: str) -> HttpAnswer:
+def _xml(decoded: Decoded, status: int, root: str, *, inner: str, request_id: str) -> HttpAnswer:
     namespace = decoded.model.service_model.metadata.get("xmlNamespace", "")
     body = f'<{root} xmlns="{namespace}">{inner}</{root}>'
     headers = {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}

@@ -61,7 +61,9 @@ class LocalProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
         for reader in self._readers:
-            reader.join()
+            reader.join(END_WITHIN_SECONDS)
+        if any(reader.is_alive() for reader in self._readers):
+            raise RuntimeError(f"Something of session {self.session_id} has outlived its end.")
         for pipe in (self._started.stdout, self._started.stderr):
             if pipe is not None:
                 pipe.close()

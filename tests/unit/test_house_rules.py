@@ -89,7 +89,7 @@ def at_run_time(source: str) -> str:
 
 
 class _Unchecked(ast.NodeTransformer):
-    def visit_If(self, node: ast.If) -> ast.AST:  # noqa: N802 - the name that ast looks for
+    def visit_If(self, node: ast.If) -> ast.AST:
         if ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
             return ast.Pass()
         return self.generic_visit(node)

@@ -9,8 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from Notification import send_notification
-
 from AWSSession import get_aws_session
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.errors import SettingsError
@@ -25,6 +23,7 @@ from ecs_task_recycle.settings import (
     read_configuration,
     settings_from_event,
 )
+from Notification import send_notification
 
 CONFIGURATION_FILE: Final = Path(__file__).with_name("input.json")
 CLOCK: Final[Clock] = SystemClock()
@@ -90,6 +89,8 @@ def _job(
     return Job(
         settings=settings,
         run_id=run_id,
+        # AWS may deliver one request twice under the same id.
+        owner=uuid.uuid4().hex,
         run=InlineRun(CLOCK, deadline_at=_deadline_at(context)),
         gateway=Gateway(
             session,

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import shlex
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.errors import AwsCallError, RestoreError, StepTimeoutError
 from ecs_task_recycle.model import Capacity, CapacityReport, Raise, WorkList
-from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer
+from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer, is_since
 from ecs_task_recycle.replacement import raise_if_failing, until_or_cause
 from ecs_task_recycle.watch import Watch
 
@@ -108,36 +109,36 @@ class PutBack:
 
     Lowering the desired count makes ECS choose a task to stop, and it may choose a healthy one
     while another is still starting. ``patience_seconds`` is how long to wait for the service to be
-    whole first; ``withdraws`` says to stop the new tasks that are not in service by then, so that
-    there is nothing left to choose.
+    whole first; ``withdraws`` says to stop the tasks that are not in service by then and were
+    created since ``raised_since_at``, so that there is nothing left to choose.
     """
 
-    surge: Surge
+    plan: Raise
+    raised_since_at: datetime
     stopped_arns: tuple[str, ...]
     patience_seconds: float
     withdraws: bool
+    checks_health: bool
 
     def run(self, gateway: Gateway, clock: Clock) -> CapacityReport:
         """Put the limits back, then the desired count. Raises RestoreError with the commands."""
         self._settle(gateway, clock)
-        restorer = _Restorer(self.surge.plan, gateway, clock)
+        restorer = _Restorer(self.plan, gateway, clock)
         restorer.limits()
         restorer.desired_count()
         return restorer.report()
 
     def _settle(self, gateway: Gateway, clock: Clock) -> None:
         observer = Observer(
-            gateway, clock, gone=self.stopped_arns, checks_health=self.surge.work.checks_health
+            gateway, clock, gone=self.stopped_arns, checks_health=self.checks_health
         )
-        whole_count = self.surge.whole_count
+        whole_count = self.plan.written.desired_count
         watch = Watch(
             awaited=f"{whole_count} tasks in service before one is taken away",
             timeout_seconds=self.patience_seconds,
         )
         try:
-            watch.until(
-                observer, clock, lambda seen: True if len(seen.in_service) >= whole_count else None
-            )
+            watch.until(observer, clock, _Settled(self.plan, clock).judge)
         except (StepTimeoutError, AwsCallError) as error:
             logger.info("Putting back a service that is not whole: %s", error)
             if self.withdraws:
@@ -153,10 +154,35 @@ class PutBack:
 
     def _surplus(self, picture: Picture) -> list[str]:
         """Return the new tasks not in service, no more than there are too many."""
-        new = sorted(set(picture.absent) - set(self.surge.work.known_arns))
+        if picture.service.desired_count != self.plan.written.desired_count:
+            return []
+        new = sorted(
+            arn
+            for arn in picture.absent
+            if is_since(picture.tasks[arn].created_at, self.raised_since_at)
+        )
         meant_to_run = len(picture.in_service) + len(picture.absent)
-        too_many = meant_to_run - self.surge.plan.found.desired_count
-        return new[: max(0, too_many)]
+        return new[: max(0, meant_to_run - self.plan.found.desired_count)]
+
+
+class _Settled:
+    """Judges whether the desired count may be lowered: whole, or no longer ours to lower."""
+
+    def __init__(self, plan: Raise, clock: Clock) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._not_ours_since: float | None = None
+
+    def judge(self, picture: Picture) -> bool | None:
+        """Return True once nothing speaks against lowering."""
+        written = self._plan.written.desired_count
+        if picture.service.desired_count == written:
+            self._not_ours_since = None
+            return True if len(picture.in_service) >= written else None
+        if self._not_ours_since is None:
+            self._not_ours_since = self._clock.now()
+        certain = self._clock.now() - self._not_ours_since >= CONSISTENCY_SECONDS
+        return True if certain else None
 
 
 class _Restorer:
@@ -235,10 +261,9 @@ class _Restorer:
         self._now = replace(self._now, desired_count=seen)
 
     def _read_desired_count(self) -> int:
+        """Return the desired count; a service that somebody has deleted wants none."""
         service = self._gateway.service()
-        if service is None:
-            raise AwsCallError.of("ecs:DescribeServices", "MISSING", "the service is not there")
-        return service.desired_count
+        return 0 if service is None else service.desired_count
 
     def _settled[T](self, read: Callable[[], T], expected: Callable[[T], bool]) -> T:
         """Read until the expected is seen, or what is seen cannot be a stale picture."""

@@ -88,6 +88,8 @@ class Gateway:
         self._ecs = session.client("ecs", config=CONFIG)
         self._autoscaling = session.client("application-autoscaling", config=CONFIG)
         self._elbv2 = session.client("elbv2", config=CONFIG)
+        self._ssm = session.client("ssm", config=CONFIG)
+        self._cloudwatch = session.client("cloudwatch", config=CONFIG)
         self._instance_ids: dict[str, str] = {}
 
     @property
@@ -222,10 +224,70 @@ class Gateway:
             if error.code != "InvalidParameterException" or "not found" not in error.sentence:
                 raise
 
+    def alarms_in_alarm(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return which of the named alarms are in ALARM.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+        """
+        if not names:
+            return ()
+        with _translated("cloudwatch:DescribeAlarms"):
+            answer = self._cloudwatch.describe_alarms(
+                AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+            )
+        alarms = [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())]
+        return tuple(sorted(each["AlarmName"] for each in alarms if each["StateValue"] == "ALARM"))
+
+    def create_parameter(self, name: str, value: str) -> bool:
+        """Create an SSM parameter; False where one of that name exists, which stays as it is."""
+        try:
+            with _translated("ssm:PutParameter"):
+                self._ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=False)
+        except AwsCallError as error:
+            if error.code != "ParameterAlreadyExists":
+                raise
+            return False
+        return True
+
+    def overwrite_parameter(self, name: str, value: str) -> None:
+        """Write the value of an SSM parameter of one's own."""
+        with _translated("ssm:PutParameter"):
+            self._ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+    def read_parameter(self, name: str) -> str | None:
+        """Return the value of an SSM parameter, or None where there is none."""
+        try:
+            with _translated("ssm:GetParameter"):
+                return self._ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        except AwsCallError as error:
+            if error.code != "ParameterNotFound":
+                raise
+            return None
+
+    def delete_parameter(self, name: str) -> None:
+        """Delete an SSM parameter; one that is gone already is no error."""
+        try:
+            with _translated("ssm:DeleteParameter"):
+                self._ssm.delete_parameter(Name=name)
+        except AwsCallError as error:
+            if error.code != "ParameterNotFound":
+                raise
+
     def probe_stop_task(self, service_arn: str) -> None:
         """Call StopTask on a task that cannot exist: denied, or refused, and harmless."""
         head = service_arn.split(":service/", maxsplit=1)[0]
         self.stop_task(f"{head}:task/{self.cluster_name}/{'0' * 32}", reason="permission check")
+
+    def probe_put_parameter(self, name: str) -> None:
+        """Call PutParameter with a pattern that its value breaks: denied, or refused."""
+
+        def put() -> None:
+            with _translated("ssm:PutParameter"):
+                self._ssm.put_parameter(
+                    Name=name, Value="x", Type="String", AllowedPattern="^never$", Overwrite=False
+                )
+
+        _refused(put)
 
     def probe_update_service(self) -> None:
         """Call UpdateService with a count that ECS always refuses: denied, or harmless."""

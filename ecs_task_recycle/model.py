@@ -137,28 +137,6 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkList:
-    """What a run is to recycle, decided once.
-
-    ``originals`` are the tasks to be replaced, in their order; ``known_arns`` all tasks of the
-    service at that time; ``in_service_count`` how many of these were in service;
-    ``checks_health`` whether any of them has container health checks; ``actions`` the IAM actions
-    that were tried and are allowed.
-    """
-
-    service_arn: str
-    deployment_id: str
-    run_started_at: datetime
-    started_before_at: datetime
-    originals: tuple[Task, ...]
-    known_arns: tuple[str, ...]
-    in_service_count: int
-    checks_health: bool
-    found: Capacity
-    actions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Raise:
     """What a run writes to have one task more, and what stood there before."""
 
@@ -173,6 +151,82 @@ class Raise:
             self.written.max_capacity,
         )
 
+    def undone(self, now: Capacity) -> Capacity:
+        """Return a capacity with every number that this raise wrote put back to what it found."""
+        found, written = self.found, self.written
+        return Capacity(
+            desired_count=found.desired_count
+            if now.desired_count == written.desired_count
+            else now.desired_count,
+            min_capacity=found.min_capacity
+            if now.min_capacity == written.min_capacity
+            else now.min_capacity,
+            max_capacity=found.max_capacity
+            if now.max_capacity == written.max_capacity
+            else now.max_capacity,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One run's record in the journal.
+
+    ``owner`` is unique to one invocation, where AWS may deliver one request id twice; ``surge`` is
+    None for a run that raises nothing.
+    """
+
+    owner: str
+    run_id: str
+    run_started_at: datetime
+    owner_dead_at: datetime
+    started_before_at: datetime
+    surge: Raise | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """The journal of a service: its entries, the one that counts last, and their parameters."""
+
+    names: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry that counts, None where no run has left one."""
+        return self.entries[-1] if self.entries else None
+
+    def original(self, now: Capacity) -> Capacity:
+        """Return the capacity as it was before the runs of the chain: undo what is still theirs."""
+        for entry in reversed(self.entries):
+            if entry.surge is not None:
+                now = entry.surge.undone(now)
+        return now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkList:
+    """What a run is to recycle, decided once.
+
+    ``originals`` are the tasks to be replaced, in their order; ``known_arns`` all tasks of the
+    service that were seen, ``task_count`` those meant to run, ``in_service_count`` those in
+    service; ``checks_health`` whether any of them has container health checks; ``actions`` the IAM
+    actions that were tried and are allowed; ``leavings`` what a dead run left raised, None where
+    there is nothing.
+    """
+
+    service_arn: str
+    deployment_id: str
+    run_started_at: datetime
+    started_before_at: datetime
+    originals: tuple[Task, ...]
+    known_arns: tuple[str, ...]
+    task_count: int
+    in_service_count: int
+    checks_health: bool
+    found: Capacity
+    actions: tuple[str, ...]
+    leavings: Raise | None = None
+
 
 class Ending(StrEnum):
     """How the work on one task ended: also where somebody interfered, or nothing came up."""
@@ -180,6 +234,7 @@ class Ending(StrEnum):
     REPLACED = "replaced"
     GONE = "gone"
     INTERRUPTED = "interrupted"
+    OUT_OF_TIME = "out of time"
     FAILED = "failed"
 
 
@@ -217,6 +272,7 @@ class Status(StrEnum):
 
     COMPLETED = "completed"
     PLANNED = "planned"
+    RESTORED = "restored"
     NOTHING_TO_DO = "nothing_to_do"
     PARTIAL = "partial"
     FAILED = "failed"

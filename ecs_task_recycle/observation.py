@@ -104,7 +104,7 @@ class Observer:
         if head is None:
             return
         for event in service.events:
-            if not _is_since(event.created_at, self._since_at):
+            if not is_since(event.created_at, self._since_at):
                 continue
             started = _STARTED.search(event.message)
             for task_id in _TASK_ID.findall(started.group(1)) if started else ():
@@ -219,14 +219,14 @@ class FailedStarts:
         yet: with ``placeable`` false such complaints are passed over.
         """
         for arn, task in picture.tasks.items():
-            if _is_since(task.created_at, self.since_at) and is_failed_start(task):
+            if is_since(task.created_at, self.since_at) and is_failed_start(task):
                 self.tasks[arn] = task
         for event in picture.service.events:
             if "unable to" not in event.message or event.id in self.passed_over:
                 continue
             if not placeable:
                 self.passed_over.add(event.id)
-            elif _is_since(event.created_at, self.since_at):
+            elif is_since(event.created_at, self.since_at):
                 self.complaints[event.id] = event.message
 
     @property
@@ -241,7 +241,8 @@ class FailedStarts:
         return next(iter(self.complaints.values()), None)
 
 
-def _is_since(instant_at: datetime | None, since_at: datetime) -> bool:
+def is_since(instant_at: datetime | None, since_at: datetime) -> bool:
+    """Whether an instant of AWS's clock lies behind one of ours."""
     return instant_at is not None and instant_at >= since_at - CLOCK_SKEW
 
 

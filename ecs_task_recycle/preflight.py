@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AwsCallError, PreconditionError
-from ecs_task_recycle.model import Capacity, Service, WorkList
+from ecs_task_recycle.journal import Journal
+from ecs_task_recycle.model import Capacity, Chain, Raise, Service, WorkList
 from ecs_task_recycle.observation import Observer
 from ecs_task_recycle.selection import originals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from ecs_task_recycle.clock import Clock
@@ -32,41 +33,122 @@ READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 logger = logging.getLogger(__name__)
 
 
-def read_service(gateway: Gateway, clock: Clock, settings: Settings) -> WorkList:
-    """Return what is to be recycled.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a run finds: the work, the journal, and every reason not to start."""
 
-    Raises PreconditionError with every reason at once: missing permissions, or a service that
-    cannot be recycled safely.
-    """
-    run_started_at = as_utc(clock.now())
-    logger.info(
-        "Starting task recycle for %s/%s",
-        gateway.cluster_name,
-        gateway.service_name,
-        extra={"cluster": gateway.cluster_name, "service": gateway.service_name},
-    )
-    permissions = _Permissions()
-    service = permissions.trying(("ecs:DescribeServices",), gateway.service)
-    _refuse_missing(gateway, service, permissions)
-    target = permissions.trying(
-        ("application-autoscaling:DescribeScalableTargets",), gateway.scalable_target
-    )
-    observer = Observer(gateway, clock, checks_health=False)
-    picture = permissions.trying(_read_actions(service), observer.look)
-    if service is not None:
-        _probe_writes(gateway, service, target, permissions, settings)
-    permissions.require()
-    if service is None or picture is None:
-        message = "every denied call is named by the permissions"
-        raise AssertionError(message)
-    _refuse(gateway, refusals(service, target, maintain=settings.maintain_service_state))
-    return _work_list(
-        picture,
-        target,
-        run_started_at=run_started_at,
-        started_before_at=settings.started_before or run_started_at,
-        checks_health=observer.checks_health,
-        actions=tuple(permissions.allowed),
+    work: WorkList
+    chain: Chain
+    refusals: tuple[str, ...]
+
+
+class Surveyor:
+    """Reads the service, its limits and its journal, and tries every permission."""
+
+    def __init__(self, gateway: Gateway, clock: Clock, settings: Settings) -> None:
+        """Take what is asked; nothing is called yet."""
+        self._gateway = gateway
+        self._clock = clock
+        self._settings = settings
+        self._journal = Journal(gateway, clock)
+        self._permissions = _Permissions()
+
+    def survey(self) -> Survey:
+        """Return what was found.
+
+        Raises PreconditionError with all missing permissions, or for a service that is not there,
+        and AlreadyRunningError while another run may be alive.
+        """
+        run_started_at = as_utc(self._clock.now())
+        gateway, permissions = self._gateway, self._permissions
+        service = permissions.trying(("ecs:DescribeServices",), gateway.service)
+        if service is None and not permissions.lacking:
+            raise absent(gateway)
+        target = permissions.trying(
+            ("application-autoscaling:DescribeScalableTargets",), gateway.scalable_target
+        )
+        chain = permissions.trying(("ssm:GetParameter",), self._journal.read)
+        observer = Observer(gateway, self._clock, checks_health=False)
+        picture = permissions.trying(_read_actions(service), observer.look)
+        alarming = self._alarming(service)
+        if service is not None:
+            self._probe_writes(service, target)
+        permissions.require()
+        if service is None or picture is None or chain is None:
+            raise AssertionError("a read without an answer is a missing permission")
+        self._journal.require_dead(chain)
+        work = self._work_list(picture, target, chain, run_started_at, observer)
+        reasons = refusals(picture.service, target, maintain=self._settings.maintain_service_state)
+        return Survey(work=work, chain=chain, refusals=(*reasons, *_alarm_refusals(alarming)))
+
+    def _alarming(self, service: Service | None) -> tuple[str, ...]:
+        if service is None or not service.alarm_names:
+            return ()
+        names = service.alarm_names
+        return (
+            self._permissions.trying(
+                ("cloudwatch:DescribeAlarms",), lambda: self._gateway.alarms_in_alarm(names)
+            )
+            or ()
+        )
+
+    def _probe_writes(self, service: Service, target: ScalableTarget | None) -> None:
+        gateway, trying = self._gateway, self._permissions.trying
+        trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
+        name = self._journal.name
+        trying(("ssm:PutParameter",), lambda: gateway.probe_put_parameter(name))
+        probe_name = f"{name}/permission-check"
+        trying(("ssm:DeleteParameter",), lambda: gateway.delete_parameter(probe_name))
+        if not self._settings.maintain_service_state:
+            return
+        trying(("ecs:UpdateService",), gateway.probe_update_service)
+        if target is not None:
+            trying(
+                ("application-autoscaling:RegisterScalableTarget",),
+                gateway.probe_register_scalable_target,
+            )
+
+    def _work_list(
+        self,
+        picture: Picture,
+        target: ScalableTarget | None,
+        chain: Chain,
+        run_started_at: datetime,
+        observer: Observer,
+    ) -> WorkList:
+        now = capacity_of(picture.service, target)
+        found = chain.original(now)
+        tasks = [task for arn, task in picture.tasks.items() if arn not in picture.gone]
+        started_before_at = self._settings.started_before or run_started_at
+        logger.info(
+            "Original desired count: %d, tasks: %d",
+            found.desired_count,
+            len(tasks),
+            extra={"desired_count": found.desired_count, "tasks": len(tasks)},
+        )
+        deployments = picture.service.deployments
+        return WorkList(
+            service_arn=picture.service.arn,
+            deployment_id=deployments[0].id if deployments else "",
+            run_started_at=run_started_at,
+            started_before_at=started_before_at,
+            originals=originals(tasks, started_before_at),
+            known_arns=tuple(sorted(picture.tasks)),
+            task_count=len(tasks),
+            in_service_count=len(picture.in_service),
+            checks_health=observer.checks_health,
+            found=found,
+            actions=tuple(self._permissions.allowed),
+            leavings=Raise(found=found, written=now) if chain.entry else None,
+        )
+
+
+def capacity_of(service: Service, target: ScalableTarget | None) -> Capacity:
+    """Return the capacity that a service and its scalable target show."""
+    return Capacity(
+        desired_count=service.desired_count,
+        min_capacity=None if target is None else target.min_capacity,
+        max_capacity=None if target is None else target.max_capacity,
     )
 
 
@@ -107,31 +189,13 @@ def _read_actions(service: Service | None) -> tuple[str, ...]:
     return READS
 
 
-def _probe_writes(
-    gateway: Gateway,
-    service: Service,
-    target: ScalableTarget | None,
-    permissions: _Permissions,
-    settings: Settings,
-) -> None:
-    permissions.trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
-    if not settings.maintain_service_state:
-        return
-    permissions.trying(("ecs:UpdateService",), gateway.probe_update_service)
-    if target is not None:
-        permissions.trying(
-            ("application-autoscaling:RegisterScalableTarget",),
-            gateway.probe_register_scalable_target,
-        )
-
-
-def _refuse_missing(gateway: Gateway, service: Service | None, permissions: _Permissions) -> None:
-    if service is None and not permissions.lacking:
-        raise PreconditionError(
-            f"Cluster {gateway.cluster_name} in {gateway.region} has no service "
-            f"{gateway.service_name}.",
-            remedy="Nothing was touched. Check both names, the region and the account.",
-        )
+def absent(gateway: Gateway) -> PreconditionError:
+    """Return the error for a service that is not there."""
+    return PreconditionError(
+        f"Cluster {gateway.cluster_name} in {gateway.region} has no service "
+        f"{gateway.service_name}.",
+        remedy="Nothing was touched. Check both names, the region and the account.",
+    )
 
 
 def refusals(service: Service, target: ScalableTarget | None, *, maintain: bool) -> list[str]:
@@ -190,46 +254,18 @@ def _limit_refusals(
     return [reason]
 
 
-def _refuse(gateway: Gateway, reasons: list[str]) -> None:
-    if reasons:
-        raise PreconditionError(
-            f"Service {gateway.cluster_name}/{gateway.service_name} is not recycled: "
-            f"{'; '.join(reasons)}.",
-            remedy="Nothing was touched.",
-            reasons=reasons,
-        )
+def _alarm_refusals(alarming: tuple[str, ...]) -> list[str]:
+    if not alarming:
+        return []
+    return [f"its deployment alarms are in ALARM: {', '.join(alarming)}"]
 
 
-def _work_list(
-    picture: Picture,
-    target: ScalableTarget | None,
-    *,
-    run_started_at: datetime,
-    started_before_at: datetime,
-    checks_health: bool,
-    actions: tuple[str, ...],
-) -> WorkList:
-    tasks = [task for arn, task in picture.tasks.items() if arn not in picture.gone]
-    found = Capacity(
-        desired_count=picture.service.desired_count,
-        min_capacity=None if target is None else target.min_capacity,
-        max_capacity=None if target is None else target.max_capacity,
-    )
-    logger.info(
-        "Original desired count: %d, tasks: %d",
-        found.desired_count,
-        len(tasks),
-        extra={"desired_count": found.desired_count, "tasks": len(tasks)},
-    )
-    return WorkList(
-        service_arn=picture.service.arn,
-        deployment_id=picture.service.deployments[0].id,
-        run_started_at=run_started_at,
-        started_before_at=started_before_at,
-        originals=originals(tasks, started_before_at),
-        known_arns=tuple(sorted(picture.tasks)),
-        in_service_count=len(picture.in_service),
-        checks_health=checks_health,
-        found=found,
-        actions=actions,
+def refusal(gateway: Gateway, reasons: Sequence[str], *, healed: bool) -> PreconditionError:
+    """Return the error that names every reason."""
+    touched = "What a dead run had left raised was put back." if healed else "Nothing was touched."
+    return PreconditionError(
+        f"Service {gateway.cluster_name}/{gateway.service_name} is not recycled: "
+        f"{'; '.join(reasons)}.",
+        remedy=touched,
+        reasons=list(reasons),
     )

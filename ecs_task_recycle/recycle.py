@@ -7,47 +7,76 @@ or reads a clock, so that a run can be replayed (see ``run``).
 from __future__ import annotations
 
 import logging
+import math
 import statistics
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.capacity import PutBack, Surge, plan_raise, raise_capacity
 from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import (
+    PreconditionError,
     RecycleError,
     ReplacementError,
     RestoreError,
     StepTimeoutError,
 )
 from ecs_task_recycle.gateway import Gateway
+from ecs_task_recycle.journal import Journal
 from ecs_task_recycle.model import (
     Capacity,
     CapacityReport,
+    Chain,
     Ending,
+    Entry,
+    Raise,
     Replacement,
     Status,
     Task,
     WorkList,
 )
 from ecs_task_recycle.observation import short
-from ecs_task_recycle.preflight import read_service
+from ecs_task_recycle.preflight import Survey, Surveyor, absent, capacity_of, refusal
 from ecs_task_recycle.replacement import Order, replace_task
 from ecs_task_recycle.report import Report
 from ecs_task_recycle.run import Run, StepFailedError
-from ecs_task_recycle.settings import Settings
+from ecs_task_recycle.settings import Action, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RESERVE_SECONDS: Final = 75.0
+"""What putting back, reporting and mailing may take: kept free before Lambda's limit."""
+
+UNLIMITED: Final = timedelta(days=1)
+"""After this a run without any deadline is taken for dead."""
+
+DEATH_MARGIN: Final = timedelta(seconds=30)
+"""How long a call that was under way at Lambda's limit may still take effect."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run: what is asked, and what it needs to do it."""
+    """One run: what is asked, and what it needs to do it.
+
+    ``owner`` is unique to one invocation, also where ``run_id`` comes twice.
+    """
 
     settings: Settings
     run_id: str
+    owner: str
     run: Run
     gateway: Gateway
     clock: Clock
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the service."""
+        return Journal(self.gateway, self.clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,51 +86,192 @@ class Instant:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leavings:
+    """What a dead run has left: its journal, and what of its numbers still stands."""
+
+    chain: Chain
+    plan: Raise
+
+
 def recycle(job: Job) -> Report:
-    """Recycle the service and report. Never raises for what AWS does: see ``report.error``."""
+    """Do what the event asks and report. Never raises for what AWS does: see ``report.error``."""
     report = Report(settings=job.settings, run_id=job.run_id)
     try:
-        report.started_at = _instant(job, "Start")
-        work = report.work = _read_service(job)
-        if job.settings.dry_run:
-            report.status = Status.PLANNED
-        elif not work.originals:
-            report.status, report.reason = Status.NOTHING_TO_DO, _why_nothing(work)
-        elif job.settings.maintain_service_state:
-            _recycle_with_surge(job, work, report)
+        report.started_at = _start(job)
+        if job.settings.action is Action.RESTORE:
+            _restore(job, report)
         else:
-            _replace_all(job, work, report, whole_count=work.found.desired_count)
+            _recycle(job, report)
     except StepFailedError as failed:
         _fail(report, failed.error)
     _finish(job, report)
     return report
 
 
-def _read_service(job: Job) -> WorkList:
-    return job.run.step(
-        "Read the service", lambda: read_service(job.gateway, job.clock, job.settings), WorkList
+def _recycle(job: Job, report: Report) -> None:
+    survey = _survey(job, report)
+    work = survey.work
+    if job.settings.dry_run:
+        report.decide(Status.PLANNED)
+    if survey.refusals and (job.settings.dry_run or work.leavings is None):
+        _fail(report, refusal(job.gateway, survey.refusals, healed=False))
+    if report.is_decided:
+        return
+    if not work.originals and work.leavings is None:
+        report.decide(Status.NOTHING_TO_DO, _why_nothing(work))
+        return
+    needed_seconds = float(job.settings.stabilize_timeout_seconds)
+    if work.leavings is None and _ends_for_time(job, report, needed_seconds):
+        return
+    surge = _planned_surge(job, survey)
+    chain = _take(job, survey, surge)
+    try:
+        _recycle_as_owner(job, survey, surge, report)
+    except StepFailedError as failed:
+        _fail(report, failed.error)
+    _close(job, chain, report)
+
+
+def _planned_surge(job: Job, survey: Survey) -> Surge | None:
+    """Return the extra task to be raised, None for a run that raises nothing."""
+    if survey.refusals or not survey.work.originals or not job.settings.maintain_service_state:
+        return None
+    return Surge(
+        plan=plan_raise(survey.work.found),
+        work=survey.work,
+        timeout_seconds=job.settings.stabilize_timeout_seconds,
     )
+
+
+def _recycle_as_owner(job: Job, survey: Survey, surge: Surge | None, report: Report) -> None:
+    if surge is None:
+        _recycle_without_surge(job, survey, report)
+        return
+    try:
+        _raise(job, surge)
+        _replace_all(job, report, whole_count=surge.whole_count)
+    except StepFailedError as failed:
+        # In an except, never in a finally: a durable run leaves by an exception at every pause.
+        _fail(report, failed.error)
+    _put_back(job, report, surge.plan, raised_since_at=survey.work.run_started_at)
+
+
+def _recycle_without_surge(job: Job, survey: Survey, report: Report) -> None:
+    work, dead = survey.work, survey.chain.entries
+    if work.leavings is not None:
+        _put_back(job, report, work.leavings, raised_since_at=dead[0].run_started_at)
+    if report.error is not None:
+        return
+    if survey.refusals:
+        _fail(report, refusal(job.gateway, survey.refusals, healed=True))
+    elif not work.originals:
+        report.decide(Status.NOTHING_TO_DO, _why_nothing(work))
+    else:
+        _replace_all(job, report, whole_count=work.found.desired_count)
+
+
+def _restore(job: Job, report: Report) -> None:
+    """Put back what a dead run left raised, and nothing else."""
+    leavings = job.run.step("Read what a dead run left", lambda: _leavings(job), Leavings)
+    dead = leavings.chain.entries
+    if not dead:
+        report.decide(Status.NOTHING_TO_DO, "no run has left anything behind")
+        return
+    report.started_before_at = dead[-1].started_before_at
+    if job.settings.dry_run:
+        report.decide(Status.PLANNED, f"run {dead[-1].run_id} is dead and would be put back")
+        return
+    chain = _take_over(job, leavings, dead[-1])
+    _put_back(job, report, leavings.plan, raised_since_at=dead[0].run_started_at)
+    if report.error is None:
+        report.decide(Status.RESTORED, f"what run {dead[-1].run_id} had left is put back")
+    _close(job, chain, report)
+
+
+def _leavings(job: Job) -> Leavings:
+    chain = job.journal.require_dead(job.journal.read())
+    service = job.gateway.service()
+    if service is None:
+        raise absent(job.gateway)
+    now = capacity_of(service, job.gateway.scalable_target())
+    return Leavings(chain=chain, plan=Raise(found=chain.original(now), written=now))
+
+
+def _take_over(job: Job, leavings: Leavings, dead: Entry) -> Chain:
+    entry = _entry(job, dead.run_started_at, dead.started_before_at, surge=None)
+    return job.run.step(
+        "Take over the journal", lambda: job.journal.take(entry(), leavings.chain), Chain
+    )
+
+
+def _survey(job: Job, report: Report) -> Survey:
+    survey = job.run.step(
+        "Read the service",
+        lambda: Surveyor(job.gateway, job.clock, job.settings).survey(),
+        Survey,
+    )
+    report.work = survey.work
+    report.started_before_at = survey.work.started_before_at
+    return survey
+
+
+def _take(job: Job, survey: Survey, surge: Surge | None) -> Chain:
+    work = survey.work
+    plan = None if surge is None else surge.plan
+    entry = _entry(job, work.run_started_at, work.started_before_at, surge=plan)
+
+    def take() -> Chain:
+        chain = job.journal.take(entry(), survey.chain)
+        try:
+            _require_unchanged(job, work)
+        except RecycleError:
+            job.journal.give_up(chain)
+            raise
+        return chain
+
+    return job.run.step("Take the journal", take, Chain)
+
+
+def _entry(
+    job: Job, run_started_at: datetime, started_before_at: datetime, *, surge: Raise | None
+) -> Callable[[], Entry]:
+    """Return what makes this run's entry; to be called inside of a step, as it reads the clock."""
+    left = job.run.time_left()
+    time_left = UNLIMITED if math.isinf(left) else timedelta(seconds=left)
+
+    def make() -> Entry:
+        return Entry(
+            owner=job.owner,
+            run_id=job.run_id,
+            run_started_at=run_started_at,
+            owner_dead_at=as_utc(job.clock.now()) + time_left + DEATH_MARGIN,
+            started_before_at=started_before_at,
+            surge=surge,
+        )
+
+    return make
+
+
+def _require_unchanged(job: Job, work: WorkList) -> None:
+    """Raise PreconditionError if the capacity is no longer what the work list was made from.
+
+    A run that was just putting back when this one read the service would otherwise pass on its
+    numbers as the original ones.
+    """
+    service = job.gateway.service()
+    expected = work.found if work.leavings is None else work.leavings.written
+    if service is None or capacity_of(service, job.gateway.scalable_target()) != expected:
+        raise PreconditionError(
+            f"The capacity of {job.gateway.resource_id} was changed while the run was starting.",
+            remedy="Nothing was touched. Invoke again.",
+        )
 
 
 def _why_nothing(work: WorkList) -> str:
     if not work.found.desired_count:
         return "the desired count is 0"
     return f"no task was started before {work.started_before_at.isoformat()}"
-
-
-def _recycle_with_surge(job: Job, work: WorkList, report: Report) -> None:
-    surge = Surge(
-        plan=plan_raise(work.found),
-        work=work,
-        timeout_seconds=job.settings.stabilize_timeout_seconds,
-    )
-    try:
-        _raise(job, surge)
-        _replace_all(job, work, report, whole_count=surge.whole_count)
-    except StepFailedError as failed:
-        # In an except, never in a finally: a durable run leaves by an exception at every pause.
-        _fail(report, failed.error)
-    report.capacity = _put_back(job, surge, report)
 
 
 def _raise(job: Job, surge: Surge) -> None:
@@ -111,21 +281,62 @@ def _raise(job: Job, surge: Surge) -> None:
     )
 
 
-def _replace_all(job: Job, work: WorkList, report: Report, *, whole_count: int) -> None:
-    """Replace one task after the other; stop where somebody interferes."""
-    for number, task in enumerate(work.originals, start=1):
-        order = _order(job, work, report, number=number, task=task, whole_count=whole_count)
+def _replace_all(job: Job, report: Report, *, whole_count: int) -> None:
+    """Replace one task after the other; end where time runs short or somebody interferes."""
+    originals = report.needed_work.originals
+    for number, task in enumerate(originals, start=1):
+        order = _order(job, report, number=number, task=task, whole_count=whole_count)
+        if _ends_for_time(job, report, order.needed_seconds):
+            return
         replacement = _replace(job, order)
         report.replacements.append(replacement)
-        if replacement.failure is not None:
-            _fail(report, replacement.failure.as_error())
+        if not _goes_on(report, replacement):
             return
-        if replacement.ending is Ending.INTERRUPTED:
-            report.status, report.reason = Status.PARTIAL, replacement.note
+        if replacement.ending is Ending.REPLACED and not _wait(job, report, number):
             return
-        if replacement.ending is Ending.REPLACED:
-            job.run.pause(f"Wait after task {number}", job.settings.wait_time_seconds)
-    report.status = Status.COMPLETED
+    report.decide(Status.COMPLETED)
+
+
+def _goes_on(report: Report, replacement: Replacement) -> bool:
+    """Note what ends the run after a task; return whether nothing does."""
+    if replacement.failure is not None:
+        _fail(report, replacement.failure.as_error())
+    elif replacement.ending in (Ending.INTERRUPTED, Ending.OUT_OF_TIME):
+        report.decide(Status.PARTIAL, replacement.note)
+    return not report.is_decided
+
+
+def _wait(job: Job, report: Report, number: int) -> bool:
+    """Sleep after a task; return whether the time allows for the next one after that."""
+    wait_seconds = float(job.settings.wait_time_seconds)
+    if number < len(report.needed_work.originals):
+        if _ends_for_time(job, report, wait_seconds + _needed_seconds(job, report)):
+            return False
+    else:
+        wait_seconds = max(0.0, min(wait_seconds, job.run.time_left() - RESERVE_SECONDS))
+    job.run.pause(f"Wait after task {number}", wait_seconds)
+    return True
+
+
+def _ends_for_time(job: Job, report: Report, needed_seconds: float) -> bool:
+    """Decide for a partial outcome if what comes next does not fit before the deadline."""
+    left = job.run.time_left()
+    if left >= needed_seconds + RESERVE_SECONDS:
+        return False
+    report.decide(
+        Status.PARTIAL,
+        f"time runs short: {left:.0f} s are left, the next task may need {needed_seconds:.0f} s "
+        f"and the end of the run {RESERVE_SECONDS:.0f} s; repeat the event with started_before "
+        f"{encode(report.started_before_at)} to go on",
+    )
+    return True
+
+
+def _needed_seconds(job: Job, report: Report) -> float:
+    """Return what the next task may take, by what the earlier ones took."""
+    limit = float(job.settings.stabilize_timeout_seconds)
+    measured = report.seconds_to_replace
+    return min(limit, 1.25 * max(measured) + 10) if measured else limit
 
 
 def _replace(job: Job, order: Order) -> Replacement:
@@ -136,61 +347,94 @@ def _replace(job: Job, order: Order) -> Replacement:
     )
 
 
-def _order(
-    job: Job, work: WorkList, report: Report, *, number: int, task: Task, whole_count: int
-) -> Order:
-    taken = [each.seconds_to_replace for each in report.replacements]
-    measured = [seconds for seconds in taken if seconds is not None]
+def _order(job: Job, report: Report, *, number: int, task: Task, whole_count: int) -> Order:
+    measured = report.seconds_to_replace
     return Order(
         number=number,
         task=task,
-        work=work,
+        work=report.needed_work,
         whole_count=whole_count,
         stopped_arns=tuple(each.task_arn for each in report.replacements),
         expected_seconds=statistics.median(measured) if measured else None,
+        needed_seconds=_needed_seconds(job, report),
         timeout_seconds=job.settings.stabilize_timeout_seconds,
+        ends_within_seconds=job.run.time_left() - RESERVE_SECONDS,
         wait_seconds=job.settings.wait_time_seconds,
         run_id=job.run_id,
     )
 
 
-def _put_back(job: Job, surge: Surge, report: Report) -> CapacityReport | None:
+def _put_back(job: Job, report: Report, plan: Raise, *, raised_since_at: datetime) -> None:
+    last = report.replacements[-1].ending if report.replacements else None
     put_back = PutBack(
-        surge=surge,
+        plan=plan,
+        raised_since_at=raised_since_at,
         stopped_arns=tuple(each.task_arn for each in report.replacements if each.stopped_at),
         patience_seconds=_patience_seconds(job, report),
         # A deployment that somebody started has tasks of its own that are still coming up.
-        withdraws=report.status is not Status.PARTIAL,
+        withdraws=last is not Ending.INTERRUPTED,
+        checks_health=report.work is not None and report.work.checks_health,
     )
     try:
-        return job.run.step(
+        report.capacity = job.run.step(
             "Put the capacity back", lambda: put_back.run(job.gateway, job.clock), CapacityReport
         )
     except StepFailedError as failed:
         _fail(report, failed.error)
-        return None
 
 
 def _patience_seconds(job: Job, report: Report) -> float:
     """Return how long the service may take to be whole before a task is taken away."""
-    hopeless = isinstance(report.error, ReplacementError | StepTimeoutError)
-    if hopeless or report.status is Status.PARTIAL:
+    if isinstance(report.error, ReplacementError | StepTimeoutError):
         return 0.0
-    return float(job.settings.stabilize_timeout_seconds)
+    if report.replacements and report.replacements[-1].ending in (
+        Ending.INTERRUPTED,
+        Ending.OUT_OF_TIME,
+    ):
+        return 0.0
+    left = job.run.time_left() - RESERVE_SECONDS
+    return max(0.0, min(float(job.settings.stabilize_timeout_seconds), left))
+
+
+def _close(job: Job, chain: Chain, report: Report) -> None:
+    """Free the service for the next run; leave the journal to it if anything is not put back."""
+
+    def close() -> None:
+        if isinstance(report.error, RestoreError):
+            job.journal.declare_dead(chain)
+        else:
+            job.journal.release(chain)
+
+    try:
+        job.run.step("Close the journal", close, type(None))
+    except StepFailedError as failed:
+        note = f"The journal {job.journal.name} could not be closed: {failed.error}"
+        logger.warning("%s", note)
+        report.reason = f"{report.reason}. {note}" if report.reason else note
 
 
 def _fail(report: Report, error: Exception) -> None:
     """Note the error; one that comes while putting back names the one before it too."""
-    if report.error is not None:
-        error.__cause__ = report.error
+    earlier = report.error
     report.status, report.error = Status.FAILED, error
     report.reason = error.sentence if isinstance(error, RecycleError) else repr(error)
-    if error.__cause__ is not None and isinstance(error, RestoreError):
-        report.reason = f"{report.reason} Before that: {error.__cause__}"
+    if earlier is not None:
+        error.__cause__ = earlier
+        report.reason = f"{report.reason} Before that: {earlier}"
 
 
-def _instant(job: Job, name: str) -> datetime:
-    return job.run.step(name, lambda: Instant(at=as_utc(job.clock.now())), Instant).at
+def _start(job: Job) -> datetime:
+    def speak() -> Instant:
+        cluster, service = job.settings.cluster_name, job.settings.service_name
+        logger.info(
+            "Starting task recycle for %s/%s",
+            cluster,
+            service,
+            extra={"cluster": cluster, "service": service, "action": job.settings.action.value},
+        )
+        return Instant(at=as_utc(job.clock.now()))
+
+    return job.run.step("Start", speak, Instant).at
 
 
 def _finish(job: Job, report: Report) -> None:
@@ -199,9 +443,8 @@ def _finish(job: Job, report: Report) -> None:
             logger.info("Task recycle completed successfully")
         else:
             level = logging.ERROR if report.status is Status.FAILED else logging.WARNING
-            logger.log(
-                level, "Task recycle ended: %s", report.status, extra={"reason": report.reason}
-            )
+            text = "Task recycle ended, %s: %s"
+            logger.log(level, text, report.status.value, report.reason)
         return Instant(at=as_utc(job.clock.now()))
 
     report.finished_at = job.run.step("Finish", speak, Instant).at

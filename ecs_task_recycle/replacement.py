@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import Failure, RecycleError, ReplacementError, StepTimeoutError
+from ecs_task_recycle.errors import (
+    AwsCallError,
+    Failure,
+    RecycleError,
+    ReplacementError,
+    StepTimeoutError,
+)
 from ecs_task_recycle.model import Ending, Replacement, Task, WorkList
 from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer, short
 from ecs_task_recycle.watch import Cadence, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
@@ -31,7 +36,8 @@ class Order:
     """One task to be replaced, and what has to hold meanwhile.
 
     ``whole_count`` tasks in service make the service whole; ``stopped_arns`` are the tasks that
-    this run has stopped before; ``expected_seconds`` is what those took.
+    this run has stopped before; ``expected_seconds`` is what those took, ``needed_seconds`` what
+    this one may take; the step has to end ``ends_within_seconds``.
     """
 
     number: int
@@ -40,17 +46,11 @@ class Order:
     whole_count: int
     stopped_arns: tuple[str, ...]
     expected_seconds: float | None
+    needed_seconds: float
     timeout_seconds: float
+    ends_within_seconds: float
     wait_seconds: int
     run_id: str
-
-    def watch(self, awaited: str, cadence: Cadence | None = None) -> Watch:
-        """Return the watch for something awaited in this task's name."""
-        return Watch(
-            awaited=awaited,
-            timeout_seconds=self.timeout_seconds,
-            cadence=cadence or Cadence(),
-        )
 
 
 class Suspicion:
@@ -99,12 +99,29 @@ def interference(service: Service, *, whole_count: int, deployment_id: str) -> s
 def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
     """Replace one task: gate, stop, follow.
 
-    Raises ReplacementError after the third failed start, StepTimeoutError when the service is not
-    whole in time. The task is stopped only while all others in service make up for it.
+    Whatever ends it after the stop comes as a value, so that it is known that the task was stopped.
+    Before the stop: raises ReplacementError after the third failed start, StepTimeoutError when the
+    service is not whole in time, AwsCallError.
     """
     observer = Observer(
         gateway, clock, gone=order.stopped_arns, checks_health=order.work.checks_health
     )
+    _announce(order)
+    ends_at = clock.now() + order.ends_within_seconds
+    gate = _Gate(order, observer, clock)
+    picture = gate.wait()
+    if gate.ending is None and clock.now() + order.needed_seconds > ends_at:
+        gate.ending, gate.note = Ending.OUT_OF_TIME, "time ran short before the task was stopped"
+    if gate.ending is None:
+        gate.check_alarms(gateway, picture)
+    if gate.ending is not None:
+        return _untouched(order, gate.ending, gate.note)
+    follow = _Follow(order, observer, clock, before=picture, ends_at=ends_at)
+    follow.stop_and_wait(gateway)
+    return _told(order, follow)
+
+
+def _announce(order: Order) -> None:
     total = len(order.work.originals)
     logger.info(
         "Recycling task %d/%d: %s",
@@ -113,33 +130,16 @@ def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
         order.task.arn,
         extra={"number": order.number, "of": total, "task": order.task.arn},
     )
-    gate = _Gate(order, observer, clock)
-    picture = gate.wait()
-    if gate.ending is not None:
-        return Replacement(
-            task_arn=order.task.arn,
-            ending=gate.ending,
-            started_at=order.task.started_at,
-            note=gate.note,
-        )
-    stopped_at = as_utc(clock.now())
-    gateway.stop_task(order.task.arn, reason=f"ecs-task-recycle run {order.run_id}")
-    observer.mark_stopped(order.task.arn)
-    follow = _Follow(order, observer, clock, before=picture, stopped_at=stopped_at)
-    try:
-        ending = follow.wait()
-    except RecycleError as error:
-        # As a value: that the task was stopped must be known whatever came of it.
-        ending, follow.failure = Ending.FAILED, Failure.of(error)
-        follow.note = "stopped, and no replacement came up"
-    seconds = (as_utc(clock.now()) - stopped_at).total_seconds()
-    return _told(order, follow, ending, stopped_at=stopped_at, seconds=seconds)
 
 
-def _told(
-    order: Order, follow: _Follow, ending: Ending, *, stopped_at: datetime, seconds: float
-) -> Replacement:
-    replaced = ending is Ending.REPLACED
+def _untouched(order: Order, ending: Ending, note: str | None) -> Replacement:
+    return Replacement(
+        task_arn=order.task.arn, ending=ending, started_at=order.task.started_at, note=note
+    )
+
+
+def _told(order: Order, follow: _Follow) -> Replacement:
+    replaced = follow.ending is Ending.REPLACED
     if replaced:
         logger.info(
             "Task %d recycled, waiting %ds",
@@ -149,16 +149,16 @@ def _told(
                 "number": order.number,
                 "task": order.task.arn,
                 "replacement": follow.replacement_arn,
-                "seconds_to_replace": round(seconds, 1),
+                "seconds_to_replace": follow.seconds,
             },
         )
     return Replacement(
         task_arn=order.task.arn,
-        ending=ending,
+        ending=follow.ending,
         started_at=order.task.started_at,
         replacement_arn=follow.replacement_arn,
-        stopped_at=stopped_at,
-        seconds_to_replace=round(seconds, 1) if replaced else None,
+        stopped_at=follow.stopped_at,
+        seconds_to_replace=follow.seconds if replaced else None,
         lowest_in_service=follow.lowest_in_service,
         note=follow.note,
         failure=follow.failure,
@@ -181,8 +181,9 @@ class _Gate:
 
     def wait(self) -> Picture:
         """Return the picture by which the task may be stopped, or that ended the wait."""
-        watch = self._order.watch(
-            f"{self._order.whole_count} tasks in service to stop task {self._order.number}"
+        watch = Watch(
+            awaited=f"{self._order.whole_count} tasks in service to stop task {self._order.number}",
+            timeout_seconds=self._order.timeout_seconds,
         )
         return until_or_cause(
             watch, self._observer, self._clock, judge=self._judge, failed=self._failed
@@ -201,6 +202,13 @@ class _Gate:
         raise_if_failing(self._failed)
         return picture if may_stop(picture, arn, self._order.whole_count) else None
 
+    def check_alarms(self, gateway: Gateway, picture: Picture) -> None:
+        """Let the service's own deployment alarms end the run."""
+        alarming = gateway.alarms_in_alarm(picture.service.alarm_names)
+        if alarming:
+            self.ending = Ending.INTERRUPTED
+            self.note = f"deployment alarms are in ALARM: {', '.join(alarming)}"
+
 
 def may_stop(picture: Picture, arn: str, whole_count: int) -> bool:
     """Whether the others in service make up for a task, so that it may be stopped."""
@@ -208,36 +216,60 @@ def may_stop(picture: Picture, arn: str, whole_count: int) -> bool:
 
 
 class _Follow:
-    """Follows a stopped task until it has left and as many are in service as before."""
+    """Stops a task and follows it until it has left and as many are in service as before."""
 
     def __init__(
-        self,
-        order: Order,
-        observer: Observer,
-        clock: Clock,
-        *,
-        before: Picture,
-        stopped_at: datetime,
+        self, order: Order, observer: Observer, clock: Clock, *, before: Picture, ends_at: float
     ) -> None:
         self._order = order
         self._observer = observer
         self._clock = clock
+        self._ends_at = ends_at
         self._known = frozenset(before.tasks) | frozenset(order.work.known_arns)
         self._before_count = len(before.in_service)
-        self._failed = FailedStarts(stopped_at)
+        self._failed = FailedStarts(as_utc(clock.now()))
         self._suspicion = Suspicion(
             clock, whole_count=order.whole_count, deployment_id=order.work.deployment_id
         )
+        self.stopped_at = as_utc(clock.now())
+        self.seconds = 0.0
         self.lowest_in_service = self._before_count
+        self.ending = Ending.FAILED
         self.replacement_arn: str | None = None
         self.failure: Failure | None = None
         self.note: str | None = None
 
-    def wait(self) -> Ending:
-        """Return how the replacement ended."""
-        watch = self._order.watch(
-            f"the replacement of task {self._order.number} ({short(self._order.task.arn)})",
-            Cadence(expected_seconds=self._order.expected_seconds),
+    def stop_and_wait(self, gateway: Gateway) -> None:
+        """Stop the task, follow it, and note how that ended."""
+        arn, run_id = self._order.task.arn, self._order.run_id
+        try:
+            gateway.stop_task(arn, reason=f"ecs-task-recycle run {run_id}")
+            self._observer.mark_stopped(arn)
+            self.ending = self._wait()
+        except StepTimeoutError as error:
+            self._end_for_time(error)
+        except AwsCallError as error:
+            self._fail(error, f"a call failed, it may not have been replaced: {error.sentence}")
+        except RecycleError as error:
+            self._fail(error, "stopped, and no replacement came up")
+        self.seconds = round((as_utc(self._clock.now()) - self.stopped_at).total_seconds(), 1)
+
+    def _fail(self, error: RecycleError, note: str) -> None:
+        self.failure, self.note = Failure.of(error), note
+
+    def _end_for_time(self, error: StepTimeoutError) -> None:
+        """Tell a replacement that took too long from a run that has no time left for it."""
+        if self._clock.now() < self._ends_at:
+            self._fail(error, "stopped, and its replacement was not in service in time")
+            return
+        self.ending = Ending.OUT_OF_TIME
+        self.note = "stopped; time ran short before its replacement was in service"
+
+    def _wait(self) -> Ending:
+        watch = Watch(
+            awaited=f"the replacement of task {self._order.number} ({short(self._order.task.arn)})",
+            timeout_seconds=min(self._order.timeout_seconds, self._ends_at - self._clock.now()),
+            cadence=Cadence(expected_seconds=self._order.expected_seconds),
         )
         return until_or_cause(
             watch, self._observer, self._clock, judge=self._judge, failed=self._failed

@@ -24,7 +24,32 @@ class Report:
     replacements: list[Replacement] = field(default_factory=list)
     capacity: CapacityReport | None = None
     started_at: datetime | None = None
+    started_before_at: datetime | None = None
     finished_at: datetime | None = None
+    _decided: bool = False
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the outcome is known."""
+        return self._decided or self.error is not None
+
+    def decide(self, status: Status, reason: str | None = None) -> None:
+        """Set the outcome of a run that did not fail."""
+        if self.error is None:
+            self.status, self.reason, self._decided = status, reason, True
+
+    @property
+    def needed_work(self) -> WorkList:
+        """The work list, where there must be one."""
+        if self.work is None:
+            raise AssertionError("there is no work before the service was read")
+        return self.work
+
+    @property
+    def seconds_to_replace(self) -> list[float]:
+        """What the replaced tasks took, in their order."""
+        taken = (each.seconds_to_replace for each in self.replacements)
+        return [seconds for seconds in taken if seconds is not None]
 
     def answer(self) -> dict[str, Json]:
         """Return the body of the answer: JSON, without any secret."""
@@ -42,7 +67,7 @@ class Report:
             "original_desired_count": None if work is None else work.found.desired_count,
             "lowest_in_service": self._lowest_in_service(),
             "capacity": None if self.capacity is None else encode(self.capacity),
-            "started_before": None if work is None else encode(work.started_before_at),
+            "started_before": encode(self.started_before_at),
             "duration_seconds": self._duration_seconds(),
             "timestamp": encode(self.finished_at),
         }

@@ -13,6 +13,7 @@ import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
 from ecs_task_recycle.errors import SettingsError
@@ -46,6 +47,13 @@ class Resource:
     cluster: str | None = None
 
 
+class Action(StrEnum):
+    """What an event asks for."""
+
+    RECYCLE = "recycle"
+    RESTORE = "restore"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one run is asked to do. Times are whole seconds, ``started_before`` is aware UTC."""
@@ -57,6 +65,7 @@ class Settings:
     started_before: datetime | None
     stabilize_timeout_seconds: int
     dry_run: bool
+    action: Action
     region: str | None = None
 
 
@@ -76,6 +85,10 @@ def _boolean(value: object) -> bool:
         return value
     # EventBridge input templates put values into quotes.
     return {"true": True, "false": False}[cast("str", value)]
+
+
+def _action(value: object) -> Action:
+    return Action(cast("str", value))
 
 
 def _seconds(lowest: int, highest: int) -> Callable[[object], int]:
@@ -158,6 +171,13 @@ PARAMETERS: Final = (
         expected="true or false",
         default=False,
         meaning="Say what would be done; write nothing.",
+    ),
+    Parameter(
+        name="action",
+        parse=_action,
+        expected='"recycle" or "restore"',
+        default=Action.RECYCLE,
+        meaning='"restore" only puts back what a dead run left raised.',
     ),
 )
 
@@ -248,6 +268,7 @@ def _settings(values: Mapping[str, object]) -> Settings:
         started_before=cast("datetime | None", values["started_before"]),
         stabilize_timeout_seconds=cast("int", values["stabilize_timeout"]),
         dry_run=cast("bool", values["dry_run"]),
+        action=cast("Action", values["action"]),
         region=cluster.region or service.region,
     )
 

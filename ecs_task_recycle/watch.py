@@ -36,7 +36,7 @@ class Cadence:
     def delay_seconds(self, elapsed_seconds: float) -> float:
         """Return how long to wait for the next look."""
         if self.expected_seconds is None:
-            return _bounded(elapsed_seconds / 5)
+            return _bounded(elapsed_seconds / 15)
         ahead = self.expected_seconds - AHEAD_SECONDS - elapsed_seconds
         if ahead > 0:
             return _bounded(ahead)

@@ -1,0 +1,23 @@
+"""One session for all emulated tests of a process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ecs_emulator import World
+from ecs_emulator.in_process import attach
+from tests.emulated.bench import OneSetOfClients, Bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def bench() -> Iterator[Bench]:
+    with attach(World()) as board:
+        session = OneSetOfClients(
+            aws_access_key_id="AKIARUN", aws_secret_access_key="x", region_name="us-east-1"
+        )
+        yield Bench(session=session, board=board)

@@ -142,7 +142,7 @@ class _AnswerValidator(ParamValidator):
         super()._validate_string(param, shape, errors, name)  # type: ignore[misc]
         allowed = shape.metadata.get("enum")
         if allowed and param not in allowed:
-            errors.report(name, "invalid enum", param=param, valid_values=allowed)
+            errors.report(name, "invalid type", param=param, valid_types=allowed)
 
 
 def complaint_about(decoded: Decoded) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -39,22 +38,25 @@ CALM = Knobs(
 """A world without chance or delay in its answers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """Clients of a made-up account, and the world that answers them."""
 
-    board: Switchboard
-    ecs: ECSClient
-    elbv2: ElasticLoadBalancingv2Client
-    autoscaling: ApplicationAutoScalingClient
-    sts: STSClient
-    session: boto3.Session
+    def __init__(self, session: boto3.Session, board: Switchboard) -> None:
+        config = Config(retries={"mode": "standard", "total_max_attempts": 3})
+        self.session = session
+        self.board = board
+        self.ecs: ECSClient = session.client("ecs", config=config)
+        self.elbv2: ElasticLoadBalancingv2Client = session.client("elbv2", config=config)
+        self.sts: STSClient = session.client("sts", config=config)
+        self.autoscaling: ApplicationAutoScalingClient = session.client(
+            "application-autoscaling", config=config
+        )
 
     @property
     def world(self) -> World:
         return self.board.world
 
-    def furnish(self, knobs: Knobs = CALM, seed: int = 0, **options: Any) -> Service:
+    def furnish(self, knobs: Knobs = CALM, seed: int = 0, **options: Any) -> Service:  # noqa: ANN401  create_service's
         """Put a fresh world behind the clients, with the service demo/web in it."""
         self.board.world = World(knobs=knobs, seed=seed)
         options = {"cluster": "demo", "name": "web", **options}
@@ -77,7 +79,7 @@ class Bench:
         (found,) = self.ecs.describe_tasks(cluster="demo", tasks=[task_arn])["tasks"]
         return dict(found)
 
-    def listed(self, **filters: Any) -> list[str]:
+    def listed(self, **filters: Any) -> list[str]:  # noqa: ANN401  ListTasks' own
         return self.ecs.list_tasks(cluster="demo", serviceName="web", **filters)["taskArns"]
 
     def target_states(self, group_arn: str) -> dict[str, str]:
@@ -93,15 +95,7 @@ def _bench() -> Bench:
     # Attached only while the session is made: sessions that other tests make are not to be caught.
     with attach(World()) as board:
         session = boto3.Session()
-    config = Config(retries={"mode": "standard", "total_max_attempts": 3})
-    return Bench(
-        board=board,
-        ecs=session.client("ecs", config=config),
-        elbv2=session.client("elbv2", config=config),
-        autoscaling=session.client("application-autoscaling", config=config),
-        sts=session.client("sts", config=config),
-        session=session,
-    )
+    return Bench(session, board)
 
 
 @pytest.fixture

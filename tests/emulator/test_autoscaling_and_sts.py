@@ -9,9 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from conftest import Bench
-
     from ecs_emulator import Knobs
+    from tests.emulator.conftest import Bench
 
 TARGET: dict[str, Any] = {
     "ServiceNamespace": "ecs",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from typing import TYPE_CHECKING
 
 from ecs_emulator import EmulatorError, Killed
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.emulator.conftest import Bench
 
 
 def codes(bench: Bench, operation: str) -> list[str | None]:

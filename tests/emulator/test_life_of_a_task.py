@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ecs_emulator import FailingStart, Knobs, StopKind
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.emulator.conftest import Bench
 
 
 def test_stop_task_answers_at_once_that_the_task_is_running_and_meant_to_stop(bench: Bench) -> None:
@@ -152,7 +153,7 @@ def test_stopping_a_task_twice_answers_the_task_and_changes_nothing(bench: Bench
         ("exits", "EssentialContainerExited", 7, True),
     ],
 )
-def test_a_start_fails_with_its_code_and_the_next_launch_follows(  # noqa: PLR0913, PLR0917
+def test_a_start_fails_with_its_code_and_the_next_launch_follows(  # noqa: PLR0917
     bench: Bench,
     calm: Knobs,
     kind: str,
@@ -198,6 +199,6 @@ def test_a_launch_throttle_slows_starts_that_keep_failing(bench: Bench, calm: Kn
     bench.stop(service.tasks[0].arn)
     bench.sleep(600)
     launched = [task.created_at for task in service.tasks[3:]]
-    gaps = [later - earlier for earlier, later in zip(launched, launched[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(launched)]
     assert gaps[-1] > 100 > gaps[0]
     assert any("unable to consistently start tasks" in line for line in bench.messages())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from ecs_emulator import Knobs, World
 from ecs_emulator.paging import page
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.emulator.conftest import Bench
 
 
 def test_a_listing_comes_in_pages_of_a_hundred(bench: Bench) -> None:
@@ -115,7 +116,7 @@ def test_a_stale_read_shows_a_stopped_task_as_meant_to_run(bench: Bench, calm: K
     seen = [bench.task(arn)["desiredStatus"] for _ in range(40)]
     assert set(seen) == {"RUNNING", "STOPPED"}
     assert "STOPPED" in seen[: seen.index("RUNNING") + 5] or seen != sorted(seen)
-    assert any(earlier > later for earlier, later in zip(seen, seen[1:], strict=False)), (
+    assert any(earlier > later for earlier, later in pairwise(seen)), (
         "two reads may go back in time"
     )
 

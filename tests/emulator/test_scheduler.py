@@ -10,9 +10,8 @@ import pytest
 from ecs_emulator import FailingStart, Knobs, StopKind
 
 if TYPE_CHECKING:
-    from conftest import Bench
-
     from ecs_emulator.model import Service
+    from tests.emulator.conftest import Bench
 
 
 def stopped_by(service: Service, kind: StopKind) -> list[int]:

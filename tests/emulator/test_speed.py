@@ -10,7 +10,7 @@ import pytest
 from ecs_emulator import Knobs
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.emulator.conftest import Bench
 
 
 def test_twenty_tasks_forty_minutes_and_540_calls_take_less_than_two_seconds(

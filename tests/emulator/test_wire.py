@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_type_hints
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
-import ecs_emulator.api
+import ecs_emulator.api  # noqa: F401  registers the operations
 from ecs_emulator import EmulatorError, ServiceSetup
 from ecs_emulator.model import ServiceOptions
 from ecs_emulator.registry import OPERATIONS
@@ -19,7 +20,7 @@ from ecs_emulator.wire import (
 )
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.emulator.conftest import Bench
 
 
 def request(body: bytes = b"{}", **headers: str) -> HttpRequest:
@@ -29,7 +30,6 @@ def request(body: bytes = b"{}", **headers: str) -> HttpRequest:
 
 @pytest.mark.parametrize("service, name", sorted(OPERATIONS))
 def test_each_operation_exists_in_the_services_model(service: str, name: str) -> None:
-    assert ecs_emulator.api.handle
     assert name in service_model(service).operation_names
 
 
@@ -39,7 +39,7 @@ def test_a_json_request_is_understood() -> None:
             b'{"cluster": "demo"}',
             x_amz_target="AmazonEC2ContainerServiceV20141113.ListTasks",
             content_type="application/x-amz-json-1.1",
-            authorization="AWS4-HMAC-SHA256 Credential=AKIA1/20260105/us-east-1/ecs/aws4_request, x",
+            authorization="AWS4-HMAC-SHA256 Credential=AKIA1/1/us-east-1/ecs/aws4_request",
         )
     )
     assert (decoded.service, decoded.operation) == ("ecs", "ListTasks")
@@ -86,7 +86,7 @@ def test_an_unheard_of_enum_value_is_an_error_of_the_emulator() -> None:
 
 
 def test_a_request_against_the_model_is_refused_as_the_service_does(bench: Bench) -> None:
-    client = bench.session.client("ecs", config=_unchecked())
+    client = bench.session.client("ecs", config=Config(parameter_validation=False))
     with pytest.raises(ClientError, match="InvalidParameterException"):
         client.stop_task(cluster="demo")  # type: ignore[call-arg]
 
@@ -123,9 +123,3 @@ def test_clusters_can_be_listed_and_described(bench: Bench) -> None:
 
 def test_the_options_of_a_service_are_the_members_of_its_setup() -> None:
     assert get_type_hints(ServiceOptions).keys() == get_type_hints(ServiceSetup).keys()
-
-
-def _unchecked() -> object:
-    from botocore.config import Config  # noqa: PLC0415
-
-    return Config(parameter_validation=False)

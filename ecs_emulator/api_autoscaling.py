@@ -3,7 +3,9 @@
 https://docs.aws.amazon.com/autoscaling/application/APIReference/
 """
 
-from ecs_emulator.autoscaling import Limits
+from datetime import UTC, datetime
+
+from ecs_emulator.autoscaling import Limits, ScheduledAction
 from ecs_emulator.errors import ApiError
 from ecs_emulator.model import ScalableState, ScalableTarget, Service
 from ecs_emulator.paging import page
@@ -69,6 +71,41 @@ def register_scalable_target(world: World, request: Request) -> Answer:
     )
     service = _service(world, asked["ResourceId"])
     return {"ScalableTargetARN": world.autoscaling.register(service, limits).arn}
+
+
+@operation(SERVICE)
+def describe_scheduled_actions(world: World, request: Request) -> Answer:
+    """List the scheduled actions, all or those of one resource."""
+    asked = request.parameters
+    wanted = asked.get("ResourceId")
+    actions = [
+        action
+        for action in world.autoscaling.actions
+        if asked["ServiceNamespace"] == "ecs" and wanted in {None, action.target.resource_id}
+    ]
+    limit = min(asked.get("MaxResults") or PAGE_LIMIT, world.knobs.page_size or PAGE_LIMIT)
+    token = asked.get("NextToken")
+    shown, following = page(actions, key=lambda action: action.name, limit=limit, token=token)
+    described = [_action(action) for action in shown]
+    return {"ScheduledActions": described, **({"NextToken": following} if following else {})}
+
+
+def _action(action: ScheduledAction) -> Answer:
+    at = datetime.fromtimestamp(action.at, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    limits = {
+        "MinCapacity": action.limits.min_capacity,
+        "MaxCapacity": action.limits.max_capacity,
+    }
+    return {
+        "ScheduledActionName": action.name,
+        "ScheduledActionARN": action.arn,
+        "ServiceNamespace": "ecs",
+        "Schedule": f"at({at})",
+        "ResourceId": action.target.resource_id,
+        "ScalableDimension": DIMENSION,
+        "ScalableTargetAction": {name: n for name, n in limits.items() if n is not None},
+        "CreationTime": round(action.created_at, 3),
+    }
 
 
 def _service(world: World, resource_id: str) -> Service:

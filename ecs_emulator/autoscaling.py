@@ -3,11 +3,12 @@
 https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ecs_emulator.errors import ApiError
+from ecs_emulator.errors import ApiError, EmulatorError
 from ecs_emulator.model import ScalableState, ScalableTarget, Service
 from ecs_emulator.timeline import Timeline
 
@@ -26,12 +27,25 @@ class Limits:
     scheduled_suspended: bool | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledAction:
+    """New limits for a target at an instant (epoch seconds)."""
+
+    name: str
+    arn: str
+    target: ScalableTarget
+    at: float
+    limits: Limits
+    created_at: float
+
+
 class AutoScaling:
     """Keeps the scalable targets. Each update clamps the desired count, `aas_lag` later."""
 
     def __init__(self, world: "Core") -> None:
         self._world = world
         self.targets: dict[str, ScalableTarget] = {}
+        self.actions: list[ScheduledAction] = []
         self._clamps = 0
 
     def target_of(self, service: Service) -> ScalableTarget | None:
@@ -53,6 +67,62 @@ class AutoScaling:
         self._clamps += 1
         lag = service.dice.seconds(service.knobs.aas_lag, "clamp", self._clamps)
         self._world.schedule(self._world.now + lag, partial(self._clamp, target))
+        return target
+
+    def schedule_action(self, service: Service, at: float, limits: Limits) -> ScheduledAction:
+        """Have the limits set at an instant (epoch seconds); lost if suspended then.
+
+        https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-scheduled-scaling.html
+        """
+        target = self._known(service)
+        number = len(self.actions) + 1
+        action = ScheduledAction(
+            name=f"action-{number}",
+            arn=self._world.arn(
+                "autoscaling",
+                f"scheduledAction:{number}:resource/ecs/"
+                f"{target.resource_id}:scheduledActionName/action-{number}",
+            ),
+            target=target,
+            at=at,
+            limits=limits,
+            created_at=self._world.now,
+        )
+        self.actions.append(action)
+        self._world.schedule(at, partial(self._run_action, action))
+        return action
+
+    def follow_load(self, service: Service, wanted_count: int) -> None:
+        """Do what a scaling policy does that finds this many tasks wanted, once.
+
+        It starts from the running count, moves within the limits, and does not scale in while
+        that is suspended or a deployment is going on:
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
+        """
+        target = self._known(service)
+        state = target.timeline.latest
+        allowed = min(max(wanted_count, state.min_capacity), state.max_capacity)
+        running = sum(task.last_status == "RUNNING" for task in service.present)
+        deploying = any(
+            deployment.rollout_state == "IN_PROGRESS" for deployment in service.state.deployments
+        )
+        outward = wanted_count > running and allowed > service.desired_count
+        inward = wanted_count < running and allowed < service.desired_count
+        if outward and not state.scaling_out_suspended:
+            self._world.move_desired_count(service, allowed, "autoscaling")
+        if inward and not state.scaling_in_suspended and not deploying:
+            self._world.move_desired_count(service, allowed, "autoscaling")
+
+    def _run_action(self, action: ScheduledAction) -> None:
+        if action.target.timeline.latest.scheduled_suspended:
+            return
+        with suppress(ApiError):  # limits that contradict each other by now: the action fails
+            self.register(action.target.service, action.limits)
+
+    def _known(self, service: Service) -> ScalableTarget:
+        target = self.target_of(service)
+        if target is None:
+            raise EmulatorError(f"{service.name} is no scalable target.")
         return target
 
     def _create(self, service: Service, state: ScalableState) -> ScalableTarget:

@@ -2,6 +2,7 @@
 
 from typing import Unpack
 
+from ecs_emulator.alarms import Alarm
 from ecs_emulator.autoscaling import Limits
 from ecs_emulator.core import Core
 from ecs_emulator.errors import EmulatorError
@@ -19,6 +20,7 @@ from ecs_emulator.model import (
 )
 from ecs_emulator.placement import ZONES
 from ecs_emulator.timeline import Timeline
+from ecs_emulator.vault import Secret
 
 HOUR_SECONDS = 3600.0
 SERVICE_AGE_SECONDS = 90 * 24 * HOUR_SECONDS
@@ -56,6 +58,8 @@ class Building(Core):
         cluster.services[setup.name] = service
         self._add_instances(service)
         service.target_groups = self._target_groups(service)
+        for alarm in setup.alarms:
+            self.set_alarm(alarm)
         self._inaugurate(service)
         if setup.settled:
             self._settle(service)
@@ -69,6 +73,22 @@ class Building(Core):
         """Put a service's desired count under Application Auto Scaling."""
         limits = Limits(min_capacity=min_capacity, max_capacity=max_capacity)
         return self.autoscaling.register(self.service(cluster, service), limits)
+
+    def set_alarm(self, name: str, state: str = "OK", *, composite: bool = False) -> Alarm:
+        """Create an alarm or change its state: OK, ALARM or INSUFFICIENT_DATA."""
+        alarm = Alarm(name=name, state=state, since=self.now, composite=composite)
+        if name in self.alarms:
+            self.alarms[name].set(self.now, alarm)
+        else:
+            self.alarms[name] = Timeline(self.now, alarm)
+        return alarm
+
+    def put_secret(self, name: str, text: str) -> Secret:
+        """Put a secret into Secrets Manager; `text` is usually JSON."""
+        ending = f"{self.dice.generator('secret', name).getrandbits(24):06x}"
+        arn = self.arn("secretsmanager", f"secret:{name}-{ending}")
+        self.vault[name] = Secret(name=name, arn=arn, text=text, created_at=self.now)
+        return self.vault[name]
 
     def _add_instances(self, service: Service) -> None:
         if service.launch_type == "FARGATE":

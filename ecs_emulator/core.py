@@ -18,11 +18,15 @@ from ecs_emulator.identities import Identities
 from ecs_emulator.knobs import Dice, Knobs
 from ecs_emulator.lifecycle import LifeCycle
 from ecs_emulator.model import Cluster, Service, ServiceEvent, Task, TaskState
+from ecs_emulator.parameters import ParameterStore
 from ecs_emulator.plots import Plots
 from ecs_emulator.scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from ecs_emulator.alarms import Alarm
     from ecs_emulator.records import Call
+    from ecs_emulator.timeline import Timeline
+    from ecs_emulator.vault import Secret
 
 KEPT_SECONDS = 3600.0
 """How long a stopped task can still be described:
@@ -57,6 +61,9 @@ class Core:
         self.lifecycle = LifeCycle(self)
         self.scheduler = Scheduler(self)
         self.autoscaling = AutoScaling(self)
+        self.parameters = ParameterStore(self)
+        self.alarms: dict[str, Timeline[Alarm]] = {}
+        self.vault: dict[str, Secret] = {}
         self._now = self.started_at
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._sequence = count()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from ecs_emulator.agent import handle_agent, is_agents
 from ecs_emulator.api import handle
 from ecs_emulator.errors import EmulatorError, Killed, NoAnswerError
 from ecs_emulator.report import history
@@ -90,11 +91,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def route(world: World, request: HttpRequest) -> HttpAnswer:
-    """Answer a request: the history, or the AWS API."""
+    """Answer a request: the history, the container agent, or the AWS API."""
     if request.path == HISTORY_PATH:
         with world.lock:
             world.catch_up()
             return _plain(200, history(world))
+    if is_agents(request.path):
+        return handle_agent(world, request)
     if request.method != "POST":
         return _plain(404, {"message": f"There is nothing at {request.path}."})
     return handle(world, request)

@@ -4,9 +4,10 @@ All of it at once, as of now; `world.at(seconds, lambda w: ...)` and `world.afte
 the instant.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from ecs_emulator.autoscaling import Limits
+from ecs_emulator.autoscaling import Limits, ScheduledAction
 from ecs_emulator.building import Building
 from ecs_emulator.knobs import FailingStart
 from ecs_emulator.lifecycle import StopOrder
@@ -33,6 +34,41 @@ class Somebody(Building):
         """Have somebody change the scaling limits; the clamp follows as for everybody."""
         limits = Limits(min_capacity=min_capacity, max_capacity=max_capacity)
         self.autoscaling.register(self.service(cluster, service), limits)
+
+    def schedule_limits(
+        self,
+        cluster: str,
+        service: str,
+        at: float,
+        *,
+        min_capacity: int | None = None,
+        max_capacity: int | None = None,
+    ) -> ScheduledAction:
+        """Have a scheduled action change the scaling limits, `at` seconds after the start."""
+        limits = Limits(min_capacity=min_capacity, max_capacity=max_capacity)
+        target = self.service(cluster, service)
+        return self.autoscaling.schedule_action(target, self.started_at + at, limits)
+
+    def put_load(self, cluster: str, service: str, wanted_count: int) -> None:
+        """Let a scaling policy find that the load wants this many tasks; it acts once, now."""
+        self.autoscaling.follow_load(self.service(cluster, service), wanted_count)
+
+    def keep_load(
+        self,
+        cluster: str,
+        service: str,
+        wanted_count: Callable[[float], int],
+        *,
+        every: float = 60.0,
+    ) -> None:
+        """Let a policy act every `every` seconds on `wanted_count(seconds since the start)`."""
+
+        def act() -> None:
+            if self.service(cluster, service).status == "ACTIVE":
+                self.put_load(cluster, service, wanted_count(self.elapsed))
+                self.schedule(self.now + every, act)
+
+        self.schedule(self.now + every, act)
 
     def stop_task(self, task: Task | str, reason: str = "Task stopped by user") -> None:
         """Have somebody stop a task, as StopTask does."""

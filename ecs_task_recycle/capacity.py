@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.errors import AwsCallError, RestoreError, StepTimeoutError
+from ecs_task_recycle.gateway import patiently
 from ecs_task_recycle.model import Capacity, CapacityReport, Raise, WorkList
 from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer, is_since
 from ecs_task_recycle.replacement import raise_if_failing, until_or_cause
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.observation import Picture
 
-PUT_BACK_ATTEMPTS: Final = 6
-PUT_BACK_DELAY_SECONDS: Final = 5.0
+PUT_BACK_DELAYS_SECONDS: Final = (5.0,) * 5
 
 logger = logging.getLogger(__name__)
 
@@ -276,15 +276,12 @@ class _Restorer:
 
     def _patiently(self, action: Callable[[], None]) -> None:
         """Try again for a while when AWS fails for a moment: this is what must not be left."""
-        for _ in range(PUT_BACK_ATTEMPTS - 1):
-            try:
-                return action()
-            except AwsCallError as error:
-                if not error.transient:
-                    raise
-                logger.warning("Putting back failed, trying again: %s", error)
-            self._clock.sleep(PUT_BACK_DELAY_SECONDS)
-        return action()
+        patiently(
+            action,
+            self._clock,
+            delays_seconds=PUT_BACK_DELAYS_SECONDS,
+            worth_it=lambda error: error.transient,
+        )
 
     def report(self) -> CapacityReport:
         """Return what holds now. Raises RestoreError if anything could not be put back."""

@@ -6,6 +6,7 @@ seconds after a write; what a write answers is fresh.
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -70,6 +71,11 @@ _TRANSIENT: Final = frozenset(
 )
 _SERVER_ERROR: Final = 500
 
+NO_TASK_ID: Final = "0" * 32
+"""The id of a task that cannot exist, for calls that are to change nothing."""
+
+logger = logging.getLogger(__name__)
+
 type Targets = Mapping[tuple[str, str, int], str]
 """Target health state by (target group ARN, target id, port)."""
 
@@ -98,11 +104,16 @@ class Gateway:
         return f"service/{self.cluster_name}/{self.service_name}"
 
     def service(self) -> Service | None:
-        """Return the service, or None where the cluster has none of that name."""
-        with _translated("ecs:DescribeServices"):
-            answer = self._ecs.describe_services(
-                cluster=self.cluster_name, services=[self.service_name]
-            )
+        """Return the service, or None where there is no such cluster or service."""
+        try:
+            with _translated("ecs:DescribeServices"):
+                answer = self._ecs.describe_services(
+                    cluster=self.cluster_name, services=[self.service_name]
+                )
+        except AwsCallError as error:
+            if error.code != "ClusterNotFoundException":
+                raise
+            return None
         _expect_only_missing("ecs:DescribeServices", answer["failures"])
         return _service(answer["services"][0]) if answer["services"] else None
 
@@ -189,21 +200,13 @@ class Gateway:
                     **given,
                 )
 
-        self._patiently(register)
-
-    def _patiently(self, call: Callable[[], None]) -> None:
-        """Repeat a call while another update of the same target is under way.
-
-        botocore does not retry ConcurrentUpdateException by itself.
-        """
-        for delay_seconds in CONCURRENT_UPDATE_DELAYS_SECONDS:
-            try:
-                return call()
-            except AwsCallError as error:
-                if error.code != "ConcurrentUpdateException":
-                    raise
-            self._clock.sleep(delay_seconds)
-        return call()
+        # botocore does not retry this one by itself.
+        patiently(
+            register,
+            self._clock,
+            delays_seconds=CONCURRENT_UPDATE_DELAYS_SECONDS,
+            worth_it=lambda error: error.code == "ConcurrentUpdateException",
+        )
 
     def set_desired_count(self, desired_count: int) -> None:
         """Write the desired count; this starts no deployment."""
@@ -276,7 +279,7 @@ class Gateway:
     def probe_stop_task(self, service_arn: str) -> None:
         """Call StopTask on a task that cannot exist: denied, or refused, and harmless."""
         head = service_arn.split(":service/", maxsplit=1)[0]
-        self.stop_task(f"{head}:task/{self.cluster_name}/{'0' * 32}", reason="permission check")
+        self.stop_task(f"{head}:task/{self.cluster_name}/{NO_TASK_ID}", reason="permission check")
 
     def probe_put_parameter(self, name: str) -> None:
         """Call PutParameter with a pattern that its value breaks: denied, or refused."""
@@ -296,6 +299,33 @@ class Gateway:
     def probe_register_scalable_target(self) -> None:
         """Call RegisterScalableTarget with limits that it always refuses: minimum above maximum."""
         _refused(lambda: self.set_limits(min_capacity=1, max_capacity=0))
+
+
+def patiently(
+    call: Callable[[], None],
+    clock: Clock,
+    *,
+    delays_seconds: Iterable[float],
+    worth_it: Callable[[AwsCallError], bool],
+) -> None:
+    """Make a call again after each delay while its error is worth it; raise the last error."""
+    for delay_seconds in delays_seconds:
+        error = _failure(call)
+        if error is None:
+            return
+        if not worth_it(error):
+            raise error
+        logger.warning("Trying again in %g s: %s", delay_seconds, error, extra=dict(error.facts))
+        clock.sleep(delay_seconds)
+    call()
+
+
+def _failure(call: Callable[[], None]) -> AwsCallError | None:
+    try:
+        call()
+    except AwsCallError as error:
+        return error
+    return None
 
 
 def _refused(call: Callable[[], None]) -> None:
@@ -434,8 +464,9 @@ def _exit_code(containers: Sequence[Any]) -> int | None:
 
 def _ip_address(described: Any) -> str | None:  # noqa: ANN401 - an answer of botocore's
     """Return the address of a task with a network interface of its own (awsvpc)."""
-    for attachment in described.get("attachments", ()):
-        for detail in attachment.get("details", ()):
-            if detail.get("name") == "privateIPv4Address":
-                return str(detail["value"])
-    return None
+    details = (
+        detail
+        for attachment in described.get("attachments", ())
+        for detail in attachment.get("details", ())
+    )
+    return next((each["value"] for each in details if each["name"] == "privateIPv4Address"), None)

@@ -8,7 +8,7 @@ SSM cannot compare and set, so a dead run's entry is never overwritten. Whoever 
 creates a second parameter that is named after the dead owner: only one can. That successor's entry
 stands in the dead one's place, and if its owner dies too, the next is named after that one. The
 last entry of the chain is the one that counts. The first is deleted first, so that a chain that is
-half deleted is no chain.
+half deleted is no chain. Reads may be stale for seconds; only what is created is certain.
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
 """
 
@@ -17,12 +17,13 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import decode, encode
 from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError
 from ecs_task_recycle.model import Chain, Entry
+from ecs_task_recycle.observation import CONSISTENCY_SECONDS
 
 if TYPE_CHECKING:
     from ecs_task_recycle.clock import Clock
@@ -86,24 +87,39 @@ class Journal:
         Can be repeated. Raises AlreadyRunningError where another run was quicker.
         """
         name = self._root if seen.entry is None else self._successor(seen.entry)
-        self._gateway.create_parameter(name, json.dumps(encode(mine)))
-        # Whether the parameter was created here or was there before, only the chain as it stands
-        # now tells who owns it: the dead entry may have been cleared away meanwhile.
-        now = self.read()
-        if now.entry is not None and now.entry.owner == mine.owner:
-            return now
-        self._withdraw(name, mine)
-        self.require_dead(now)
+        created = self._gateway.create_parameter(name, json.dumps(encode(mine)))
+        if not created and self._owner_of(name) != mine.owner:
+            self._lost()
+        now = Chain(names=(*seen.names, name), entries=(*seen.entries, mine))
+        if seen.entry is not None and not self._still_leads_to(mine):
+            self._gateway.delete_parameter(name)
+            self._lost()
+        return now
+
+    def _owner_of(self, name: str) -> str | None:
+        """Return who owns a parameter that exists, though a read may not show it yet."""
+        until = self._clock.now() + CONSISTENCY_SECONDS
+        while (text := self._gateway.read_parameter(name)) is None and self._clock.now() < until:
+            self._clock.sleep(1)
+        return None if text is None else _parsed(name, text).owner
+
+    def _still_leads_to(self, mine: Entry) -> bool:
+        """Whether the chain that was taken over still stands.
+
+        Another run may have taken it over, put everything back and cleared it away between the
+        read of the chain and the creation of one's own entry. After a while no read is older than
+        that.
+        """
+        self._clock.sleep(CONSISTENCY_SECONDS)
+        entry = self.read().entry
+        return entry is not None and entry.owner == mine.owner
+
+    def _lost(self) -> NoReturn:
         raise AlreadyRunningError(
             f"Another run of {self._gateway.cluster_name}/{self._gateway.service_name} "
             "was quicker.",
             remedy="Nothing was touched. Invoke again if it is not the one you want.",
         )
-
-    def _withdraw(self, name: str, mine: Entry) -> None:
-        text = self._gateway.read_parameter(name)
-        if text is not None and _parsed(name, text).owner == mine.owner:
-            self._gateway.delete_parameter(name)
 
     def give_up(self, chain: Chain) -> None:
         """Delete one's own entry alone: nothing was changed, a dead run's entries stay."""

@@ -25,7 +25,7 @@ class JsonFormatter(logging.Formatter):
         self._always = always
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line of JSON."""
+        """Return the record as one line of JSON, its end included: Lambda's handler adds none."""
         facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         document = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
@@ -36,14 +36,16 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             document["stack_trace"] = self.formatException(record.exc_info)
-        return json.dumps(document, default=str, ensure_ascii=False)
+        return json.dumps(document, default=str, ensure_ascii=False) + "\n"
 
 
 def configure_logging(**always: str) -> None:
     """Send the product's records, as JSON, to Lambda's handler, or to stderr without one."""
     root = logging.getLogger()
     if not root.handlers:
-        root.addHandler(logging.StreamHandler(sys.stderr))
+        stderr = logging.StreamHandler(sys.stderr)
+        stderr.terminator = ""
+        root.addHandler(stderr)
     for handler in root.handlers:
         handler.setFormatter(JsonFormatter(**always))
     for name in ("ecs_task_recycle", "Notification", "lambda_function"):

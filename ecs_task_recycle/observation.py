@@ -50,7 +50,15 @@ class Picture:
 
     def describe(self) -> str:
         """Return what was seen, for a log line or an error."""
-        waiting = [f"{short(arn)}: {why}" for arn, why in sorted(self.absent.items())]
+        leaving = {arn: self.tasks[arn] for arn in self.gone & set(self.tasks)}
+        waiting = [
+            *(f"{short(arn)}: {why}" for arn, why in sorted(self.absent.items())),
+            *(
+                f"{short(arn)}: {t.last_status}, to stop"
+                for arn, t in leaving.items()
+                if not t.has_left
+            ),
+        ]
         text = f"{len(self.in_service)} in service of {self.service.desired_count} desired"
         return "; ".join([text, *waiting[:5]])
 

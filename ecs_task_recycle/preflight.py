@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AwsCallError, PreconditionError
+from ecs_task_recycle.gateway import NO_TASK_ID
 from ecs_task_recycle.journal import Journal
 from ecs_task_recycle.model import Capacity, Chain, Raise, Service, WorkList
 from ecs_task_recycle.observation import Observer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.observation import Picture
     from ecs_task_recycle.settings import Settings
 
+AUTOSCALING_READ: Final = "application-autoscaling:DescribeScalableTargets"
 READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 
 logger = logging.getLogger(__name__)
@@ -64,12 +66,12 @@ class Surveyor:
         service = permissions.trying(("ecs:DescribeServices",), gateway.service)
         if service is None and not permissions.lacking:
             raise absent(gateway)
-        target = permissions.trying(
-            ("application-autoscaling:DescribeScalableTargets",), gateway.scalable_target
-        )
+        target = permissions.trying((AUTOSCALING_READ,), gateway.scalable_target)
         chain = permissions.trying(("ssm:GetParameter",), self._journal.read)
         observer = Observer(gateway, self._clock, checks_health=False)
         picture = permissions.trying(_read_actions(service), observer.look)
+        if picture is None:
+            self._probe_reads(service)
         alarming = self._alarming(service)
         if service is not None:
             self._probe_writes(service, target)
@@ -77,7 +79,13 @@ class Surveyor:
         if service is None or picture is None or chain is None:
             raise AssertionError("a read without an answer is a missing permission")
         self._journal.require_dead(chain)
-        work = self._work_list(picture, target, chain, run_started_at, observer)
+        work = self._work_list(
+            picture,
+            now=capacity_of(picture.service, target),
+            chain=chain,
+            run_started_at=run_started_at,
+            checks_health=observer.checks_health,
+        )
         reasons = refusals(picture.service, target, maintain=self._settings.maintain_service_state)
         return Survey(work=work, chain=chain, refusals=(*reasons, *_alarm_refusals(alarming)))
 
@@ -92,6 +100,17 @@ class Surveyor:
             or ()
         )
 
+    def _probe_reads(self, service: Service | None) -> None:
+        """Try each read of a look by itself, to name all that are denied."""
+        gateway, trying = self._gateway, self._permissions.trying
+        trying(("ecs:ListTasks",), gateway.task_arns)
+        trying(("ecs:DescribeTasks",), lambda: gateway.tasks([NO_TASK_ID]))
+        if service is not None:
+            balancers = service.load_balancers
+            trying(
+                ("elasticloadbalancing:DescribeTargetHealth",), lambda: gateway.targets(balancers)
+            )
+
     def _probe_writes(self, service: Service, target: ScalableTarget | None) -> None:
         gateway, trying = self._gateway, self._permissions.trying
         trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
@@ -102,7 +121,8 @@ class Surveyor:
         if not self._settings.maintain_service_state:
             return
         trying(("ecs:UpdateService",), gateway.probe_update_service)
-        if target is not None:
+        # Where the limits may not even be read, the service may well have some.
+        if target is not None or AUTOSCALING_READ in self._permissions.lacking:
             trying(
                 ("application-autoscaling:RegisterScalableTarget",),
                 gateway.probe_register_scalable_target,
@@ -111,12 +131,12 @@ class Surveyor:
     def _work_list(
         self,
         picture: Picture,
-        target: ScalableTarget | None,
+        *,
+        now: Capacity,
         chain: Chain,
         run_started_at: datetime,
-        observer: Observer,
+        checks_health: bool,
     ) -> WorkList:
-        now = capacity_of(picture.service, target)
         found = chain.original(now)
         tasks = [task for arn, task in picture.tasks.items() if arn not in picture.gone]
         started_before_at = self._settings.started_before or run_started_at
@@ -136,7 +156,7 @@ class Surveyor:
             known_arns=tuple(sorted(picture.tasks)),
             task_count=len(tasks),
             in_service_count=len(picture.in_service),
-            checks_health=observer.checks_health,
+            checks_health=checks_health,
             found=found,
             actions=tuple(self._permissions.allowed),
             leavings=Raise(found=found, written=now) if chain.entry else None,
@@ -192,8 +212,8 @@ def _read_actions(service: Service | None) -> tuple[str, ...]:
 def absent(gateway: Gateway) -> PreconditionError:
     """Return the error for a service that is not there."""
     return PreconditionError(
-        f"Cluster {gateway.cluster_name} in {gateway.region} has no service "
-        f"{gateway.service_name}.",
+        f"There is no service {gateway.service_name} in a cluster {gateway.cluster_name} "
+        f"of {gateway.region}.",
         remedy="Nothing was touched. Check both names, the region and the account.",
     )
 

@@ -192,13 +192,14 @@ class _Gate:
     def _judge(self, picture: Picture) -> Picture | None:
         self._failed.learn(picture)
         arn = self._order.task.arn
-        if arn in picture.gone or arn not in picture.tasks:
-            self.ending, self.note = Ending.GONE, "it went away by itself"
-            return picture
+        # First of all: a deployment makes the originals go away too.
         reason, certain = self._suspicion.of(picture)
         if reason is not None:
             self.ending, self.note = (Ending.INTERRUPTED, reason) if certain else (None, None)
             return picture if certain else None
+        if arn in picture.gone or arn not in picture.tasks:
+            self.ending, self.note = Ending.GONE, "it went away by itself"
+            return picture
         raise_if_failing(self._failed)
         return picture if may_stop(picture, arn, self._order.whole_count) else None
 

@@ -51,10 +51,10 @@ class Report:
         taken = (each.seconds_to_replace for each in self.replacements)
         return [seconds for seconds in taken if seconds is not None]
 
-    def answer(self) -> dict[str, Json]:
+    def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""
         work = self.work
-        body: dict[str, Json] = {
+        body: dict[str, Any] = {
             "cluster": self.settings.cluster_name,
             "service": self.settings.service_name,
             "status": self.status.value,

@@ -8,6 +8,7 @@ In CI (`CI` is set) it is the same every time; elsewhere Hypothesis looks for ne
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -53,6 +54,22 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def base_seed() -> int:
     """Return the seed from which this run's random worlds are drawn."""
     return int(os.environ.get(SEED_VARIABLE, USUAL_SEED))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured: their user property `measured`, from every process."""
+    reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
+    lines = [text for report in reports for name, text in report.user_properties if name == "measured"]
+    if lines:
+        terminalreporter.section("measured")
+    for line in lines:
+        terminalreporter.write_line(str(line))
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return what takes a line to be printed at the end of the run, whatever process it ran in."""
+    return lambda line: record_property("measured", line)
 
 
 @pytest.fixture(scope="session")

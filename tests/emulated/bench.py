@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from ecs_emulator import StopKind
+from ecs_emulator.in_process import Switchboard
 from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.recycle import Job, recycle
 from ecs_task_recycle.run import InlineRun
@@ -16,12 +18,14 @@ from ecs_task_recycle.settings import settings_from_event
 
 if TYPE_CHECKING:
     from ecs_emulator import World
-    from ecs_emulator.in_process import Switchboard
+    from ecs_emulator.model import Service
     from ecs_task_recycle.report import Report
 
 CLUSTER = "demo"
 SERVICE = "web"
 LAMBDA_SECONDS = 900.0
+
+ACCESS_KEY = "AKIARUN"
 
 _owners = itertools.count(1)
 
@@ -71,3 +75,36 @@ class Bench:
             clock=clock,
         )
         return recycle(job)
+
+
+def stopped_by_us(service: Service) -> set[str]:
+    """Return the tasks that were stopped because the run asked for it."""
+    return {
+        task.arn
+        for task in service.tasks
+        if task.stop_cause is not None
+        and task.stop_cause.kind is StopKind.STOP_TASK
+        and task.stop_cause.access_key == ACCESS_KEY
+    }
+
+
+def capacity(world: World) -> tuple[int, int | None, int | None]:
+    """Return desired count, minimum and maximum as they are."""
+    desired_count = world.service(CLUSTER, SERVICE).desired_count
+    target = world.autoscaling.targets.get(f"service/{CLUSTER}/{SERVICE}")
+    if target is None:
+        return desired_count, None, None
+    return desired_count, target.min_capacity, target.max_capacity
+
+
+def a_service(world: World, *, tasks: int = 3, **features: Any) -> Service:  # noqa: ANN401
+    """Create demo/web in steady state, behind a target group unless said otherwise."""
+    features = {"target_group": True, **features}
+    return world.create_service(cluster=CLUSTER, name=SERVICE, desired_count=tasks, **features)
+
+
+def autoscaled(world: World, lowest: int, highest: int) -> None:
+    """Give demo/web autoscaling limits."""
+    world.register_scalable_target(
+        cluster=CLUSTER, service=SERVICE, min_capacity=lowest, max_capacity=highest
+    )

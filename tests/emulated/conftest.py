@@ -8,7 +8,7 @@ import pytest
 
 from ecs_emulator import World
 from ecs_emulator.in_process import attach
-from tests.emulated.bench import OneSetOfClients, Bench
+from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,6 @@ if TYPE_CHECKING:
 def bench() -> Iterator[Bench]:
     with attach(World()) as board:
         session = OneSetOfClients(
-            aws_access_key_id="AKIARUN", aws_secret_access_key="x", region_name="us-east-1"
+            aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name="us-east-1"
         )
         yield Bench(session=session, board=board)

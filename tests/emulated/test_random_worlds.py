@@ -9,6 +9,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from ecs_task_recycle.model import Status
+from tests.emulated.bench import capacity, stopped_by_us
 from tests.emulated.random_worlds import Plan, plans
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ WORLDS = 300
 @settings(max_examples=WORLDS)
 @given(plan=plans(), maintain=st.booleans(), wait_time=st.integers(0, 60))
 def test_the_promises_hold_in_random_worlds(
-    bench: Bench, plan: Plan, maintain: bool, wait_time: int
+    bench: Bench, *, plan: Plan, maintain: bool, wait_time: int
 ) -> None:
     world, service = plan.build()
     originals = {task.arn for task in service.active_tasks}
-    found = world.capacity("demo", "web")
+    found = capacity(world)
 
     report = bench.recycle(
         world,
@@ -39,7 +40,7 @@ def test_the_promises_hold_in_random_worlds(
     assert report.error is None
     assert report.status is Status.COMPLETED
     world.advance(600)
-    assert not originals & {task.arn for task in service.active_tasks}
-    assert world.capacity("demo", "web") == found
+    assert stopped_by_us(service) == originals
+    assert len(service.active_tasks) == plan.desired_count
+    assert capacity(world) == found
     assert world.lowest_in_service() >= plan.desired_count - (0 if maintain else 1)
-    assert {task.arn for task in service.tasks if task.stop_cause_is_api} == originals

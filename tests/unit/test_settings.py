@@ -16,6 +16,7 @@ from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings import (
     PARAMETERS,
     REQUIRED,
+    Action,
     AwsCredentials,
     Configuration,
     Mail,
@@ -249,6 +250,7 @@ def test_the_readmes_two_names_are_enough_and_the_rest_has_its_defaults() -> Non
         started_before=None,
         stabilize_timeout_seconds=600,
         dry_run=False,
+        action=Action.RECYCLE,
         region=None,
     )
 

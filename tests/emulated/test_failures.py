@@ -1,0 +1,155 @@
+"""When a task does not come up, or AWS fails: quick, with the cause, and everything put back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ecs_emulator import FailingStart, Knobs, World
+from ecs_task_recycle.errors import (
+    AwsCallError,
+    ReplacementError,
+    RestoreError,
+    StepTimeoutError,
+)
+from ecs_task_recycle.model import Status
+from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us
+
+if TYPE_CHECKING:
+    from tests.emulated.bench import Bench
+
+CAUSES = {
+    "never_running": "CannotPullContainerError",
+    "exits": "exit code 3",
+    "unhealthy": "failed ELB health checks",
+}
+
+
+@pytest.mark.parametrize("kind", CAUSES)
+@pytest.mark.parametrize("after", [0, 1], ids=["extra task", "first replacement"])
+def test_the_third_failed_start_ends_the_run_with_its_cause(
+    bench: Bench, kind: str, after: int
+) -> None:
+    failing = FailingStart(kind=kind, after=after, exit_code=3)
+    world = World(knobs=Knobs(failing_starts=(failing,)))
+    service = a_service(world)
+    autoscaled(world, 1, 3)
+
+    report = bench.recycle(world)
+
+    assert isinstance(report.error, ReplacementError)
+    assert CAUSES[kind] in str(report.error)
+    assert "3 failed starts" in str(report.error)
+    assert len(stopped_by_us(service) & {task.arn for task in service.tasks[:3]}) == after
+    assert capacity(world) == (3, 1, 3)
+    world.advance(900)
+    assert world.lowest_in_service() == 3
+    assert world.elapsed - 900 < 400
+
+
+def test_a_single_failed_start_is_lived_through(bench: Bench) -> None:
+    failing = FailingStart(launches=frozenset({2, 4}))
+    world = World(knobs=Knobs(failing_starts=(failing,)))
+    a_service(world)
+
+    assert bench.recycle(world).status is Status.COMPLETED
+    assert world.lowest_in_service() == 3
+
+
+def test_a_task_that_was_stopped_for_nothing_is_in_the_report(bench: Bench) -> None:
+    world = World(knobs=Knobs(failing_starts=(FailingStart(after=1),)))
+    a_service(world)
+
+    answer = bench.recycle(world).answer()
+
+    assert answer["status"] == "failed"
+    (task,) = answer["tasks"]
+    assert task["replacement"] is None
+    assert "no replacement came up" in task["note"]
+    assert len(answer["remaining"]) == 2
+
+
+def test_without_room_for_the_extra_task_the_placement_event_is_the_cause(bench: Bench) -> None:
+    world = World(knobs=Knobs(capacity=3, placement_event_interval=30))
+    service = a_service(world)
+
+    report = bench.recycle(world)
+
+    assert isinstance(report.error, ReplacementError)
+    assert "unable to place a task" in str(report.error)
+    assert stopped_by_us(service) == set()
+    assert capacity(world)[0] == 3
+    assert world.elapsed < 300
+
+
+def test_a_replacement_that_waits_for_its_predecessors_port_is_no_failure(bench: Bench) -> None:
+    world = World(knobs=Knobs(drain=120, placement_event_interval=10))
+    a_service(world, network_mode="bridge-static")
+
+    assert bench.recycle(world).status is Status.COMPLETED
+
+
+def test_a_replacement_that_takes_too_long_says_what_was_last_seen(bench: Bench) -> None:
+    world = World(knobs=Knobs(target_health_delay=400))
+    service = a_service(world)
+
+    report = bench.recycle(world, stabilize_timeout=60)
+
+    assert isinstance(report.error, StepTimeoutError)
+    assert "target initial" in str(report.error)
+    assert stopped_by_us(service) <= {task.arn for task in service.tasks[3:]}
+    assert capacity(world)[0] == 3
+    assert world.lowest_in_service() == 3
+
+
+def test_a_put_back_that_is_denied_names_the_exact_commands(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 3)
+    world.at(60, lambda w: w.faults.deny("ecs:UpdateService"))
+
+    report = bench.recycle(world)
+
+    assert isinstance(report.error, RestoreError)
+    sentence = str(report.error)
+    assert (
+        "aws application-autoscaling register-scalable-target --service-namespace ecs "
+        "--scalable-dimension ecs:service:DesiredCount --resource-id service/demo/web "
+        "--min-capacity 1 --max-capacity 3 --region us-east-1"
+    ) in sentence
+    assert "ecs:UpdateService" in sentence
+
+
+def test_a_stop_that_is_denied_in_the_middle_leads_to_the_put_back(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    world.at(20, lambda w: w.faults.deny("ecs:StopTask"))
+
+    report = bench.recycle(world)
+
+    assert isinstance(report.error, AwsCallError)
+    assert "ecs:StopTask" in str(report.error)
+    assert capacity(world)[0] == 3
+    assert stopped_by_us(service) == set()
+
+
+def test_autoscaling_that_is_busy_is_asked_again(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 3)
+    world.faults.fail("RegisterScalableTarget", nth=2, times=2, code="ConcurrentUpdateException")
+
+    assert bench.recycle(world).status is Status.COMPLETED
+    assert capacity(world) == (3, 1, 3)
+
+
+@pytest.mark.parametrize("code, status", [("ThrottlingException", 400), ("ServerException", 500)])
+def test_reads_that_fail_for_longer_than_botocore_retries_do_not_end_the_run(
+    bench: Bench, code: str, status: int
+) -> None:
+    world = World()
+    a_service(world)
+    world.faults.fail("DescribeTasks", nth=5, times=10, code=code, status=status)
+
+    assert bench.recycle(world, deadline_seconds=3600).status is Status.COMPLETED

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/systems-manager/latest/APIReference/
 """
 
+import re
 from typing import Any
 
 from ecs_emulator.errors import ApiError
@@ -19,6 +20,12 @@ def put_parameter(world: World, request: Request) -> Answer:
     asked = request.parameters
     if asked.get("Tags") and asked.get("Overwrite"):
         raise ApiError("ValidationException", "Tags and overwrite can't be used together.")
+    pattern = asked.get("AllowedPattern")
+    if pattern and not re.search(pattern, asked["Value"]):
+        raise ApiError(
+            "ParameterPatternMismatchException",
+            f"Parameter value, cannot be validated against allowedPattern: {pattern}",
+        )
     version = Version(
         number=0,
         value=asked["Value"],

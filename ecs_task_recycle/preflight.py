@@ -114,10 +114,10 @@ class Surveyor:
     def _probe_writes(self, service: Service, target: ScalableTarget | None) -> None:
         gateway, trying = self._gateway, self._permissions.trying
         trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
-        name = self._journal.name
+        # In this order: should the first ever be accepted, the second clears it away.
+        name = f"{self._journal.name}/permission-check"
         trying(("ssm:PutParameter",), lambda: gateway.probe_put_parameter(name))
-        probe_name = f"{name}/permission-check"
-        trying(("ssm:DeleteParameter",), lambda: gateway.delete_parameter(probe_name))
+        trying(("ssm:DeleteParameter",), lambda: gateway.delete_parameter(name))
         if not self._settings.maintain_service_state:
             return
         trying(("ecs:UpdateService",), gateway.probe_update_service)

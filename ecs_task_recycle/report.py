@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.model import CapacityReport, Replacement, Status, WorkList

@@ -8,11 +8,13 @@ In CI (`CI` is set) it is the same every time; elsewhere Hypothesis looks for ne
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SEED_VARIABLE: Final = "RECYCLE_SEED"
 USUAL_SEED: Final = 20261122
@@ -59,7 +61,8 @@ def base_seed() -> int:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have measured: their user property `measured`, from every process."""
     reports = [each for kind in ("passed", "failed") for each in terminalreporter.getreports(kind)]
-    lines = [text for report in reports for name, text in report.user_properties if name == "measured"]
+    properties = [each for report in reports for each in report.user_properties]
+    lines = [text for name, text in properties if name == "measured"]
     if lines:
         terminalreporter.section("measured")
     for line in lines:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-import boto3
+from typing import TYPE_CHECKING, Any, cast
 
 from ecs_emulator import StopKind
 from ecs_emulator.in_process import Switchboard
@@ -17,6 +14,9 @@ from ecs_task_recycle.run import InlineRun
 from ecs_task_recycle.settings import settings_from_event
 
 if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+
     from ecs_emulator import World
     from ecs_emulator.model import Service
     from ecs_task_recycle.report import Report
@@ -30,15 +30,23 @@ ACCESS_KEY = "AKIARUN"
 _owners = itertools.count(1)
 
 
-class OneSetOfClients(boto3.Session):
+class OneSetOfClients:
     """A session that builds each client once: building is the slowest part of a virtual run."""
 
-    @cache  # noqa: B019 - the session lives as long as the tests
-    def _built(self, name: str, config: Any) -> Any:  # noqa: ANN401 - boto3's own type
-        return super().client(name, config=config)
+    def __init__(self, session: boto3.Session) -> None:
+        self.region_name = session.region_name
+        self._session = session
+        self._clients: dict[str, Any] = {}
 
-    def client(self, name: str, **arguments: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
-        return self._built(name, arguments["config"])
+    def client(self, name: str, config: Config | None = None) -> Any:  # noqa: ANN401 - boto3's type
+        if name not in self._clients:
+            client: Any = self._session.client
+            self._clients[name] = client(name, config=config)
+        return self._clients[name]
+
+    def as_session(self) -> boto3.Session:
+        """Return itself as what the gateway asks for: it uses a region and clients."""
+        return cast("boto3.Session", self)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Bench:
         *,
         deadline_seconds: float = LAMBDA_SECONDS,
         run_id: str = "run",
-        **event: object,
+        **event: Any,  # noqa: ANN401 - what users send
     ) -> Report:
         """Run the event for demo/web in a world, with so many seconds until Lambda's limit."""
         self.board.world = world
@@ -67,7 +75,7 @@ class Bench:
             owner=f"owner-{next(_owners)}",
             run=InlineRun(clock, deadline_at=clock.now() + deadline_seconds),
             gateway=Gateway(
-                self.session,
+                self.session.as_session(),
                 clock,
                 cluster_name=settings.cluster_name,
                 service_name=settings.service_name,

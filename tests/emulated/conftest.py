@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 
 from ecs_emulator import World
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def bench() -> Iterator[Bench]:
     with attach(World()) as board:
-        session = OneSetOfClients(
+        session = boto3.Session(
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name="us-east-1"
         )
-        yield Bench(session=session, board=board)
+        yield Bench(session=OneSetOfClients(session), board=board)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -94,7 +94,8 @@ def test_a_service_of_150_tasks_is_read_page_by_page(bench: Bench) -> None:
     assert report.status is Status.COMPLETED
     assert stopped_by_us(service) == originals
     assert world.lowest_in_service() == 150
-    assert max(len(call.parameters["tasks"]) for call in world.calls_of("DescribeTasks")) == 100
+    described: list[Any] = [call.parameters["tasks"] for call in world.calls_of("DescribeTasks")]
+    assert max(len(arns) for arns in described) == 100
 
 
 def test_a_service_that_wants_no_tasks_is_left_alone(bench: Bench) -> None:
@@ -131,7 +132,7 @@ def test_arns_do_as_well_as_names(bench: Bench) -> None:
     ids=str,
 )
 def test_services_of_every_build_are_followed_to_the_end(
-    bench: Bench, features: dict[str, object]
+    bench: Bench, features: dict[str, Any]
 ) -> None:
     world = World()
     service = a_service(world, **features)
@@ -213,7 +214,12 @@ def test_a_line_at_least_once_a_minute_says_what_is_awaited(
     a_service(world, tasks=1)
     caplog.set_level(logging.INFO, "ecs_task_recycle")
     spoken: list[float] = []
-    caplog.handler.addFilter(lambda _: spoken.append(world.now) or True)
+
+    def note_instant(_: logging.LogRecord) -> bool:
+        spoken.append(world.now)
+        return True
+
+    caplog.handler.addFilter(note_instant)
 
     bench.recycle(world, wait_time=200)
 
@@ -258,7 +264,7 @@ def test_waiting_with_services_stable_empties_the_service_and_our_gate_does_not(
     knobs = Knobs(stop_reaction=2.0, target_health_delay=60.0)
     theirs, ours = World(knobs=knobs), World(knobs=knobs)
     bench.board.world = theirs
-    ecs = bench.session.client("ecs", config=None)
+    ecs = bench.session.client("ecs")
     lowest_theirs = recycle_with_services_stable(ecs, theirs, a_service(theirs))
     a_service(ours)
     bench.recycle(ours)

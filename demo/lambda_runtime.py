@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from demo.process import LocalProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 type Payload = dict[str, Any] | list[Any] | None
 
@@ -52,6 +52,9 @@ MADE_UP_ACCOUNT: Final = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+CLI_ENVIRONMENT: Final = {"AWS_MAX_ATTEMPTS": "1"}
+"""What the AWS CLI is to be told: else it invokes again when no answer comes."""
 
 
 class RuntimeUnavailableError(RuntimeError):
@@ -138,18 +141,21 @@ class LambdaRuntime:
         payload: Payload,
         out_file: Path,
         *,
-        options: Sequence[str] = ("--cli-read-timeout", "0"),
+        folder: Path | None = None,
         timeout_seconds: float = 900.0,
     ) -> subprocess.CompletedProcess[str]:
         """Invoke the function by the real `aws lambda invoke`, which writes the answer to a file.
 
-        The result holds the CLI's exit status, standard output and standard error. The CLI does
-        not invoke a second time by itself here: that would be two at once.
+        `folder` is where the CLI runs, and its home. The result holds its exit status, standard
+        output and standard error. It does not invoke a second time by itself here: that would be
+        two at once.
         """
+        home = {} if folder is None else {"HOME": str(folder), "TMPDIR": str(folder)}
         with self._one_at_a_time():
             return subprocess.run(
-                [*self.cli_command(payload, out_file), *options],
-                env={**_bare_environment(), **MADE_UP_ACCOUNT, "AWS_MAX_ATTEMPTS": "1"},
+                self.cli_command(payload, out_file),
+                cwd=folder,
+                env={**_bare_environment(), **MADE_UP_ACCOUNT, **CLI_ENVIRONMENT, **home},
                 capture_output=True,
                 text=True,
                 timeout=timeout_seconds,
@@ -160,8 +166,10 @@ class LambdaRuntime:
         """Return the command line that `invoke_with_cli` runs, to be shown or run elsewhere."""
         aws = str(Path(sys.executable).with_name("aws"))
         wire = ["--endpoint-url", self.url, "--function-name", NAME_ON_THE_WIRE]
-        body = ["--payload", json.dumps(payload)]
-        return [aws, "lambda", "invoke", *wire, *body, str(out_file)]
+        # Without it the CLI gives up after a minute, while the function goes on.
+        patience = ["--cli-read-timeout", "0"]
+        body = ["--payload", json.dumps(payload, separators=(",", ":"))]
+        return [aws, "lambda", "invoke", *wire, *patience, *body, str(out_file)]
 
     @property
     def _invocation_url(self) -> str:

@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 from ecs_emulator.clock import WallClock
-from ecs_emulator.knobs import Knobs
+from ecs_emulator.knobs import FailingStart, Knobs
 from ecs_emulator.server import Server
 from ecs_emulator.world import World
 
@@ -35,7 +36,8 @@ def _interrupt(*_: object) -> None:
 
 
 def _world(options: argparse.Namespace) -> World:
-    knobs = Knobs(**dict(options.knob))
+    given = {"failing_starts": tuple(options.failing_start), **dict(options.knob)}
+    knobs = Knobs(**given)
     world = World(knobs=knobs, clock=WallClock(options.speed), seed=options.seed)
     world.create_service(
         cluster=options.cluster,
@@ -73,7 +75,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="one of: " + ", ".join(field.name for field in fields(Knobs)),
     )
+    parser.add_argument(
+        "--failing-start",
+        type=_failing_start,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE,...",
+        help="launches that fail, say after=1,kind=exits; see FailingStart",
+    )
     return parser
+
+
+def _failing_start(text: str) -> FailingStart:
+    names = {field.name for field in fields(FailingStart)}
+    pairs = [part.partition("=") for part in text.split(",")]
+    if unknown := [name for name, _, _ in pairs if name not in names]:
+        raise argparse.ArgumentTypeError(f"A failing start has no {unknown[0]!r}.")
+    return FailingStart(**{name: _literal(value) for name, _, value in pairs})
 
 
 def _limits(text: str) -> tuple[int, int]:
@@ -85,10 +103,14 @@ def _knob(text: str) -> tuple[str, object]:
     name, _, value = text.partition("=")
     if name not in {field.name for field in fields(Knobs)}:
         raise argparse.ArgumentTypeError(f"There is no knob {name!r}.")
+    return name, _literal(value)
+
+
+def _literal(value: str) -> Any:  # noqa: ANN401 - each knob is its own type
     try:
-        return name, ast.literal_eval(value)
+        return ast.literal_eval(value)
     except (SyntaxError, ValueError):
-        return name, value
+        return value
 
 
 if __name__ == "__main__":

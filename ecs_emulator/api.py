@@ -18,7 +18,7 @@ import ecs_emulator.api_sts  # noqa: F401  imported so that they register their 
 from ecs_emulator.errors import ApiError, EmulatorError, NoAnswerError
 from ecs_emulator.faults import Fault
 from ecs_emulator.identities import Identity
-from ecs_emulator.permissions import action_of, denial
+from ecs_emulator.permissions import action_of, denial, expiry
 from ecs_emulator.records import Call
 from ecs_emulator.registry import OPERATIONS, Answer, Operation, Request
 from ecs_emulator.wire import (
@@ -106,7 +106,8 @@ def _perform(world: World, decoded: Decoded) -> Outcome:
 
 def _admit(world: World, decoded: Decoded, caller: Identity) -> None:
     """Raise ApiError for expired keys, a missing permission, or parameters against the model."""
-    world.identities.refuse_expired(caller)
+    if world.identities.expired(caller):
+        raise expiry(decoded.service)
     if world.faults.denies(action_of(decoded.service, decoded.operation), caller.arn):
         raise denial(world, decoded.service, decoded.operation, decoded.parameters, caller=caller)
     complaint = complaint_about(decoded)

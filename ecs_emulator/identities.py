@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ecs_emulator.errors import ApiError
-
 if TYPE_CHECKING:
     from ecs_emulator.core import Core
 
@@ -71,10 +69,6 @@ class Identities:
             expires_at=self._world.now + lifetime,
         )
 
-    def refuse_expired(self, caller: Identity) -> None:
-        """Raise what AWS answers to keys past their end."""
-        if caller.expires_at is not None and caller.expires_at <= self._world.now:
-            raise ApiError(
-                "ExpiredTokenException",
-                "The security token included in the request is expired",
-            )
+    def expired(self, caller: Identity) -> bool:
+        """Tell whether the caller's keys are past their end."""
+        return caller.expires_at is not None and caller.expires_at <= self._world.now

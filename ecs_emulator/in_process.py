@@ -19,7 +19,7 @@ from ecs_emulator.errors import NoAnswerError
 from ecs_emulator.wire import HttpAnswer, HttpRequest
 from ecs_emulator.world import World
 
-type Handler = Callable[..., AWSResponse]
+type Handler = Callable[..., Any]
 
 EVENT = "before-send"
 
@@ -38,8 +38,11 @@ class Switchboard:
         """Sleep on the world's clock."""
         self.world.clock.sleep(seconds)
 
-    def answer(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        """Answer botocore's before-send event. Raises ReadTimeoutError, Killed, EmulatorError."""
+    def answer(self, request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401  see below
+        """Answer botocore's before-send event with an AWSResponse (its stubs say None).
+
+        Raises ReadTimeoutError, Killed, EmulatorError.
+        """
         try:
             answer = handle(self.world, _http(request))
         except NoAnswerError:

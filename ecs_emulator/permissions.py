@@ -23,6 +23,14 @@ def action_of(service: str, operation: str) -> str:
     return f"{_PREFIXES.get(service, service)}:{operation}"
 
 
+def expiry(service: str) -> ApiError:
+    """Return the error that a caller with keys past their end gets."""
+    message = "The security token included in the request is expired"
+    if service in _QUERY_SERVICES:
+        return ApiError("ExpiredToken", message, status=403)
+    return ApiError("ExpiredTokenException", message)
+
+
 def denial(
     world: World, service: str, operation: str, parameters: Parameters, *, caller: Identity
 ) -> ApiError:

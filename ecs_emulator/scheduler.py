@@ -29,6 +29,8 @@ from ecs_emulator.placement import Placer
 if TYPE_CHECKING:
     from ecs_emulator.core import Core
 
+SHORTEST_INTERVAL_SECONDS = 0.1
+"""Lest a world in which everything takes no time goes round in circles at one instant."""
 THROTTLE_FROM_FAILURES = 3
 THROTTLE_LIMIT_SECONDS = 900.0
 BREAKER_LOWEST, BREAKER_HIGHEST = 3, 200
@@ -51,7 +53,8 @@ class Scheduler:
         service.desk.reconcile_due = True
         interval = service.knobs.scheduler_interval
         seconds = service.dice.seconds(interval, "scheduler", service.launch_count + 1)
-        self._world.schedule(self._world.now + seconds, partial(self._reconcile, service))
+        due = self._world.now + max(SHORTEST_INTERVAL_SECONDS, seconds)
+        self._world.schedule(due, partial(self._reconcile, service))
 
     def noticed(self, task: Task, before: TaskState, after: TaskState) -> None:
         """Take note of any change of a task."""
@@ -194,7 +197,10 @@ class Scheduler:
             chosen = unhealthy
         else:
             chosen = []
-        for task in chosen:
+        self._weed(service, chosen)
+
+    def _weed(self, service: Service, unhealthy: Sequence[Task]) -> None:
+        for task in unhealthy:
             self._tell_unhealthy(task)
             self._stop(service, [task], StopKind.UNHEALTHY)
 
@@ -259,7 +265,12 @@ class Scheduler:
     # -- zone rebalancing -------------------------------------------------------------------
 
     def rebalance(self, service: Service, victim: Task) -> Task | None:
-        """Replace a task by one in another zone: start first, then stop. None: no room for it."""
+        """Replace a task by one in another zone: start first, then stop.
+
+        None: there is no room for it, or a deployment goes on, during which ECS does not rebalance.
+        """
+        if len(service.state.deployments) > 1:
+            return None
         zones = self.placer.zones_by_load(service)
         other = next(z for z in zones if z != victim.placement.availability_zone)
         started = self._start(service, 1, zone=other)
@@ -300,6 +311,8 @@ class Scheduler:
         if primary.rollout_state == "FAILED":
             return
         service.desk.unfinished = True
+        service.desk.rebalances.clear()
+        self._weed(service, [t for t in service.active_tasks if t.state.failing_checks])
         active = service.active_tasks
         new = [task for task in active if task.deployment_id == primary.id]
         old = [task for task in active if task.deployment_id != primary.id]

@@ -1,10 +1,12 @@
 """Over HTTP: any client, the AWS CLI included, on 127.0.0.1 only."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from ecs_emulator.agent import handle_agent, is_agents
 from ecs_emulator.api import handle
@@ -31,8 +33,10 @@ class Server(ThreadingHTTPServer):
         """The endpoint URL."""
         return f"http://{HOST}:{self.server_port}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of clients that hang up; whatever else goes wrong is answered with 501."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  as above it
+        """Say nothing of clients that hang up, and loudly what else goes wrong."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager

@@ -78,12 +78,12 @@ def service_model(service: str) -> ServiceModel:
 def _operation(service: str, name: str) -> OperationModel:
     model = service_model(service)
     if name not in model.operation_names:
-        raise ApiError("UnknownOperationException", f"There is no {name} in {service}.")
+        raise EmulatorError(f"There is no operation {name!r} in {service}.")
     return model.operation_model(name)
 
 
 def decode(request: HttpRequest) -> Decoded:
-    """Understand a request. Raises EmulatorError for a service that is not emulated."""
+    """Understand a request. Raises EmulatorError for what no emulated service has."""
     access_key, scope = _signature(request.headers)
     target = request.headers.get("x-amz-target")
     if target is not None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import boto3
+import botocore.session
 import pytest
+from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
@@ -142,3 +145,43 @@ def test_expired_keys_are_refused(bench: Bench, calm: Knobs) -> None:
     bench.sleep(2)
     with pytest.raises(ClientError, match="ExpiredTokenException"):
         client.list_clusters()
+
+
+def test_query_services_refuse_expired_keys_in_their_own_words(bench: Bench) -> None:
+    keys = bench.sts.assume_role(
+        RoleArn="arn:aws:iam::123456789012:role/recycler", RoleSessionName="run"
+    )["Credentials"]
+    client = bench.session.client(
+        "elbv2",
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    bench.sleep(3601)
+    with pytest.raises(ClientError) as caught:
+        client.describe_target_groups()
+    assert caught.value.response["Error"]["Code"] == "ExpiredToken"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_credentials_that_refresh_themselves_do_so_in_virtual_time(bench: Bench) -> None:
+    def refresh() -> dict[str, Any]:
+        keys = bench.sts.assume_role(
+            RoleArn="arn:aws:iam::123456789012:role/recycler", RoleSessionName="run"
+        )["Credentials"]
+        return {
+            "access_key": keys["AccessKeyId"],
+            "secret_key": keys["SecretAccessKey"],
+            "token": keys["SessionToken"],
+            "expiry_time": keys["Expiration"].isoformat(),
+        }
+
+    inner = botocore.session.Session()
+    inner._credentials = DeferredRefreshableCredentials(refresh, "sts-assume-role")  # type: ignore[attr-defined]
+    client = boto3.Session(botocore_session=inner, region_name="us-east-1").client("ecs")
+    client.meta.events.register("before-send", bench.board.answer)
+    for _ in range(30):
+        bench.sleep(600)
+        client.list_clusters()
+    assert 5 <= len(bench.world.calls_of("AssumeRole")) <= 8
+    assert {call.error_code for call in bench.world.calls} == {None}

@@ -202,3 +202,21 @@ def test_a_launch_throttle_slows_starts_that_keep_failing(bench: Bench, calm: Kn
     gaps = [later - earlier for earlier, later in pairwise(launched)]
     assert gaps[-1] > 100 > gaps[0]
     assert any("unable to consistently start tasks" in line for line in bench.messages())
+
+
+@pytest.mark.parametrize("after, last_status", [(4, "PROVISIONING"), (9, "PENDING")])
+def test_a_task_stopped_before_it_runs_never_runs(
+    bench: Bench, after: float, last_status: str
+) -> None:
+    service = bench.furnish(target_group=True)
+    bench.stop(service.tasks[0].arn)
+    bench.sleep(after)
+    new = service.tasks[-1]
+    assert bench.stop(new.arn)["lastStatus"] == last_status
+    bench.sleep(300)
+    assert new.last_status == "STOPPED"
+    assert all(last not in {"ACTIVATING", "RUNNING"} for _, last, *_ in new.history)
+    described = bench.task(new.arn)
+    assert "exitCode" not in described["containers"][0]
+    assert "executionStoppedAt" not in described
+    assert service.in_service_count == 3

@@ -135,6 +135,7 @@ def test_every_kind_of_read_can_be_stale(bench: Bench, calm: Knobs) -> None:
     bench.sleep(300)
     group = service.target_groups[0].arn
     counts = {bench.service()["desiredCount"] for _ in range(30)}
+    logs = {len(bench.messages()) for _ in range(30)}
     listed = {arn in bench.listed() for _ in range(30)}
     targets = {len(bench.target_states(group)) for _ in range(30)}
     limits = {
@@ -145,6 +146,7 @@ def test_every_kind_of_read_can_be_stale(bench: Bench, calm: Knobs) -> None:
         ]
     }
     assert counts == {3, 4}
+    assert len(logs) > 1
     assert listed == {True, False}
     assert targets >= {3, 4}
     assert limits == {5, 9}
@@ -203,3 +205,18 @@ def test_the_nth_launch_takes_its_times_whatever_came_before() -> None:
     ]
     assert durations[0] == pytest.approx(durations[1])
     assert len(durations[0]) == 4
+
+
+def test_the_scheduler_takes_the_same_time_for_the_nth_launch_whenever_it_is_asked() -> None:
+    delays = []
+    for pause in (0.0, 17.3):
+        world = World(seed=5)
+        service = world.create_service(cluster="demo", name="web")
+        world.advance(pause)
+        for index in range(3):
+            world.stop_task(service.tasks[index])
+            stopped_at = world.now
+            world.advance(200 + pause)
+            delays.append(round(service.tasks[-1].created_at - stopped_at, 6))
+    assert delays[:3] == delays[3:]
+    assert len(set(delays)) == 3

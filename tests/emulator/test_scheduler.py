@@ -326,3 +326,41 @@ def test_settled_tasks_have_different_ages_and_zones(bench: Bench) -> None:
     assert len(set(starts)) == 6
     zones = [task.placement.availability_zone for task in service.tasks]
     assert {zones.count(zone) for zone in zones} == {2}
+
+
+def test_room_that_another_service_leaves_is_taken_at_once(bench: Bench, calm: Knobs) -> None:
+    service = bench.furnish(replace(calm, capacity=5, placement_event_interval=10_000))
+    other = bench.world.create_service(cluster="demo", name="other", desired_count=2)
+    bench.world.set_desired_count("demo", "web", 4)
+    bench.sleep(100)
+    assert len(service.tasks) == 3
+    bench.world.set_desired_count("demo", "other", 1)
+    bench.sleep(60)
+    assert (service.in_service_count, other.in_service_count) == (4, 1)
+
+
+def test_scale_in_takes_those_not_in_service_first_whatever_their_zone(
+    bench: Bench, calm: Knobs
+) -> None:
+    for seed in range(10):
+        service = bench.furnish(calm, seed, desired_count=5)
+        bench.stop(service.tasks[2].arn)
+        bench.sleep(5)
+        bench.ecs.update_service(cluster="demo", service="web", desiredCount=4)
+        bench.sleep(60)
+        assert stopped_by(service, StopKind.SCALE_IN) == [6], "alone in its zone, but starting"
+
+
+def test_scale_in_by_several_keeps_the_zones_even(bench: Bench, calm: Knobs) -> None:
+    for seed in range(10):
+        service = bench.furnish(calm, seed, desired_count=9)
+        bench.ecs.update_service(cluster="demo", service="web", desiredCount=3)
+        bench.sleep(60)
+        zones = {task.placement.availability_zone for task in service.active_tasks}
+        assert len(zones) == 3
+
+
+def test_a_waiter_waits_in_virtual_time(bench: Bench) -> None:
+    bench.ecs.update_service(cluster="demo", service="web", desiredCount=4)
+    bench.ecs.get_waiter("services_stable").wait(cluster="demo", services=["web"])
+    assert bench.world.elapsed == 30, "two pauses of 15 seconds"

@@ -105,7 +105,9 @@ def _perform(world: World, decoded: Decoded) -> Outcome:
 
 
 def _admit(world: World, decoded: Decoded, caller: Identity) -> None:
-    """Raise ApiError for expired keys, a missing permission, or parameters against the model."""
+    """Raise ApiError for too many calls, expired keys, a missing permission, bad parameters."""
+    if world.knobs.rate_limits and not world.throttle.admits(decoded.operation, world.now):
+        raise ApiError("ThrottlingException", "Rate exceeded")
     if world.identities.expired(caller):
         raise expiry(decoded.service)
     if world.faults.denies(action_of(decoded.service, decoded.operation), caller.arn):
@@ -147,7 +149,8 @@ def _record(world: World, decoded: Decoded, outcome: Outcome) -> str:
             access_key=decoded.access_key,
             error_code=code,
             wrote=outcome.effect and operation is not None and operation.writes,
-        )
+        ),
+        effect=outcome.effect,
     )
     return f"emulated-request-{number:06d}"
 

@@ -92,6 +92,7 @@ def update_service(world: World, request: Request) -> Answer:
     if service.status != "ACTIVE":
         raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
     _refuse_count_of_daemon(service, parameters)
+    _refuse_deployment_of_others(service, parameters)
     if "desiredCount" in parameters:
         who = f"UpdateService by {request.caller.access_key}"
         world.move_desired_count(service, parameters["desiredCount"], who)
@@ -113,6 +114,16 @@ def _refuse_count_of_daemon(service: Service, parameters: Mapping[str, Any]) -> 
         )
     if desired_count < 0:
         raise ApiError("InvalidParameterException", "desiredCount must not be negative.")
+
+
+def _refuse_deployment_of_others(service: Service, parameters: Mapping[str, Any]) -> None:
+    controller = service.setup.controller
+    deploys = parameters.get("forceNewDeployment") or "taskDefinition" in parameters
+    if deploys and controller != "ECS":
+        raise ApiError(
+            "InvalidParameterException",
+            f"Cannot start a deployment on services with a {controller} deployment controller.",
+        )
 
 
 @operation("ecs")

@@ -21,6 +21,7 @@ from ecs_emulator.model import Cluster, Service, ServiceEvent, Task, TaskState
 from ecs_emulator.parameters import ParameterStore
 from ecs_emulator.plots import Plots
 from ecs_emulator.scheduler import Scheduler
+from ecs_emulator.throttling import Throttle
 
 if TYPE_CHECKING:
     from ecs_emulator.alarms import Alarm
@@ -57,6 +58,7 @@ class Core:
         self.tasks: dict[str, Task] = {}
         self.calls: list[Call] = []
         self.faults = Faults()
+        self.throttle = Throttle()
         self.identities = Identities(self)
         self.lifecycle = LifeCycle(self)
         self.scheduler = Scheduler(self)
@@ -184,8 +186,10 @@ class Core:
 
     def task(self, reference: str) -> Task:
         """Return the task of this ARN or id, whatever its age."""
+        if reference in self.tasks:
+            return self.tasks[reference]
         for task in self.tasks.values():
-            if reference in {task.arn, task.id}:
+            if task.id == reference:
                 return task
         raise EmulatorError(f"There is no task {reference}.")
 

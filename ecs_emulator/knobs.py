@@ -129,6 +129,8 @@ class Knobs:
 
     https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameter.html
     """
+    rate_limits: bool = False
+    """Whether ECS's own token buckets hold (see throttling.py): too many calls are refused."""
     container_health_default: Seconds = (5.0, 10.0)
     """container_health_delay for services that have checks while that knob is None."""
 

@@ -276,6 +276,7 @@ class Scheduler:
         started = self._start(service, 1, zone=other)
         if not started:
             return None
+        self._world.tell(service, "is not AZ balanced. AZ Rebalancing in progress.")
         service.desk.rebalances.append(Rebalance(victim=victim, replacement=started[0]))
         service.desk.unfinished = True
         service.desk.steady = False

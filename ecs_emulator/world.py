@@ -50,9 +50,12 @@ class World(Somebody):
         )
         return self
 
-    def kill_at(self, seconds: float) -> Self:
-        """Kill whoever calls or sleeps on the virtual clock, `seconds` after the world's start."""
-        self.schedule(self.started_at + seconds, partial(self.kill, None))
+    def kill_at(self, seconds: float, *, access_key: str | None = None) -> Self:
+        """Kill the owner of this access key, `seconds` after the world's start.
+
+        None: whoever calls or sleeps on the virtual clock.
+        """
+        self.schedule(self.started_at + seconds, partial(self.kill, access_key))
         return self
 
     def revive(self) -> Self:
@@ -113,10 +116,10 @@ class World(Somebody):
 
     # -- for the API ------------------------------------------------------------------------
 
-    def note_call(self, call: Call) -> None:
-        """Write down a call, and let happen what was to happen after it."""
+    def note_call(self, call: Call, *, effect: bool) -> None:
+        """Write down a call, and if it was performed let happen what was to happen after it."""
         self.calls.append(call)
-        if call.error_code not in {None, "NoAnswer"}:
+        if not effect:
             return
         due = []
         for plot in self.plots.after_calls:

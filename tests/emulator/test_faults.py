@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from ecs_emulator import EmulatorError, Killed
 
 if TYPE_CHECKING:
+    from ecs_emulator import Knobs
     from tests.emulator.conftest import Bench
 
 
@@ -182,3 +184,42 @@ def test_what_is_not_emulated_is_said_loudly(bench: Bench) -> None:
         bench.ecs.create_cluster(clusterName="new")
     with pytest.raises(EmulatorError, match="platformVersion"):
         bench.ecs.update_service(cluster="demo", service="web", platformVersion="LATEST")
+
+
+def test_an_error_can_follow_the_effect(bench: Bench) -> None:
+    service = bench.world.services[0]
+    seen: list[bool] = []
+    bench.world.after_call("StopTask", 1, lambda _: seen.append(service.tasks[0].active))
+    bench.world.faults.fail("StopTask", code="InvalidParameterException", after_effect=True)
+    with pytest.raises(ClientError):
+        bench.stop(service.tasks[0].arn)
+    assert seen == [False]
+    (call,) = bench.world.writes
+    assert call.error_code == "InvalidParameterException"
+
+
+def test_a_kill_at_an_instant_can_hit_one_caller_of_two(bench: Bench) -> None:
+    bench.world.kill_at(10, access_key="AKIAOTHER")
+    other = bench.session.client("ecs", aws_access_key_id="AKIAOTHER", aws_secret_access_key="x")
+    assert other.list_clusters()["clusterArns"]
+    bench.sleep(10)
+    with pytest.raises(Killed):
+        other.list_clusters()
+    assert bench.ecs.list_clusters()["clusterArns"]
+
+
+def test_rate_limits_hold_where_they_are_asked_for(bench: Bench, calm: Knobs) -> None:
+    bench.furnish(replace(calm, rate_limits=True))
+    for _ in range(100):
+        bench.listed()
+    assert codes(bench, "ListTasks") == [None] * 100
+    bench.listed()
+    assert codes(bench, "ListTasks")[100:] == ["ThrottlingException", None], "the retry waited"
+    bench.sleep(60)
+    for _ in range(100):
+        bench.listed()
+    assert codes(bench, "ListTasks")[102:] == [None] * 100
+    bench.furnish()
+    for _ in range(300):
+        bench.listed()
+    assert set(codes(bench, "ListTasks")) == {None}

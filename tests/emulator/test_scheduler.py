@@ -196,6 +196,8 @@ def test_other_deployment_controllers_show_task_sets_instead_of_deployments(
     (task_set,) = described["taskSets"]
     assert task_set["stabilityStatus"] == "STEADY_STATE"
     assert task_set["computedDesiredCount"] == 3
+    with pytest.raises(bench.ecs.exceptions.InvalidParameterException, match=controller):
+        bench.ecs.update_service(cluster="demo", service="web", forceNewDeployment=True)
     assert described["deploymentController"] == {"type": controller}
 
 

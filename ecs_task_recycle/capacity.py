@@ -78,21 +78,22 @@ class Surge:
         """How many tasks in service make the service whole."""
         return self.plan.written.desired_count
 
-    def await_in_service(self, gateway: Gateway, clock: Clock) -> int:
-        """Return the number in service once it includes the extra task.
+    def await_in_service(self, gateway: Gateway, clock: Clock) -> float:
+        """Return how many seconds it took until the extra task was in service.
 
         One more than were in service before is enough here; whether a task may be stopped is
         decided anew before each stop. Raises ReplacementError after the third failed start.
         """
+        began_at = clock.now()
         failed = FailedStarts(self.work.run_started_at)
         known = frozenset(self.work.known_arns)
 
-        def judge(picture: Picture) -> int | None:
+        def judge(picture: Picture) -> float | None:
             failed.learn(picture)
             raise_if_failing(failed)
             count = len(picture.in_service)
             arrived = count > self.work.in_service_count and picture.in_service - known
-            return count if arrived or count >= self.whole_count else None
+            return clock.now() - began_at if arrived or count >= self.whole_count else None
 
         return until_or_cause(
             Watch(awaited="the extra task", timeout_seconds=self.timeout_seconds),

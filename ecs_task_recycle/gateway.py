@@ -353,6 +353,9 @@ def _translated(action: str) -> Iterator[None]:
 def _from_answer(action: str, error: ClientError) -> AwsCallError:
     code = error.response.get("Error", {}).get("Code", "Unknown")
     message = error.response.get("Error", {}).get("Message", "")
+    if error.operation_name == "AssumeRole":
+        # The session assumes its role at the first call, whatever that is.
+        action = "sts:AssumeRole"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     lacking = _LACKING.search(message)
     if lacking:

@@ -149,7 +149,7 @@ def _recycle_as_owner(job: Job, survey: Survey, surge: Surge | None, report: Rep
         _recycle_without_surge(job, survey, report)
         return
     try:
-        _raise(job, surge)
+        _raise(job, surge, report)
         _replace_all(job, report, whole_count=surge.whole_count)
     except StepFailedError as failed:
         # In an except, never in a finally: a durable run leaves by an exception at every pause.
@@ -274,10 +274,10 @@ def _why_nothing(work: WorkList) -> str:
     return f"no task was started before {work.started_before_at.isoformat()}"
 
 
-def _raise(job: Job, surge: Surge) -> None:
+def _raise(job: Job, surge: Surge, report: Report) -> None:
     job.run.step("Raise the capacity", lambda: raise_capacity(job.gateway, surge.plan), Capacity)
-    job.run.step(
-        "Wait for the extra task", lambda: surge.await_in_service(job.gateway, job.clock), int
+    report.seconds_to_start = job.run.step(
+        "Wait for the extra task", lambda: surge.await_in_service(job.gateway, job.clock), float
     )
 
 
@@ -355,7 +355,8 @@ def _order(job: Job, report: Report, *, number: int, task: Task, whole_count: in
         work=report.needed_work,
         whole_count=whole_count,
         stopped_arns=tuple(each.task_arn for each in report.replacements),
-        expected_seconds=statistics.median(measured) if measured else None,
+        # The first replacement takes about as long to start as the extra task did.
+        expected_seconds=statistics.median(measured) if measured else report.seconds_to_start,
         needed_seconds=_needed_seconds(job, report),
         timeout_seconds=job.settings.stabilize_timeout_seconds,
         ends_within_seconds=job.run.time_left() - RESERVE_SECONDS,

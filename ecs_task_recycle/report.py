@@ -26,6 +26,7 @@ class Report:
     capacity: CapacityReport | None = None
     started_at: datetime | None = None
     started_before_at: datetime | None = None
+    seconds_to_start: float | None = None
     finished_at: datetime | None = None
     _decided: bool = False
 

@@ -40,7 +40,7 @@ class Cadence:
         ahead = self.expected_seconds - AHEAD_SECONDS - elapsed_seconds
         if ahead > 0:
             return _bounded(ahead)
-        return _bounded((-ahead - CLOSE_SECONDS) / 2)
+        return _bounded((-ahead - CLOSE_SECONDS) / 3)
 
 
 def _bounded(seconds: float) -> float:

@@ -116,3 +116,8 @@ def autoscaled(world: World, lowest: int, highest: int) -> None:
     world.register_scalable_target(
         cluster=CLUSTER, service=SERVICE, min_capacity=lowest, max_capacity=highest
     )
+
+
+def journal_names(world: World) -> list[str]:
+    """Return the names of the parameters that runs have left."""
+    return [name for name in world.parameters.names if name.startswith("/ecs-task-recycle/")]

@@ -1,0 +1,260 @@
+"""Killed at any call and at any second, then healed: by the next run, or by action restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ecs_emulator import Killed, Knobs, World
+from ecs_task_recycle.errors import AlreadyRunningError
+from ecs_task_recycle.model import Status
+from tests.emulated.bench import (
+    ACCESS_KEY,
+    LAMBDA_SECONDS,
+    a_service,
+    autoscaled,
+    capacity,
+    journal_names,
+)
+
+if TYPE_CHECKING:
+    from ecs_task_recycle.report import Report
+    from tests.emulated.bench import Bench
+
+KNOBS = Knobs(
+    scheduler_interval=1.0,
+    provisioning=1.0,
+    pending=4.0,
+    target_health_delay=5.0,
+    drain=5.0,
+    stop_time=1.0,
+    deprovision=2.0,
+)
+TASKS = 2
+FOUND = (TASKS, 1, TASKS)
+OWNER_IS_DEAD_SECONDS = LAMBDA_SECONDS + 31
+QUICK: dict[str, Any] = {"wait_time": 5, "stabilize_timeout": 300}
+
+
+def fresh_world() -> World:
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=TASKS)
+    autoscaled(world, FOUND[1], FOUND[2])
+    world.advance(10)
+    return world
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One way to die: at a call, with or without its effect, or at a second."""
+
+    name: str
+    arm: Callable[[World], Any]
+
+
+def every_kill(bench: Bench) -> list[Kill]:
+    """Return one kill for each call, after each write, and for each second of a run."""
+    world = fresh_world()
+    began_at = int(world.elapsed)
+    assert bench.recycle(world, **QUICK).status is Status.COMPLETED
+    calls = [call for call in world.calls if call.access_key == ACCESS_KEY]
+    before = [
+        Kill(f"before call {n}", partial(World.kill_at_call, number=n))
+        for n in range(1, len(calls) + 1)
+    ]
+    after = [
+        Kill(f"after call {n}", partial(World.kill_at_call, number=n, after_effect=True))
+        for n, call in enumerate(calls, start=1)
+        if call.wrote
+    ]
+    seconds = [
+        Kill(f"at second {second - began_at}", partial(World.kill_at, seconds=second))
+        for second in range(began_at, int(world.elapsed) + 1)
+    ]
+    return [*before, *after, *seconds]
+
+
+def killed_world(bench: Bench, kill: Kill) -> World:
+    """Return a world in which a run was killed, once its owner is certainly dead."""
+    world = fresh_world()
+    kill.arm(world)
+    with pytest.raises(Killed):
+        bench.recycle(world, **QUICK)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+    return world
+
+
+def test_a_killed_run_leaves_its_journal_and_the_next_is_refused_until_it_is_dead(
+    bench: Bench,
+) -> None:
+    world = fresh_world()
+    world.kill_at(world.elapsed + 20)
+    with pytest.raises(Killed):
+        bench.recycle(world, run_id="first", **QUICK)
+    world.revive()
+    calls = len(world.writes)
+
+    report = bench.recycle(world, run_id="second", **QUICK)
+
+    assert isinstance(report.error, AlreadyRunningError)
+    assert "Run first of demo/web started at 2026-01-05T09:00:10+00:00" in str(report.error)
+    assert len(world.writes) == calls
+    assert journal_names(world) == ["/ecs-task-recycle/demo/web"]
+
+
+def test_restore_is_refused_while_the_owner_may_be_alive(bench: Bench) -> None:
+    world = fresh_world()
+    world.kill_at(world.elapsed + 20)
+    with pytest.raises(Killed):
+        bench.recycle(world, **QUICK)
+    world.revive()
+
+    assert isinstance(bench.recycle(world, action="restore").error, AlreadyRunningError)
+
+
+def test_restore_says_so_when_there_is_nothing(bench: Bench) -> None:
+    world = fresh_world()
+
+    answer = bench.recycle(world, action="restore").answer()
+
+    assert answer["status"] == "nothing_to_do"
+    assert answer["reason"] == "no run has left anything behind"
+    assert world.writes == []
+
+
+def test_a_run_that_heals_keeps_the_extra_task_it_finds(bench: Bench) -> None:
+    world = fresh_world()
+    world.kill_at(world.elapsed + 25)
+    with pytest.raises(Killed):
+        bench.recycle(world, **QUICK)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+
+    report = bench.recycle(world, **QUICK)
+
+    assert report.status is Status.COMPLETED
+    assert [count for _, count, _ in world.desired_history()] == [2, 3, 2]
+    assert capacity(world) == FOUND
+
+
+def test_a_run_without_surge_puts_back_what_a_dead_one_had_raised(bench: Bench) -> None:
+    world = fresh_world()
+    world.kill_at(world.elapsed + 25)
+    with pytest.raises(Killed):
+        bench.recycle(world, **QUICK)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+
+    report = bench.recycle(world, maintain_service_state=False, **QUICK)
+
+    assert report.status is Status.COMPLETED
+    assert capacity(world) == FOUND
+    assert journal_names(world) == []
+
+
+def test_a_refused_run_still_puts_back_what_a_dead_one_had_raised(bench: Bench) -> None:
+    world = fresh_world()
+    world.kill_at(world.elapsed + 25)
+    with pytest.raises(Killed):
+        bench.recycle(world, **QUICK)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+    world.start_deployment("demo", "web")
+    world.advance(2)
+
+    report = bench.recycle(world, **QUICK)
+
+    assert "What a dead run had left raised was put back" in str(report.error)
+    assert capacity(world) == FOUND
+    assert journal_names(world) == []
+
+
+def test_what_somebody_set_after_the_death_stays(bench: Bench) -> None:
+    world = fresh_world()
+    world.kill_at(world.elapsed + 25)
+    with pytest.raises(Killed):
+        bench.recycle(world, **QUICK)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+    world.set_desired_count("demo", "web", 6)
+    world.set_limits("demo", "web", max_capacity=9)
+    world.advance(60)
+
+    report = bench.recycle(world, action="restore")
+
+    assert report.status is Status.RESTORED
+    assert capacity(world) == (6, 1, 9)
+
+
+def test_a_chain_of_deaths_is_healed_too(bench: Bench) -> None:
+    world = fresh_world()
+    for seconds in (25, 40, 20, 60):
+        world.kill_at(world.elapsed + seconds)
+        with pytest.raises(Killed):
+            bench.recycle(world, **QUICK)
+        world.revive()
+        world.advance(OWNER_IS_DEAD_SECONDS)
+
+    report = bench.recycle(world, **QUICK)
+
+    assert report.status is Status.COMPLETED
+    assert capacity(world) == FOUND
+    assert journal_names(world) == []
+    assert world.lowest_in_service() == TASKS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_killed_anywhere_the_next_run_heals_and_finishes(
+    bench: Bench, part: int, measured: Callable[[str], None]
+) -> None:
+    kills = every_kill(bench)[part::4]
+    failed = [problem for kill in kills if (problem := _not_healed_by_run(bench, kill))]
+    measured(f"killed and healed by the next run: {len(kills) - len(failed)} of {len(kills)}")
+    assert failed == []
+
+
+def _not_healed_by_run(bench: Bench, kill: Kill) -> str | None:
+    world = killed_world(bench, kill)
+    service = world.service("demo", "web")
+    originals = {task.arn for task in service.tasks if not task.launch}
+    report = bench.recycle(world, **QUICK)
+    world.advance(300)
+    kept = originals & {task.arn for task in service.active_tasks}
+    return _problem(kill, world, report, wrong={"kept originals": bool(kept)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_killed_anywhere_restore_puts_the_capacity_back(
+    bench: Bench, part: int, measured: Callable[[str], None]
+) -> None:
+    kills = every_kill(bench)[part::4]
+    failed = [problem for kill in kills if (problem := _not_restored(bench, kill))]
+    measured(f"killed and healed by restore: {len(kills) - len(failed)} of {len(kills)}")
+    assert failed == []
+
+
+def _not_restored(bench: Bench, kill: Kill) -> str | None:
+    world = killed_world(bench, kill)
+    report = bench.recycle(world, action="restore")
+    world.advance(300)
+    return _problem(kill, world, report, wrong={})
+
+
+def _problem(kill: Kill, world: World, report: Report, *, wrong: dict[str, bool]) -> str | None:
+    """Return what promise was broken, or None."""
+    checks = {
+        "failed": report.error is not None or report.status is Status.PARTIAL,
+        "capacity": capacity(world) != FOUND,
+        "fewer in service": world.lowest_in_service() < TASKS,
+        "journal left": journal_names(world) != [],
+        **wrong,
+    }
+    broken = [name for name, is_broken in checks.items() if is_broken]
+    return f"{kill.name}: {broken}, {report.reason}" if broken else None

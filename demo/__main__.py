@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -77,13 +77,15 @@ def _leave_the_account_out() -> None:
 def _folder() -> Iterator[Path]:
     """Yield a new folder for everything that is written; gone afterwards, as are empty parents."""
     WORKSHOP.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=WORKSHOP, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
-    finally:
-        for parent in (WORKSHOP, WORKSHOP.parent):
-            with suppress(OSError):  # somebody else's is in there
-                parent.rmdir()
+    with ExitStack() as leaving:
+        leaving.callback(_remove_if_empty, WORKSHOP.parent)
+        leaving.callback(_remove_if_empty, WORKSHOP)
+        yield Path(leaving.enter_context(tempfile.TemporaryDirectory(dir=WORKSHOP)))
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # another demo's, or a build's, is in there
+        folder.rmdir()
 
 
 def _judge(outcome: Outcome, narrator: Narrator) -> int:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final, Self
 
 import boto3
@@ -57,22 +58,22 @@ class EmulatedAws:
             },
             folder=PROJECT,
         )
+        self._running = ExitStack()
         self.url = ""
 
     def __enter__(self) -> Self:
-        self._process.__enter__()
-        try:
-            self.url = json.loads(self._process.wait_for_line("endpoint_url"))["endpoint_url"]
-        except TimeoutError:
-            self._process.__exit__()
-            raise EmulatorError(" ".join(self._process.diagnostics[-3:])) from None
-        except BaseException:
-            self._process.__exit__()
-            raise
+        with ExitStack() as running:
+            running.enter_context(self._process)
+            with suppress(TimeoutError):
+                self.url = json.loads(self._process.wait_for_line("endpoint_url"))["endpoint_url"]
+                self._running = running.pop_all()
+        if not self.url:
+            # Only now that it has ended is all there that it had to say.
+            raise EmulatorError(" ".join(self._process.diagnostics[-1:]))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.__exit__()
+        self._running.close()
 
     def endpoints(self) -> dict[str, str]:
         """Return the environment in which every AWS client calls the emulator."""

@@ -134,7 +134,7 @@ class LambdaRuntime:
         "Runtime.ExitError". TimeoutError when there is no answer at all in `timeout_seconds`.
         """
         with self._one_at_a_time():
-            return _parsed(_post(self._invocation_url, payload, timeout_seconds))
+            return read_answer(_post(self._invocation_url, payload, timeout_seconds))
 
     def invoke_with_cli(
         self,
@@ -273,7 +273,8 @@ def _post(url: str, payload: Payload, timeout_seconds: float) -> bytes:
             return error.read()
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def read_answer(body: bytes) -> dict[str, Any]:
+    """Return what the emulator answered as JSON; TypeError if it is no object."""
     text = body.decode()
     if text.startswith("Task timed out after "):
         return {"errorType": "Sandbox.Timedout", "errorMessage": text}

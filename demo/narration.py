@@ -26,7 +26,8 @@ CLOCK_COLUMN: Final = len("01:02:03  +10 s  ")
 # Every record carries these; a person needs them once or not at all.
 UNTELLING_FACTS: Final = frozenset({"timestamp", "level", "message", "run_id", "stack_trace"})
 _TASK_ARN: Final = re.compile(r"arn:[a-z-]+:ecs:[\w-]*:\d*:task/([\w-]+)/(\w{8})\w+")
-_OPTION: Final = re.compile(r" (?=--payload|--cli|--function|response)")
+# The payload fills a line of its own.
+_OPTION: Final = re.compile(r" (?=--cli|--function|--payload|'|response)")
 
 
 class Narrator:

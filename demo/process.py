@@ -38,6 +38,7 @@ class LocalProcess:
         self._process: subprocess.Popen[str] | None = None
         self._readers: list[threading.Thread] = []
         self._changed = threading.Condition()
+        self._is_over = False
         self.lines: list[str] = []
         self.diagnostics: list[str] = []
 
@@ -54,7 +55,7 @@ class LocalProcess:
             errors="replace",
             start_new_session=True,
         )
-        self._read(self._process.stdout, self._take_line)
+        self._read(self._process.stdout, self._take_line, at_the_end=self._close_lines)
         self._read(self._process.stderr, self._take_diagnostic)
         return self
 
@@ -91,12 +92,18 @@ class LocalProcess:
             self._started.wait(END_WITHIN_SECONDS)
 
     def wait_for_line(self, text: str, *, timeout_seconds: float = 30.0) -> str:
-        """Return the first line that holds the text, now or when it comes; else TimeoutError."""
+        """Return the first line that holds the text, now or when it comes; else TimeoutError.
+
+        A process that has ended writes no more lines, so its end is not waited out.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._find(text) is not None, timeout_seconds)
+            self._changed.wait_for(
+                lambda: self._is_over or self._find(text) is not None, timeout_seconds
+            )
             line = self._find(text)
         if line is None:
-            raise TimeoutError(f"No line with {text!r} came within {timeout_seconds} s.")
+            when = "before the end" if self._is_over else f"within {timeout_seconds} s"
+            raise TimeoutError(f"No line with {text!r} came {when}.")
         return line
 
     @property
@@ -108,8 +115,13 @@ class LocalProcess:
     def _find(self, text: str) -> str | None:
         return next((line for line in self.lines if text in line), None)
 
-    def _read(self, pipe: IO[str] | None, take: Callable[[str], None]) -> None:
-        reader = threading.Thread(target=_each_line, args=(pipe, take), daemon=True)
+    def _read(
+        self,
+        pipe: IO[str] | None,
+        take: Callable[[str], None],
+        at_the_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        reader = threading.Thread(target=_each_line, args=(pipe, take, at_the_end), daemon=True)
         reader.start()
         self._readers.append(reader)
 
@@ -120,10 +132,16 @@ class LocalProcess:
         if self._on_line is not None:
             self._on_line(line)
 
+    def _close_lines(self) -> None:
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
     def _take_diagnostic(self, line: str) -> None:
         self.diagnostics.append(line)
 
 
-def _each_line(pipe: IO[str], take: Callable[[str], None]) -> None:
+def _each_line(pipe: IO[str], take: Callable[[str], None], at_the_end: Callable[[], None]) -> None:
     for line in pipe:
         take(line.rstrip("\r\n"))
+    at_the_end()

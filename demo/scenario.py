@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from demo.checks import Outcome
 from demo.emulated_aws import EmulatedAws
-from demo.lambda_runtime import CLI_ENVIRONMENT, LambdaRuntime
+from demo.lambda_runtime import CLI_ENVIRONMENT, LambdaRuntime, read_answer
 from demo.mail_server import MailServer, self_signed
 from demo.narration import read_log_record, told_command
 from demo.package import build_zip
@@ -167,7 +167,7 @@ def _invoke(stage: Stage, narrator: Narrator) -> tuple[int, dict[str, Any]]:
 def _read_answer(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    answer = read_answer(path.read_bytes())
     if isinstance(answer.get("body"), str):
         answer["body"] = json.loads(answer["body"])
     return answer

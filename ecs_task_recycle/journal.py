@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import decode, encode
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
 
 LONGEST_CHAIN: Final = 50
+NAME_RESTS_SECONDS: Final = 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +73,7 @@ class Journal:
         """Return the chain. Raises AlreadyRunningError while its owner may be alive."""
         entry = chain.entry
         if entry is not None and as_utc(self._clock.now()) < entry.owner_dead_at:
-            raise AlreadyRunningError(
-                f"Run {entry.run_id} of {self._gateway.cluster_name}/{self._gateway.service_name} "
-                f"started at {entry.run_started_at.isoformat(timespec='seconds')} and may be alive "
-                f"until {entry.owner_dead_at.isoformat(timespec='seconds')}.",
-                remedy="Nothing was touched. Wait for its end, or until then.",
-                running_run_id=entry.run_id,
-            )
+            raise self._already_running(entry)
         return chain
 
     def take(self, mine: Entry, seen: Chain) -> Chain:
@@ -87,21 +82,30 @@ class Journal:
         Can be repeated. Raises AlreadyRunningError where another run was quicker.
         """
         name = self._root if seen.entry is None else self._successor(seen.entry)
-        created = self._gateway.create_parameter(name, json.dumps(encode(mine)))
-        if not created and self._owner_of(name) != mine.owner:
-            self._lost()
-        now = Chain(names=(*seen.names, name), entries=(*seen.entries, mine))
+        owner = self._owner_after_create(name, mine)
+        if owner is None or owner.owner != mine.owner:
+            raise self._already_running(owner)
         if seen.entry is not None and not self._still_leads_to(mine):
             self._gateway.delete_parameter(name)
-            self._lost()
-        return now
+            raise self._already_running(None)
+        return Chain(names=(*seen.names, name), entries=(*seen.entries, mine))
 
-    def _owner_of(self, name: str) -> str | None:
-        """Return who owns a parameter that exists, though a read may not show it yet."""
-        until = self._clock.now() + CONSISTENCY_SECONDS
-        while (text := self._gateway.read_parameter(name)) is None and self._clock.now() < until:
+    def _owner_after_create(self, name: str, mine: Entry) -> Entry | None:
+        """Create one's own entry; return the one that stands there then, None if none is seen.
+
+        It may exist already without a read showing it yet. And for half a minute after its deletion
+        the name cannot be used again.
+        https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameter.html
+        """
+        until = self._clock.now() + NAME_RESTS_SECONDS + CONSISTENCY_SECONDS
+        while not self._gateway.create_parameter(name, json.dumps(encode(mine))):
+            text = self._gateway.read_parameter(name)
+            if text is not None:
+                return _parsed(name, text)
+            if self._clock.now() >= until:
+                return None
             self._clock.sleep(1)
-        return None if text is None else _parsed(name, text).owner
+        return mine
 
     def _still_leads_to(self, mine: Entry) -> bool:
         """Whether the chain that was taken over still stands.
@@ -114,11 +118,19 @@ class Journal:
         entry = self.read().entry
         return entry is not None and entry.owner == mine.owner
 
-    def _lost(self) -> NoReturn:
-        raise AlreadyRunningError(
-            f"Another run of {self._gateway.cluster_name}/{self._gateway.service_name} "
-            "was quicker.",
-            remedy="Nothing was touched. Invoke again if it is not the one you want.",
+    def _already_running(self, entry: Entry | None) -> AlreadyRunningError:
+        service = f"{self._gateway.cluster_name}/{self._gateway.service_name}"
+        if entry is None:
+            return AlreadyRunningError(
+                f"Another run of {service} was quicker.",
+                remedy="Nothing was touched. Invoke again if it was not the one you want.",
+            )
+        return AlreadyRunningError(
+            f"Run {entry.run_id} of {service} "
+            f"started at {entry.run_started_at.isoformat(timespec='seconds')} and may be alive "
+            f"until {entry.owner_dead_at.isoformat(timespec='seconds')}.",
+            remedy="Nothing was touched. Wait for its end, or until then.",
+            running_run_id=entry.run_id,
         )
 
     def give_up(self, chain: Chain) -> None:

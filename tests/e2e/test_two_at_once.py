@@ -1,0 +1,147 @@
+"""Two processes start the same run at the same moment, many times: exactly one recycles."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from ecs_emulator import Knobs, WallClock, World
+from ecs_emulator.server import serve
+from ecs_task_recycle.codec import encode
+from ecs_task_recycle.gateway import Gateway
+from ecs_task_recycle.model import Capacity, Entry, Raise
+from ecs_task_recycle.recycle import Job, recycle
+from ecs_task_recycle.run import InlineRun
+from ecs_task_recycle.settings import settings_from_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.synchronize import Barrier
+
+ROUNDS = 200
+SPEED = 30.0
+ANSWER_SECONDS = 60.0
+KNOBS = Knobs(
+    scheduler_interval=0.5,
+    provisioning=0.5,
+    pending=0.5,
+    target_health_delay=0.5,
+    activating=0.5,
+    stop_reaction=0.5,
+    drain=0.5,
+    stop_time=0.5,
+    deprovision=0.5,
+    latency=0.0,
+)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A process of its own that recycles the services it is told, both at a barrier."""
+
+    connection: Connection
+    process: Any
+
+    def start(self, service: str) -> None:
+        self.connection.send(service)
+
+    def outcome(self) -> str:
+        assert self.connection.poll(ANSWER_SECONDS), "a run did not end"
+        return str(self.connection.recv())
+
+
+def work(number: int, url: str, clock: WallClock, barrier: Barrier, connection: Connection) -> None:
+    """Recycle whatever service comes through the connection, until None does."""
+    session = boto3.Session(
+        aws_access_key_id=f"AKIA{number}", aws_secret_access_key="x", region_name="us-east-1"
+    )
+    os.environ["AWS_ENDPOINT_URL"] = url
+    for count, service in enumerate(iter(connection.recv, None)):
+        gateway = Gateway(session, clock, cluster_name="demo", service_name=service)
+        event = {"cluster_name": "demo", "service_name": service, "wait_time": 0}
+        job = Job(
+            settings=settings_from_event(event),
+            run_id="the same request, delivered twice",
+            owner=f"process-{number}-round-{count}",
+            run=InlineRun(clock, deadline_at=clock.now() + 900),
+            gateway=gateway,
+            clock=clock,
+        )
+        barrier.wait(ANSWER_SECONDS)
+        report = recycle(job)
+        connection.send(type(report.error).__name__ if report.error else report.status.value)
+
+
+@contextmanager
+def two_runners(url: str, clock: WallClock) -> Iterator[list[Runner]]:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    runners = []
+    for number in (1, 2):
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=work, args=(number, url, clock, barrier, theirs), daemon=True
+        )
+        process.start()
+        runners.append(Runner(ours, process))
+    try:
+        yield runners
+    finally:
+        for runner in runners:
+            runner.process.kill()
+            runner.process.join()
+
+
+def leave_a_dead_run(world: World, service: str) -> None:
+    """Make the service look as a run leaves it that was killed after it had raised."""
+    long_ago = datetime.fromtimestamp(world.now, UTC) - timedelta(hours=1)
+    dead = Entry(
+        owner=f"dead-{service}",
+        run_id="dead",
+        run_started_at=long_ago,
+        owner_dead_at=long_ago + timedelta(minutes=15),
+        started_before_at=long_ago,
+        surge=Raise(found=Capacity(desired_count=1), written=Capacity(desired_count=2)),
+    )
+    boto3.client("ssm").put_parameter(
+        Name=f"/ecs-task-recycle/demo/{service}", Value=json.dumps(encode(dead)), Type="String"
+    )
+    with world.lock:
+        world.set_desired_count("demo", service, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_of_two_runs_at_once_exactly_one_recycles(
+    monkeypatch: pytest.MonkeyPatch, measured: Callable[[str], None]
+) -> None:
+    clock = WallClock(SPEED)
+    world = World(knobs=KNOBS, clock=clock)
+    outcomes: Counter[tuple[str, ...]] = Counter()
+    with serve(world) as url, two_runners(url, clock) as runners:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        for number in range(ROUNDS):
+            service = f"service-{number}"
+            with world.lock:
+                world.create_service(
+                    cluster="demo", name=service, desired_count=1, target_group=True
+                )
+            if number % 2:
+                leave_a_dead_run(world, service)
+            for runner in runners:
+                runner.start(service)
+            outcomes[tuple(sorted(runner.outcome() for runner in runners))] += 1
+            assert world.service("demo", service).desired_count == 1
+    measured(f"two at once, {ROUNDS} rounds, half of them after a dead run: {dict(outcomes)}")
+    assert outcomes == {("AlreadyRunningError", "completed"): ROUNDS}
+    assert world.parameters.names == []

@@ -1,0 +1,70 @@
+"""The AWS CLI commands of a page, given to the real AWS CLI, which sends nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from typing import TYPE_CHECKING, Final
+
+from awscli.clidriver import create_clidriver  # type: ignore[import-untyped]
+
+from tests.docs.markdown import fences
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VARIABLES: Final = {"ACCOUNT_ID": "123456789012"}
+ONLY_IN_VERSION_2: Final = ("--cli-binary-format", "raw-in-base64-out")
+COMMANDS_OF_VERSION_2: Final = (["logs", "tail"],)
+
+
+class WouldBeSentError(BaseException):
+    """The command is understood: the CLI is about to send it. No Exception, as it catches those."""
+
+
+def aws_commands(text: str) -> list[list[str]]:
+    """Return the commands of the page's shell blocks, from the word after `aws` on.
+
+    The one at hand is AWS CLI version 1: commands that only version 2 has are left out.
+    """
+    joined = "\n".join(each.body for each in fences(text, "bash")).replace("\\\n", " ")
+    found = re.findall(r"^(?:[A-Z_]+=\S+ )*aws (.*)$", joined, re.MULTILINE)
+    commands = [shlex.split(_filled(each)) for each in found]
+    return [each for each in commands if each[:2] not in COMMANDS_OF_VERSION_2]
+
+
+def _filled(command: str) -> str:
+    return re.sub(r"\$([A-Z_]+)", lambda each: VARIABLES[each[1]], command)
+
+
+def for_version_1(command: list[str]) -> list[str]:
+    """Leave out the option that AWS CLI version 1 does not know."""
+    return [word for word in command if word not in ONLY_IN_VERSION_2]
+
+
+def files_of(command: list[str]) -> list[str]:
+    """Return the files that a command reads."""
+    found = (re.match(r"fileb?://(.+)", word) for word in command)
+    return [each[1] for each in found if each]
+
+
+def refusal_of(command: list[str], folder: Path) -> str | None:
+    """Return why the AWS CLI does not take a command, None where it would be sent."""
+    driver = create_clidriver()
+    # First, so that nobody else answers in its stead.
+    driver.session.get_component("event_emitter").register_first("before-send", _sent)
+    words = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stderr(words):
+        try:
+            status = driver.main(for_version_1(command))
+        except WouldBeSentError:
+            return None
+        except SystemExit as ended:
+            status = ended.code
+    return f"{status}: {words.getvalue().strip()}"
+
+
+def _sent(**_: object) -> None:
+    raise WouldBeSentError

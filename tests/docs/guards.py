@@ -1,0 +1,229 @@
+"""What a page says, held against what is: each returns its complaints, none where all is true."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.settings import (
+    REQUIRED,
+    Parameter,
+    configuration_from,
+    settings_from_event,
+)
+from tests.docs.markdown import anchors, codes, fences, links, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+NO_DEFAULT: Final = "-"
+"""What stands for the default of a required parameter."""
+
+RUN_START: Final = "the start of the run"
+"""What stands for a default of None."""
+
+
+def different(said: Iterable[str], actual: Iterable[str], *, of: str) -> list[str]:
+    """Compare both ways what a page names with what there is."""
+    said, actual = set(said), set(actual)
+    return [
+        *(f"{of} {each} is not documented" for each in sorted(actual - said)),
+        *(f"{of} {each} is documented, but there is none" for each in sorted(said - actual)),
+    ]
+
+
+# ---- Tables ----
+
+
+def wrong_parameters(text: str, parameters: Iterable[Parameter]) -> list[str]:
+    rows = {codes(row["Parameter"])[0]: row for row in table(text, "Parameter")}
+    known = {each.name: each for each in parameters}
+    return [
+        *different(rows, known, of="parameter"),
+        *(
+            f"{name}: {column} is {rows[name][column]!r}, not {truth!r}"
+            for name, parameter in known.items()
+            if name in rows
+            for column, truth in _parameter_cells(parameter).items()
+            if rows[name][column] != truth
+        ),
+    ]
+
+
+def _parameter_cells(parameter: Parameter) -> dict[str, str]:
+    if parameter.default is REQUIRED:
+        required, default = "yes", NO_DEFAULT
+    else:
+        required = "no"
+        default = RUN_START if parameter.default is None else f"`{json.dumps(parameter.default)}`"
+    return {"Required": required, "Default": default, "Expected": parameter.expected}
+
+
+def documented_actions(text: str) -> set[str]:
+    return {codes(row["Action"])[0] for row in table(text, "Action")}
+
+
+def policy_actions(text: str) -> set[str]:
+    """Return the actions of the policies on the page that say for which resource."""
+    actions: set[str] = set()
+    for document in _documents(text):
+        for statement in document.get("Statement", ()):
+            given = statement["Action"] if "Resource" in statement else ()
+            actions.update([given] if isinstance(given, str) else given)
+    return actions
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
+    return [json.loads(each.body) for each in fences(text, "json")]
+
+
+def documented_statuses(text: str) -> dict[str, str]:
+    """Return the status codes by status."""
+    rows = table(text, "statusCode")
+    return {codes(row["`status` in the body"])[0]: row["statusCode"] for row in rows}
+
+
+def documented_fields(text: str) -> set[str]:
+    rows = table(text, "Field of the body")
+    return {name for row in rows for name in codes(row["Field of the body"])}
+
+
+# ---- Log lines ----
+
+
+def wrong_log_lines(text: str, spoken: Iterable[str]) -> list[str]:
+    """Compare both ways the log lines of a page with those that runs have spoken."""
+    spoken = set(spoken)
+    said = [codes(row["Log line"])[0] for row in table(text, "Log line")]
+    patterns = {line: line_pattern(line) for line in said}
+    return [
+        *(
+            f"no run says: {line}"
+            for line, pattern in patterns.items()
+            if not any(pattern.fullmatch(each) for each in spoken)
+        ),
+        *(
+            f"not documented: {each}"
+            for each in sorted(spoken)
+            if not any(pattern.fullmatch(each) for pattern in patterns.values())
+        ),
+    ]
+
+
+def line_pattern(line: str) -> re.Pattern[str]:
+    """Return what a line stands for: {words} for any text, a lone X, Y, N or M for a number."""
+    parts = re.split(r"(\{[^{}]+\}|\b[XYNM](?=s?\b))", line)
+    kinds = [re.escape(each) for each in parts]
+    kinds[1::2] = [".+" if each.startswith("{") else r"[\d.]+" for each in parts[1::2]]
+    return re.compile("".join(kinds), re.DOTALL)
+
+
+# ---- Sentences ----
+
+
+def messages_of(source: str, *, within: Callable[[str], bool] | None = None) -> set[str]:
+    """Return the texts of a module, `{}` for every value in them; docstrings are none.
+
+    With `within`, only those of functions whose name it accepts.
+    """
+    tree: ast.AST = ast.parse(source)
+    if within is None:
+        return set(_texts(tree))
+    functions = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]
+    return {text for each in functions if within(each.name) for text in _texts(each)}
+
+
+def _texts(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.JoinedStr):
+        return [_with_single_gaps("".join(_piece(each) for each in node.values))]
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    children = ast.iter_child_nodes(node)
+    return [text for child in children if not _is_docstring(child) for text in _texts(child)]
+
+
+def _piece(node: ast.expr) -> str:
+    return str(node.value) if isinstance(node, ast.Constant) else "{}"
+
+
+def _with_single_gaps(text: str) -> str:
+    """Take cluster/service for one value: the code may have it in one or in two."""
+    return re.sub(r"\{\}(/\{\})+", "{}", text)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def sentences(text: str) -> list[str]:
+    """Return the quoted messages of a page, `{}` for every value: code of two words and more."""
+    quoted = (each for each in codes(text) if " " in each and not each.startswith(('{"', '"')))
+    gaps = (re.sub(r"\{[^{}]*\}", "{}", each).rstrip(".") for each in quoted)
+    return [_with_single_gaps(each) for each in gaps]
+
+
+def unknown_sentences(text: str, messages: Iterable[str]) -> list[str]:
+    messages = list(messages)
+    return [each for each in sentences(text) if not any(each in one for one in messages)]
+
+
+def unexplained(text: str, reasons: Iterable[str]) -> list[str]:
+    """Return the reasons of which a page quotes nothing; what has no two words is no sentence."""
+    quotes = sentences(text)
+    told = [each for each in reasons if re.search(r"[a-z]+ [a-z]+", each)]
+    return [each for each in told if not any(quote in each for quote in quotes)]
+
+
+# ---- Blocks, commands, links ----
+
+
+def wrong_json(text: str) -> list[str]:
+    """Try every JSON block: it parses, and what looks like an event or input.json is one."""
+    return [problem for each in fences(text, "json") for problem in _wrong_block(each.body)]
+
+
+def _wrong_block(body: str) -> list[str]:
+    try:
+        document = json.loads(body)
+        if "cluster_name" in document:
+            settings_from_event(document)
+        elif "Statement" not in document:
+            configuration_from(document)
+    except (ValueError, SettingsError) as problem:
+        return [f"{body[:60]!r}: {problem}"]
+    return []
+
+
+def wrong_make_targets(text: str, makefile: str) -> list[str]:
+    places = [*codes(text), *(each.body for each in fences(text))]
+    named = {name for place in places for name in re.findall(r"^make (\w+)", place, re.MULTILINE)}
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    return [f"make {name} is no target" for name in sorted(named - targets)]
+
+
+def broken_links(pages: Mapping[Path, str]) -> list[str]:
+    """Follow the relative links of pages, also to the headings of each other."""
+    return [
+        f"{page.name}: {link}"
+        for page, text in pages.items()
+        for link in links(text)
+        if "://" not in link and not _leads_somewhere(page, link, pages)
+    ]
+
+
+def _leads_somewhere(page: Path, link: str, pages: Mapping[Path, str]) -> bool:
+    name, _, anchor = link.partition("#")
+    target = (page.parent / name).resolve() if name else page
+    if not anchor:
+        return target.exists()
+    return target in pages and anchor in anchors(pages[target])
+
+
+def missing_files(text: str, folders: Iterable[Path]) -> list[str]:
+    """Return the modules and scripts that a page names and that are in none of the folders."""
+    named = set(re.findall(r"[\w.]*\w\.(?:py|sh)\b", text))
+    return sorted(each for each in named if not any((one / each).exists() for one in folders))

@@ -1,0 +1,136 @@
+"""Runs of every kind in emulated worlds: what they said, what they called, what they answered."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+import pytest
+
+from ecs_emulator import FailingStart, Killed, Knobs, World
+from ecs_emulator.in_process import attach
+from ecs_emulator.permissions import action_of
+from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOGGER: Final = "ecs_task_recycle"
+
+
+@dataclass(slots=True)
+class Record:
+    """Log lines, IAM actions of the calls, and bodies of answers, of all runs together."""
+
+    lines: set[str] = field(default_factory=set)
+    actions: set[str] = field(default_factory=set)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
+        """Run the event in a world and note all of it; a run that is killed answers nothing."""
+        try:
+            self.answers.append(bench.recycle(world, **event).answer())
+        except Killed:
+            world.revive()
+        self.actions |= {action_of(call.service, call.operation) for call in world.calls}
+
+
+class _Listener(logging.Handler):
+    def __init__(self, lines: set[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.add(record.getMessage())
+
+
+def record_every_kind() -> Record:
+    """Make one run of each kind."""
+    record = Record()
+    listener, logger = _Listener(record.lines), logging.getLogger(LOGGER)
+    level = logger.level
+    logger.addHandler(listener)
+    logger.setLevel(logging.INFO)
+    try:
+        with attach(World()) as board:
+            session = boto3.Session(
+                aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name="us-east-1"
+            )
+            bench = Bench(session=OneSetOfClients(session), board=board)
+            for kind in KINDS:
+                kind(record, bench)
+    finally:
+        logger.removeHandler(listener)
+        logger.setLevel(level)
+    return record
+
+
+def _with_everything(record: Record, bench: Bench) -> None:
+    world = World(knobs=Knobs(drain=150))
+    a_service(world, tasks=1, container_health=True, alarms=("web-5xx",))
+    autoscaled(world, 1, 3)
+    record.run(bench, world, wait_time=130, dry_run=True)
+    record.run(bench, world, wait_time=130)
+    record.run(bench, world, action="restore")
+
+
+def _on_instances(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world, network_mode="bridge")
+    record.run(bench, world, wait_time=0)
+
+
+def _not_coming_up(record: Record, bench: Bench) -> None:
+    world = World(knobs=Knobs(failing_starts=(FailingStart(after=1),)))
+    a_service(world)
+    record.run(bench, world)
+
+
+def _not_withdrawn(record: Record, bench: Bench) -> None:
+    world = World(knobs=Knobs(target_health_delay=400))
+    a_service(world)
+    world.after_call("UpdateService", 1, lambda w: w.faults.deny("ecs:StopTask"))
+    record.run(bench, world, stabilize_timeout=60)
+
+
+def _answered_badly(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 3)
+    world.faults.fail("DescribeTasks", nth=5, times=10, code="ThrottlingException")
+    world.faults.fail("RegisterScalableTarget", nth=2, code="ConcurrentUpdateException")
+    world.after_call("UpdateService", 2, lambda w: w.faults.deny("ssm:DeleteParameter"))
+    record.run(bench, world)
+
+
+def _killed_and_restored(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.kill_at(90)
+    record.run(bench, world)
+    world.advance(1000)
+    record.run(bench, world, action="restore")
+
+
+def _short_of_time(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world, tasks=15)
+    record.run(bench, world)
+
+
+KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
+    _with_everything,
+    _on_instances,
+    _not_coming_up,
+    _not_withdrawn,
+    _answered_badly,
+    _killed_and_restored,
+    _short_of_time,
+)
+
+
+@pytest.fixture(scope="session")
+def record() -> Record:
+    return record_every_kind()

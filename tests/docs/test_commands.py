@@ -1,0 +1,79 @@
+"""Every AWS CLI command of the README is one that the AWS CLI understands."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.docs.commands import aws_commands, files_of, refusal_of
+from tests.docs.markdown import fences
+
+PROJECT: Final = Path(__file__).parents[2]
+README: Final = (PROJECT / "README.md").read_text()
+COMMANDS: Final = aws_commands(README)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the files that the page says to save or to build."""
+    statements = [each.body for each in fences(README, "json") if "Statement" in each.body]
+    trust, policy = sorted(statements, key=len)
+    (tmp_path / "trust.json").write_text(trust)
+    (tmp_path / "policy.json").write_text(policy)
+    (tmp_path / "dist").mkdir()
+    with zipfile.ZipFile(tmp_path / "dist/ecs-task-recycle.zip", "w"):
+        pass
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_the_aws_cli_takes_every_command_as_it_stands(command: list[str], folder: Path) -> None:
+    assert all((folder / name).exists() for name in files_of(command))
+    assert refusal_of(command, folder) is None
+
+
+def test_the_function_is_created_updated_invoked_and_its_log_read() -> None:
+    named = {" ".join(command[:2]) for command in COMMANDS}
+    assert {"lambda create-function", "lambda update-function-code", "lambda invoke"} <= named
+    assert {"logs filter-log-events", "ssm get-parameters-by-path"} <= named
+
+
+def test_every_payload_is_json() -> None:
+    payloads = [
+        command[command.index("--payload") + 1] for command in COMMANDS if "--payload" in command
+    ]
+    assert len(payloads) == 2
+    for payload in payloads:
+        assert "cluster_name" in json.loads(payload)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["lambda", "invoke", "--function", "f"],
+        ["lambda", "invoke-function", "--function-name", "f", "out.json"],
+        ["lambda", "update-function-code", "--function-name", "f", "--zip-file", "fileb://none"],
+        ["ssm", "get-parameters-by-path"],
+        ["lambda", "put-function-event-invoke-config", "--function-name", "f",
+         "--maximum-retry-attempts", "none"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_command_that_is_wrong_is_refused(command: list[str], folder: Path) -> None:
+    assert refusal_of(command, folder) is not None
+
+
+def test_commands_are_found_behind_settings_and_over_several_lines() -> None:
+    lines = [
+        "# aws not this",
+        "aws logs tail x",
+        "A_B=1 aws x y \\",
+        '  --z "$ACCOUNT_ID"',
+        "./o.sh",
+    ]
+    text = "\n".join(["```bash", *lines, "```", ""])
+    assert aws_commands(text) == [["x", "y", "--z", "123456789012"]]

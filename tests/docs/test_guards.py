@@ -1,0 +1,201 @@
+"""Each guard finds what it is there for: a page that is wrong, and only that."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ecs_task_recycle.settings import Parameter
+from tests.docs import guards
+from tests.docs.markdown import section
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = "| Parameter | Required | Default | Expected |\n|---|---|---|---|\n"
+KNOWN = [
+    Parameter(name="name", parse=str, expected="a name", meaning=""),
+    Parameter(name="wait", parse=str, expected="seconds", meaning="", default=30),
+    Parameter(name="since", parse=str, expected="an instant", meaning="", default=None),
+]
+TRUE_ROWS = [
+    "| `name` | yes | - | a name |",
+    "| `wait` | no | `30` | seconds |",
+    "| `since` | no | the start of the run | an instant |",
+]
+
+
+def rows(*lines: str) -> str:
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def test_a_true_parameter_table_is_taken() -> None:
+    assert guards.wrong_parameters(rows(*TRUE_ROWS), KNOWN) == []
+
+
+@pytest.mark.parametrize(
+    "index, row, complaint",
+    [
+        (0, "| `name` | no | - | a name |", "name: Required is 'no', not 'yes'"),
+        (1, "| `wait` | no | `60` | seconds |", "wait: Default is '`60`', not '`30`'"),
+        (1, "| `wait` | no | `30` | minutes |", "wait: Expected is 'minutes', not 'seconds'"),
+        (2, "| `since` | no | `null` | an instant |",
+         "since: Default is '`null`', not 'the start of the run'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_cell_of_the_parameter_table_is_found(index: int, row: str, complaint: str) -> None:
+    lines = [*TRUE_ROWS[:index], row, *TRUE_ROWS[index + 1 :]]
+    assert guards.wrong_parameters(rows(*lines), KNOWN) == [complaint]
+
+
+def test_a_parameter_that_is_missing_or_made_up_is_found() -> None:
+    text = rows(*TRUE_ROWS[:2], "| `other` | no | `1` | x |")
+    assert guards.wrong_parameters(text, KNOWN) == [
+        "parameter since is not documented",
+        "parameter other is documented, but there is none",
+    ]
+
+
+def test_an_action_that_is_missing_or_superfluous_is_found_in_table_and_policy() -> None:
+    text = dedent("""
+        | Action | When |
+        |---|---|
+        | `ecs:StopTask` | always |
+
+        ```json
+        {"Statement": [{"Action": "sts:AssumeRole", "Principal": {}},
+                       {"Action": ["ecs:RunTask"], "Resource": "*"},
+                       {"Action": "ecs:StopTask", "Resource": "*"}]}
+        ```
+    """)
+    table = guards.documented_actions(text)
+    assert guards.different(table, {"ecs:ListTasks"}, of="action") == [
+        "action ecs:ListTasks is not documented",
+        "action ecs:StopTask is documented, but there is none",
+    ]
+    assert guards.policy_actions(text) == {"ecs:RunTask", "ecs:StopTask"}
+
+
+def test_statuses_and_fields_are_read_from_their_tables() -> None:
+    text = dedent("""
+        | statusCode | `status` in the body | Meaning |
+        |---|---|---|
+        | 206 | `partial` | some |
+
+        | Field of the body | Meaning |
+        |---|---|
+        | `cluster`, `service` | what |
+    """)
+    assert guards.documented_statuses(text) == {"partial": "206"}
+    assert guards.documented_fields(text) == {"cluster", "service"}
+
+
+def test_a_log_line_that_no_run_says_and_one_that_is_not_documented_are_found() -> None:
+    text = "| Log line |\n|---|\n| `Task N recycled, waiting Xs` |\n| `Done with {service}` |\n"
+    spoken = {"Task 1 recycled, waiting 30s", "Something else"}
+    assert guards.wrong_log_lines(text, spoken) == [
+        "no run says: Done with {service}",
+        "not documented: Something else",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line, spoken, fits",
+    [
+        ("Recycling task N/M: {task_arn}", "Recycling task 1/3: arn:aws:x", True),
+        ("Recycling task N/M: {task_arn}", "Recycling task 1 of 3: arn:aws:x", False),
+        ("Task N recycled, waiting Xs", "Task 1 recycled, waiting 30 s", False),
+        ("Trying again in X s: {error}", "Trying again in 0.5 s: two\nlines", True),
+        ("Not Yours", "Not 1ours", False),
+    ],
+)
+def test_a_log_line_fits_word_for_word(line: str, spoken: str, fits: bool) -> None:  # noqa: FBT001
+    assert bool(guards.line_pattern(line).fullmatch(spoken)) is fits
+
+
+SOURCE = '''
+def _kind_refusals(a):
+    """Say nothing of this."""
+    return f"it is {a.b()}/{a.c()}, not " "ACTIVE (really)"
+
+def other(a):
+    """Nor of this."""
+    log("took %s", "five steps")
+'''
+
+
+def test_messages_are_whole_sentences_with_gaps_and_never_docstrings() -> None:
+    refusal = "it is {}, not ACTIVE (really)"
+    assert guards.messages_of(SOURCE) == {refusal, "took %s", "five steps"}
+    assert guards.messages_of(SOURCE, within=lambda name: "refusals" in name) == {refusal}
+
+
+def test_a_sentence_that_the_product_does_not_say_is_found() -> None:
+    text = 'See `it is {status}, not ACTIVE`, `it was never so`, `word`, and `"a": "b c"`.'
+    messages = guards.messages_of(SOURCE)
+    assert guards.unknown_sentences(text, messages) == ["it was never so"]
+
+
+def test_a_reason_that_is_not_explained_is_found() -> None:
+    reasons = {"it is {}, not ACTIVE (really)", "its day is {}", "{}", "one"}
+    text = "See `it is {status}, not ACTIVE`."
+    assert guards.unexplained(text, reasons) == ["its day is {}"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        '{"a": }',
+        '{"cluster_name": "c"}',
+        '{"cluster_name": "c", "service_name": "s", "wait_tim": 3}',
+        '{"smtpCredentials": {"hots": "x"}}',
+    ],
+)
+def test_a_json_block_that_cannot_be_used_is_found(block: str) -> None:
+    assert len(guards.wrong_json(f"```json\n{block}\n```\n")) == 1
+
+
+@pytest.mark.parametrize(
+    "block", ['{"cluster_name": "c", "service_name": "s"}', '{"awsCredentials": {}}']
+)
+def test_a_json_block_that_can_be_used_is_taken(block: str) -> None:
+    assert guards.wrong_json(f"```json\n{block}\n```\n") == []
+
+
+def test_a_make_target_that_is_not_there_is_found_in_text_and_blocks() -> None:
+    text = "Run `make test` or `make tests`. To make sure:\n```bash\nmake demos   # now\n```\n"
+    makefile = "test: check\n\techo\n"
+    assert guards.wrong_make_targets(text, makefile) == [
+        "make demos is no target",
+        "make tests is no target",
+    ]
+
+
+def test_a_link_to_nowhere_is_found(tmp_path: Path) -> None:
+    page, other = tmp_path / "page.md", tmp_path / "other.md"
+    page.touch()
+    other.touch()
+    text = (
+        "# It is - this?\n[a](#it-is---this) [b](#that) [c](other.md) [d](none.md) "
+        "[e](other.md#there) [f](other.md#here) [g](https://example.com/x)\n```\n[h](i)\n```\n"
+    )
+    assert guards.broken_links({page: text, other: "## There\n"}) == [
+        "page.md: #that",
+        "page.md: none.md",
+        "page.md: other.md#here",
+    ]
+
+
+def test_a_module_that_is_not_there_is_found(tmp_path: Path) -> None:
+    (tmp_path / "here.py").touch()
+    assert guards.missing_files("`here.py`, `./gone.sh` and never.py", [tmp_path]) == [
+        "gone.sh",
+        "never.py",
+    ]
+
+
+def test_a_section_ends_where_the_next_one_of_its_rank_begins() -> None:
+    text = "# A\n## B\none\n```bash\n# no heading\n```\n### C\ntwo\n## D\nthree\n"
+    assert section(text, "B").split() == ["one", "###", "C", "two"]

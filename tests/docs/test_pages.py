@@ -1,0 +1,68 @@
+"""The other pages: decisions of half a page, a changelog, and links that lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from tests.docs.guards import broken_links
+from tests.docs.markdown import headings_of
+
+PROJECT: Final = Path(__file__).parents[2]
+DECISIONS: Final = sorted((PROJECT / "docs/decisions").glob("*.md"))
+HALF_A_PAGE_LINES: Final = 35
+
+
+def pages() -> dict[Path, str]:
+    paths = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *DECISIONS]
+    return {path: path.read_text() for path in paths}
+
+
+def decision_problems(name: str, text: str) -> list[str]:
+    number = int(name[:4])
+    headings = [each[2] for each in headings_of(text)]
+    return [
+        *([] if headings[0].startswith(f"{number}. ") else [f"{name}: its title has no {number}"]),
+        *([] if headings[1:] == ["Context", "Decision", "Price"] else [f"{name}: {headings[1:]}"]),
+        *([] if text.count("\n") <= HALF_A_PAGE_LINES else [f"{name}: more than half a page"]),
+    ]
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    assert broken_links(pages()) == []
+
+
+def test_every_decision_has_its_context_and_its_price() -> None:
+    assert [
+        each for path in DECISIONS for each in decision_problems(path.name, path.read_text())
+    ] == []
+
+
+def test_the_decisions_are_numbered_one_after_the_other() -> None:
+    numbers = [int(path.name[:4]) for path in DECISIONS]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers
+
+
+def test_the_changelog_names_its_versions_and_what_kind_of_change_each_is() -> None:
+    headings = headings_of((PROJECT / "CHANGELOG.md").read_text())
+    versions = [each[2] for each in headings if len(each[1]) == 2]
+    kinds = {each[2] for each in headings if len(each[1]) == 3}
+    dated = re.compile(r"\[\d+\.\d+\.\d+\] - (unreleased|\d{4}-\d{2}-\d{2})")
+    assert [each for each in versions if not dated.fullmatch(each)] == []
+    assert versions
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_a_decision_without_a_price_is_found() -> None:
+    text = "# 1. A title\n\n## Context\n\n## Decision\n"
+    assert decision_problems("0001-x.md", text) == ["0001-x.md: ['Context', 'Decision']"]
+
+
+def test_a_decision_of_more_than_half_a_page_or_with_a_wrong_number_is_found() -> None:
+    text = "# 2. A title\n## Context\n## Decision\n## Price\n" + "x\n" * 40
+    assert decision_problems("0001-x.md", text) == [
+        "0001-x.md: its title has no 1",
+        "0001-x.md: more than half a page",
+    ]

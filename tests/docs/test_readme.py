@@ -1,0 +1,142 @@
+"""README.md says what is so: tables, log lines, messages, commands, links, against the code."""
+
+from __future__ import annotations
+
+import logging
+import re
+from email.headerregistry import Address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ecs_emulator.api_autoscaling import PROBED_ACTIONS
+from ecs_task_recycle.errors import RecycleError
+from ecs_task_recycle.model import Status
+from ecs_task_recycle.settings import PARAMETERS, Mail
+from ecs_task_recycle.smtp import Envelope
+from Notification import _all_served, send_notification
+from tests.docs import guards
+from tests.docs.markdown import codes, section, table
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.docs.recorded import Record
+
+PROJECT: Final = Path(__file__).parents[2]
+README: Final = (PROJECT / "README.md").read_text()
+PRODUCT: Final = sorted((PROJECT / "ecs_task_recycle").glob("*.py"))
+NOT_CALLED_BY_US: Final = {"logs:CreateLogStream", "logs:PutLogEvents", *PROBED_ACTIONS}
+"""Lambda writes the log; Application Auto Scaling checks what its caller may."""
+
+
+def is_reason(function: str) -> bool:
+    """Whether a function of the product tells why something was not recycled."""
+    return function.endswith("_refusals") or function in {
+        "interference",
+        "_why_nothing",
+        "_ends_for_time",
+        "absent",
+        "_already_running",
+        "_require_unchanged",
+    }
+
+
+def product_messages() -> set[str]:
+    return {text for path in PRODUCT for text in guards.messages_of(path.read_text())}
+
+
+def product_reasons() -> set[str]:
+    sources = [path.read_text() for path in PRODUCT]
+    found = {text for each in sources for text in guards.messages_of(each, within=is_reason)}
+    # Remedies are for reading, not for searching.
+    return {text for text in found if not text.startswith("Nothing was touched")}
+
+
+def mail_lines(caplog: pytest.LogCaptureFixture) -> set[str]:
+    caplog.set_level(logging.INFO, "Notification")
+    mail = Mail(host="smtp.example.com", port=587, from_email="nobody", to=("a@example.com",))
+    send_notification(mail, {})
+    someone = Address("", "a", "example.com")
+    envelope = Envelope(sender=someone, recipients=(someone,), unusable=())
+    _all_served(envelope, {"a@example.com": (550, b"5.1.1 unknown")})
+    return set(caplog.messages)
+
+
+def test_the_parameter_table_is_that_of_the_settings() -> None:
+    assert guards.wrong_parameters(README, PARAMETERS) == []
+
+
+def test_the_iam_table_names_the_actions_that_runs_of_every_kind_have_called(
+    record: Record,
+) -> None:
+    actual = record.actions | NOT_CALLED_BY_US
+    assert guards.different(guards.documented_actions(README), actual, of="action") == []
+
+
+def test_the_iam_table_names_the_actions_that_the_gateway_may_call() -> None:
+    source = (PROJECT / "ecs_task_recycle/gateway.py").read_text()
+    actual = set(re.findall(r'_translated\("([^"]+)"\)', source)) | NOT_CALLED_BY_US
+    assert guards.different(guards.documented_actions(README), actual, of="action") == []
+
+
+def test_the_policy_has_exactly_the_actions_of_the_table() -> None:
+    actual = guards.documented_actions(README)
+    assert guards.different(guards.policy_actions(README), actual, of="action") == []
+
+
+def test_the_error_table_names_the_classes_of_errors() -> None:
+    said = [codes(row["Error"])[0] for row in table(README, "Error")]
+    actual = [each.__name__ for each in RecycleError.__subclasses__()]
+    assert guards.different(said, actual, of="error") == []
+
+
+def test_the_status_table_is_that_of_the_answers() -> None:
+    actual = {each.value: str(each.code) for each in Status if each is not Status.FAILED}
+    assert guards.documented_statuses(README) == actual
+
+
+def test_the_fields_of_the_body_are_those_of_the_answers(record: Record) -> None:
+    actual = {name for answer in record.answers for name in answer}
+    assert guards.different(guards.documented_fields(README), actual, of="field") == []
+
+
+def test_the_runs_that_the_page_is_held_against_are_of_every_kind(record: Record) -> None:
+    statuses = {answer["status"] for answer in record.answers}
+    assert statuses == {each.value for each in Status}
+
+
+def test_the_log_lines_are_those_that_runs_of_every_kind_have_said(
+    record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert guards.wrong_log_lines(README, record.lines | mail_lines(caplog)) == []
+
+
+def test_the_messages_quoted_for_troubleshooting_are_those_of_the_product() -> None:
+    quoted = section(README, "Troubleshooting")
+    assert guards.unknown_sentences(quoted, product_messages()) == []
+
+
+def test_every_reason_not_to_recycle_is_explained() -> None:
+    reasons = product_reasons()
+    assert any("not ACTIVE" in each for each in reasons)
+    assert any("a deployment started" in each for each in reasons)
+    assert guards.unexplained(section(README, "Troubleshooting"), reasons) == []
+
+
+def test_every_json_block_can_be_used_as_it_stands() -> None:
+    assert guards.wrong_json(README) == []
+
+
+def test_every_make_target_exists() -> None:
+    assert guards.wrong_make_targets(README, (PROJECT / "Makefile").read_text()) == []
+
+
+def test_every_module_and_script_that_is_named_exists() -> None:
+    folders = [PROJECT, PROJECT / "ecs_task_recycle"]
+    assert guards.missing_files(README, folders) == []
+
+
+def test_the_two_commands_stand_on_the_first_screen() -> None:
+    first_screen = "\n".join(README.splitlines()[:24])
+    assert "make demo " in first_screen
+    assert "make test " in first_screen

@@ -6,6 +6,7 @@ Arguments after -- are passed on to the emulator, to see another world: `-- --kn
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The mail server's package warns of a property of its own that it uses itself.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale: the picture needs it
     narrator = Narrator(sys.stdout, palette_for(sys.stdout))
     try:
         with _folder() as folder:

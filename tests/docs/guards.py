@@ -92,6 +92,26 @@ def documented_fields(text: str) -> set[str]:
     return {name for row in rows for name in codes(row["Field of the body"])}
 
 
+# ---- Figures ----
+
+
+def wrong_figures(text: str, *, ratio: float, looks_per_task: float) -> list[str]:
+    """Compare what a page says of a run's time and looks with what was measured."""
+    words = " ".join(text.split())
+    lowest, highest = _numbers(r"takes ([\d.]+) to ([\d.]+) times as long", words)
+    (looks,) = _numbers(r"about (\d+) looks per task", words)
+    in_range = lowest - 0.005 <= ratio <= highest + 0.005
+    return [
+        *([] if in_range else [f"a run took {ratio:.3f} times as long"]),
+        *([] if abs(looks - looks_per_task) <= 2 else [f"it took {looks_per_task:.1f} looks"]),
+    ]
+
+
+def _numbers(pattern: str, text: str) -> list[float]:
+    found = re.search(pattern, text)
+    return [float(each) for each in found.groups()] if found else []
+
+
 # ---- Log lines ----
 
 

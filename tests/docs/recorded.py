@@ -13,6 +13,7 @@ from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import attach
 from ecs_emulator.permissions import action_of
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
+from tests.emulated.observers import perfect_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +23,17 @@ LOGGER: Final = "ecs_task_recycle"
 
 @dataclass(slots=True)
 class Record:
-    """Log lines, IAM actions of the calls, and bodies of answers, of all runs together."""
+    """Log lines, IAM actions of the calls, and bodies of answers, of all runs together.
+
+    Of one ordinary run of three tasks also its time, as a multiple of a perfect observer's, and
+    how often it looked per task.
+    """
 
     lines: set[str] = field(default_factory=set)
     actions: set[str] = field(default_factory=set)
     answers: list[dict[str, Any]] = field(default_factory=list)
+    ratio: float = 0.0
+    looks_per_task: float = 0.0
 
     def run(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
         """Run the event in a world and note all of it; a run that is killed answers nothing."""
@@ -65,6 +72,15 @@ def record_every_kind() -> Record:
         logger.removeHandler(listener)
         logger.setLevel(level)
     return record
+
+
+def _ordinary(record: Record, bench: Bench) -> None:
+    ours, perfect = World(), World()
+    a_service(ours)
+    record.run(bench, ours)
+    seconds = perfect_seconds(perfect, a_service(perfect), wait_seconds=30)
+    record.ratio = record.answers[-1]["duration_seconds"] / seconds
+    record.looks_per_task = len(ours.calls_of("DescribeTasks")) / 3
 
 
 def _with_everything(record: Record, bench: Bench) -> None:
@@ -121,6 +137,7 @@ def _short_of_time(record: Record, bench: Bench) -> None:
 
 
 KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
+    _ordinary,
     _with_everything,
     _on_instances,
     _not_coming_up,

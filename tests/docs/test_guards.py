@@ -101,6 +101,15 @@ def test_a_log_line_that_no_run_says_and_one_that_is_not_documented_are_found() 
     ]
 
 
+def test_figures_that_were_not_measured_are_found() -> None:
+    text = "It takes 1.03 to 1.07 times as\nlong, with about 20 looks per task."
+    assert guards.wrong_figures(text, ratio=1.05, looks_per_task=21.0) == []
+    assert guards.wrong_figures(text, ratio=1.09, looks_per_task=26.0) == [
+        "a run took 1.090 times as long",
+        "it took 26.0 looks",
+    ]
+
+
 @pytest.mark.parametrize(
     "line, spoken, fits",
     [

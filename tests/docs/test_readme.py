@@ -123,6 +123,11 @@ def test_every_reason_not_to_recycle_is_explained() -> None:
     assert guards.unexplained(section(README, "Troubleshooting"), reasons) == []
 
 
+def test_the_figures_are_those_that_an_ordinary_run_has(record: Record) -> None:
+    ratio, looks = record.ratio, record.looks_per_task
+    assert guards.wrong_figures(README, ratio=ratio, looks_per_task=looks) == []
+
+
 def test_every_json_block_can_be_used_as_it_stands() -> None:
     assert guards.wrong_json(README) == []
 

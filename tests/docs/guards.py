@@ -14,7 +14,7 @@ from ecs_task_recycle.settings import (
     configuration_from,
     settings_from_event,
 )
-from tests.docs.markdown import anchors, codes, fences, links, table
+from tests.docs.markdown import anchors, codes, fences, links, table, without_fences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -184,6 +184,12 @@ def sentences(text: str) -> list[str]:
     quoted = (each for each in codes(text) if " " in each and not each.startswith(('{"', '"')))
     gaps = (re.sub(r"\{[^{}]*\}", "{}", each).rstrip(".") for each in quoted)
     return [_with_single_gaps(each) for each in gaps]
+
+
+def broken_quotes(text: str) -> list[str]:
+    """Return the quotes that a line break goes through: nobody finds them by searching."""
+    spans = re.findall(r"`([^`]+)`", without_fences(text))
+    return [" ".join(each.split()) for each in spans if "\n" in each]
 
 
 def unknown_sentences(text: str, messages: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from ecs_emulator import FailingStart, Killed, Knobs, World
-from ecs_emulator.in_process import attach
+from ecs_emulator.in_process import Switchboard, virtual_sleep
 from ecs_emulator.permissions import action_of
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.observers import perfect_seconds
@@ -61,17 +61,24 @@ def record_every_kind() -> Record:
     logger.addHandler(listener)
     logger.setLevel(logging.INFO)
     try:
-        with attach(World()) as board:
-            session = boto3.Session(
-                aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name="us-east-1"
-            )
-            bench = Bench(session=OneSetOfClients(session), board=board)
+        board = Switchboard(World())
+        with virtual_sleep(board):
+            bench = Bench(session=_session(board), board=board)
             for kind in KINDS:
                 kind(record, bench)
     finally:
         logger.removeHandler(listener)
         logger.setLevel(level)
     return record
+
+
+def _session(board: Switchboard) -> OneSetOfClients:
+    session = boto3.Session(
+        aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name="us-east-1"
+    )
+    # First: the worlds of other tests in the same process may answer sessions, too.
+    session.events.register_first("before-send", board.answer)
+    return OneSetOfClients(session)
 
 
 def _ordinary(record: Record, bench: Bench) -> None:

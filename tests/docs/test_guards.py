@@ -147,6 +147,12 @@ def test_a_sentence_that_the_product_does_not_say_is_found() -> None:
     assert guards.unknown_sentences(text, messages) == ["it was never so"]
 
 
+def test_a_quote_with_a_line_break_is_found() -> None:
+    assert guards.broken_quotes("`one` and `two\n  three`\n```\n`four\nfive`\n```\n") == [
+        "two three"
+    ]
+
+
 def test_a_reason_that_is_not_explained_is_found() -> None:
     reasons = {"it is {}, not ACTIVE (really)", "its day is {}", "{}", "one"}
     text = "See `it is {status}, not ACTIVE`."

@@ -116,6 +116,10 @@ def test_the_messages_quoted_for_troubleshooting_are_those_of_the_product() -> N
     assert guards.unknown_sentences(quoted, product_messages()) == []
 
 
+def test_every_quote_can_be_found_by_searching() -> None:
+    assert guards.broken_quotes(README) == []
+
+
 def test_every_reason_not_to_recycle_is_explained() -> None:
     reasons = product_reasons()
     assert any("not ACTIVE" in each for each in reasons)

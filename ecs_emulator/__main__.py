@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     world = _world(options)
     with Server(world, options.port) as server:
-        signal.signal(signal.SIGTERM, _interrupt)
+        # SIGINT as well: a shell's background process starts with it ignored.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _interrupt)
         ready = {"endpoint_url": server.url, "cluster": options.cluster, "service": options.service}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()

@@ -90,7 +90,7 @@ def decode(request: HttpRequest) -> Decoded:
         prefix, _, name = target.rpartition(".")
         service = _service_by("targetPrefix", prefix)
         model = _operation(service, name)
-        parameters = json.loads(request.body or b"{}")
+        parameters = _from_json(request.body)
         version = request.headers.get("content-type", "").rpartition("-")[2] or "1.1"
     else:
         fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
@@ -105,6 +105,16 @@ def decode(request: HttpRequest) -> Decoded:
         access_key=access_key,
         json_version=version,
     )
+
+
+def _from_json(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = json.loads(body or b"{}")
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict):
+        raise EmulatorError("The request's body is no JSON object.")
+    return decoded
 
 
 def _signature(headers: Mapping[str, str]) -> tuple[str | None, str]:

@@ -255,3 +255,11 @@ def test_a_load_is_followed_minute_by_minute(limited: Bench) -> None:
     assert limited.service()["desiredCount"] == 2
     limited.sleep(60)
     assert limited.service()["desiredCount"] == 4
+
+
+def test_a_value_against_the_allowed_pattern_is_refused(ssm: SSMClient) -> None:
+    with pytest.raises(ssm.exceptions.ParameterPatternMismatchException):
+        ssm.put_parameter(Name=NAME, Value="x", Type="String", AllowedPattern="^y$")
+    with pytest.raises(ssm.exceptions.ParameterNotFound):
+        ssm.get_parameter(Name=NAME)
+    assert ssm.put_parameter(Name=NAME, Value="y", Type="String", AllowedPattern="^y$")

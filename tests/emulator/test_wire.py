@@ -123,3 +123,15 @@ def test_clusters_can_be_listed_and_described(bench: Bench) -> None:
 
 def test_the_options_of_a_service_are_the_members_of_its_setup() -> None:
     assert get_type_hints(ServiceOptions).keys() == get_type_hints(ServiceSetup).keys()
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b"[]"])
+def test_a_body_that_is_no_json_object_is_said_loudly(body: bytes) -> None:
+    target = "AmazonEC2ContainerServiceV20141113.ListTasks"
+    with pytest.raises(EmulatorError, match="no JSON object"):
+        decode(request(body, x_amz_target=target))
+
+
+def test_an_operation_that_the_model_lacks_is_said_loudly() -> None:
+    with pytest.raises(EmulatorError, match="no operation 'Dance'"):
+        decode(request(x_amz_target="AmazonEC2ContainerServiceV20141113.Dance"))

@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -19,17 +20,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve; the first line written is JSON with the endpoint. Returns the exit status."""
     options = _parser().parse_args(arguments)
     world = _world(options)
-    with Server(world, options.port) as server:
-        # SIGINT as well: a shell's background process starts with it ignored.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _interrupt)
+    # SIGINT as well: a shell's background process starts with it ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    with suppress(KeyboardInterrupt), Server(world, options.port) as server:
         ready = {"endpoint_url": server.url, "cluster": options.cluster, "service": options.service}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
-        try:
-            server.serve_forever(poll_interval=0.1)
-        except KeyboardInterrupt:
-            return 0
+        server.serve_forever(poll_interval=0.1)
     return 0
 
 

@@ -52,17 +52,19 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     """
     run_id = context.aws_request_id if context else str(uuid.uuid4())
     configure_logging(run_id=run_id)
-    configuration = read_configuration(CONFIGURATION_FILE)
+    configuration = None
     try:
+        configuration = read_configuration(CONFIGURATION_FILE)
         settings = _settings(event)
         job = _job(settings, configuration, run_id, context)
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
-        send_notification(configuration.mail, _refused(error, run_id))
+        if configuration is not None:
+            send_notification(configuration.mail, _refused(error, run_id))
         raise
     report = recycle(job)
     body = report.answer()
-    if report.status is not Status.PLANNED:
+    if not settings.dry_run:
         send_notification(configuration.mail, body)
     if report.error is not None:
         raise report.error

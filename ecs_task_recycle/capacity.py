@@ -67,25 +67,26 @@ def raise_capacity(gateway: Gateway, plan: Raise) -> Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surge:
-    """The extra task: what was written for it, and by when it has to be in service."""
+    """The extra task: what is written for it, and the work it is for."""
 
     plan: Raise
     work: WorkList
-    timeout_seconds: float
 
     @property
     def whole_count(self) -> int:
         """How many tasks in service make the service whole."""
         return self.plan.written.desired_count
 
-    def await_in_service(self, gateway: Gateway, clock: Clock) -> float:
+    def await_in_service(self, gateway: Gateway, clock: Clock, *, timeout_seconds: float) -> float:
         """Return how many seconds it took until the extra task was in service.
 
         One more than were in service before is enough here; whether a task may be stopped is
         decided anew before each stop. Raises ReplacementError after the third failed start.
         """
         began_at = clock.now()
-        failed = FailedStarts(self.work.run_started_at)
+        failed = FailedStarts(
+            since_at=self.work.run_started_at, run_started_at=self.work.run_started_at
+        )
         known = frozenset(self.work.known_arns)
 
         def judge(picture: Picture) -> float | None:
@@ -96,7 +97,7 @@ class Surge:
             return clock.now() - began_at if arrived or count >= self.whole_count else None
 
         return until_or_cause(
-            Watch(awaited="the extra task", timeout_seconds=self.timeout_seconds),
+            Watch(awaited="the extra task", timeout_seconds=timeout_seconds),
             Observer(gateway, clock, checks_health=self.work.checks_health),
             clock,
             judge=judge,

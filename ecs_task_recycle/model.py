@@ -249,13 +249,19 @@ class Replacement:
     stopped_at: datetime | None = None
     seconds_to_replace: float | None = None
     lowest_in_service: int | None = None
+    newcomer_arns: tuple[str, ...] = ()
     note: str | None = None
     failure: Failure | None = None
 
     @property
     def is_recycled(self) -> bool:
-        """Whether the original is no more: by this run or by itself."""
-        return self.ending is Ending.GONE or self.stopped_at is not None
+        """Whether the original is replaced: by this run or by itself."""
+        return self.ending in (Ending.REPLACED, Ending.GONE)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is something to report: it is replaced, or it was stopped for nothing."""
+        return self.is_recycled or self.stopped_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,14 +67,20 @@ class Observer:
     """Looks at the service again and again, and remembers which tasks have left."""
 
     def __init__(
-        self, gateway: Gateway, clock: Clock, *, gone: Iterable[str] = (), checks_health: bool
+        self,
+        gateway: Gateway,
+        clock: Clock,
+        *,
+        checks_health: bool,
+        gone: Iterable[str] = (),
+        watched: Iterable[str] = (),
     ) -> None:
-        """Take the tasks known to have been stopped, and whether tasks have health checks."""
+        """Take what is known: tasks that were stopped, tasks to watch, whether any has checks."""
         self._gateway = gateway
         self._clock = clock
         self._gone = set(gone)
         self._left: set[str] = set()
-        self._watched: set[str] = set()
+        self._watched = set(watched)
         self._last_in_service_at: dict[str, float] = {}
         self._checks_health = checks_health
         self._since_at = as_utc(clock.now()) - timedelta(seconds=CONSISTENCY_SECONDS)
@@ -211,12 +217,19 @@ def _addresses(task: Task, load_balancer: LoadBalancer) -> list[tuple[str, int]]
     ]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FailedStarts:
-    """The starts that failed since an instant: tasks, and the service's own complaints."""
+    """What has come to nothing: starts that failed, placements, and new tasks that soon died.
+
+    Failed starts and placements count ``since_at``, the beginning of what is awaited. Deaths count
+    over the whole run: ``newcomers`` are the tasks of earlier steps that had come into service.
+    """
 
     since_at: datetime
+    run_started_at: datetime
+    newcomers: set[str] = field(default_factory=set)
     tasks: dict[str, Task] = field(default_factory=dict)
+    deaths: dict[str, Task] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
     passed_over: set[str] = field(default_factory=set)
 
@@ -226,8 +239,15 @@ class FailedStarts:
         While a stopped task still holds its port or its memory, its replacement may have no place
         yet: with ``placeable`` false such complaints are passed over.
         """
+        self.newcomers |= {
+            arn
+            for arn in picture.in_service
+            if is_since(picture.tasks[arn].created_at, self.run_started_at)
+        }
         for arn, task in picture.tasks.items():
-            if is_since(task.created_at, self.since_at) and is_failed_start(task):
+            if arn in self.newcomers and is_death(task):
+                self.deaths[arn] = task
+            elif is_since(task.created_at, self.since_at) and is_failed_start(task):
                 self.tasks[arn] = task
         for event in picture.service.events:
             if "unable to" not in event.message or event.id in self.passed_over:
@@ -239,13 +259,14 @@ class FailedStarts:
 
     @property
     def count(self) -> int:
-        """How many starts have failed."""
-        return max(len(self.tasks), len(self.complaints))
+        """How many starts have failed: the most of one kind."""
+        return max(len(self.tasks), len(self.deaths), len(self.complaints))
 
     def cause(self) -> str | None:
-        """Return why the starts failed, or None if none did."""
-        if self.tasks:
-            return "; ".join(dict.fromkeys(_failure(task) for task in self.tasks.values()))
+        """Return why, or None if nothing has failed."""
+        ended = self.deaths if len(self.deaths) > len(self.tasks) else self.tasks
+        if ended:
+            return "; ".join(dict.fromkeys(_failure(task) for task in ended.values()))
         return next(iter(self.complaints.values()), None)
 
 
@@ -264,6 +285,12 @@ def is_failed_start(task: Task) -> bool:
     reason = task.stopped_reason or ""
     scaled = reason.startswith(("Scaling activity initiated", "Availability-zone rebalancing"))
     return task.stop_code != "UserInitiated" and not scaled
+
+
+def is_death(task: Task) -> bool:
+    """Whether a task that was in service ended by its own fault, not by its host's."""
+    hosts = ("SpotInterruption", "TerminationNotice", "InfrastructureHealth")
+    return is_failed_start(task) and task.stop_code not in hosts
 
 
 def _failure(task: Task) -> str:

@@ -118,7 +118,7 @@ class Surveyor:
         name = f"{self._journal.name}/permission-check"
         trying(("ssm:PutParameter",), lambda: gateway.probe_put_parameter(name))
         trying(("ssm:DeleteParameter",), lambda: gateway.delete_parameter(name))
-        if not self._settings.maintain_service_state:
+        if not self._settings.raises_capacity:
             return
         trying(("ecs:UpdateService",), gateway.probe_update_service)
         # Where the limits may not even be read, the service may well have some.
@@ -197,7 +197,7 @@ class _Permissions:
             return
         statement = {"Effect": "Allow", "Action": self.lacking, "Resource": "*"}
         raise PreconditionError(
-            f"The role lacks {len(self.lacking)} permissions: {', '.join(self.lacking)}.",
+            f"The role lacks permissions: {', '.join(self.lacking)}.",
             remedy=f"Nothing was touched. Add to its policy: {json.dumps(statement)}",
             lacking_actions=self.lacking,
         )

@@ -23,7 +23,7 @@ from ecs_task_recycle.errors import (
     RestoreError,
     StepTimeoutError,
 )
-from ecs_task_recycle.gateway import Gateway
+from ecs_task_recycle.gateway import Gateway, patiently
 from ecs_task_recycle.journal import Journal
 from ecs_task_recycle.model import (
     Capacity,
@@ -38,10 +38,11 @@ from ecs_task_recycle.model import (
     WorkList,
 )
 from ecs_task_recycle.observation import short
-from ecs_task_recycle.preflight import Survey, Surveyor, absent, capacity_of, refusal
+from ecs_task_recycle.preflight import Survey, Surveyor, capacity_of, refusal
 from ecs_task_recycle.replacement import Order, replace_task
 from ecs_task_recycle.report import Report
 from ecs_task_recycle.run import Run, StepFailedError
+from ecs_task_recycle.selection import quickest_start_seconds
 from ecs_task_recycle.settings import Action, Settings
 
 if TYPE_CHECKING:
@@ -53,8 +54,13 @@ RESERVE_SECONDS: Final = 75.0
 UNLIMITED: Final = timedelta(days=1)
 """After this a run without any deadline is taken for dead."""
 
+CLOSE_DELAYS_SECONDS: Final = (2.0, 4.0, 8.0)
+"""A journal that stays behind refuses every run until its owner is certainly dead."""
+
 DEATH_MARGIN: Final = timedelta(seconds=30)
 """How long a call that was under way at Lambda's limit may still take effect."""
+
+LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}
 
 logger = logging.getLogger(__name__)
 
@@ -86,14 +92,6 @@ class Instant:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leavings:
-    """What a dead run has left: its journal, and what of its numbers still stands."""
-
-    chain: Chain
-    plan: Raise
-
-
 def recycle(job: Job) -> Report:
     """Do what the event asks and report. Never raises for what AWS does: see ``report.error``."""
     report = Report(settings=job.settings, run_id=job.run_id)
@@ -113,7 +111,7 @@ def _recycle(job: Job, report: Report) -> None:
     survey = _survey(job, report)
     work = survey.work
     if job.settings.dry_run:
-        report.decide(Status.PLANNED)
+        report.decide(Status.PLANNED, f"{len(work.originals)} tasks would be recycled")
     if survey.refusals and (job.settings.dry_run or work.leavings is None):
         _fail(report, refusal(job.gateway, survey.refusals, healed=False))
     if report.is_decided:
@@ -121,7 +119,7 @@ def _recycle(job: Job, report: Report) -> None:
     if not work.originals and work.leavings is None:
         report.decide(Status.NOTHING_TO_DO, _why_nothing(work))
         return
-    needed_seconds = float(job.settings.stabilize_timeout_seconds)
+    needed_seconds = _needed_seconds(job, report) + quickest_start_seconds(work.originals)
     if work.leavings is None and _ends_for_time(job, report, needed_seconds):
         return
     surge = _planned_surge(job, survey)
@@ -137,11 +135,7 @@ def _planned_surge(job: Job, survey: Survey) -> Surge | None:
     """Return the extra task to be raised, None for a run that raises nothing."""
     if survey.refusals or not survey.work.originals or not job.settings.maintain_service_state:
         return None
-    return Surge(
-        plan=plan_raise(survey.work.found),
-        work=survey.work,
-        timeout_seconds=job.settings.stabilize_timeout_seconds,
-    )
+    return Surge(plan=plan_raise(survey.work.found), work=survey.work)
 
 
 def _recycle_as_owner(job: Job, survey: Survey, surge: Surge | None, report: Report) -> None:
@@ -149,8 +143,8 @@ def _recycle_as_owner(job: Job, survey: Survey, surge: Surge | None, report: Rep
         _recycle_without_surge(job, survey, report)
         return
     try:
-        _raise(job, surge, report)
-        _replace_all(job, report, whole_count=surge.whole_count)
+        if _raise(job, surge, report):
+            _replace_all(job, report, whole_count=surge.whole_count)
     except StepFailedError as failed:
         # In an except, never in a finally: a durable run leaves by an exception at every pause.
         _fail(report, failed.error)
@@ -173,36 +167,22 @@ def _recycle_without_surge(job: Job, survey: Survey, report: Report) -> None:
 
 def _restore(job: Job, report: Report) -> None:
     """Put back what a dead run left raised, and nothing else."""
-    leavings = job.run.step("Read what a dead run left", lambda: _leavings(job), Leavings)
-    dead = leavings.chain.entries
-    if not dead:
+    survey = _survey(job, report)
+    dead, leavings = survey.chain.entries, survey.work.leavings
+    if leavings is None:
         report.decide(Status.NOTHING_TO_DO, "no run has left anything behind")
         return
     report.started_before_at = dead[-1].started_before_at
     if job.settings.dry_run:
-        report.decide(Status.PLANNED, f"run {dead[-1].run_id} is dead and would be put back")
+        report.decide(
+            Status.PLANNED, f"run {dead[-1].run_id} is dead, what it has left would be put back"
+        )
         return
-    chain = _take_over(job, leavings, dead[-1])
-    _put_back(job, report, leavings.plan, raised_since_at=dead[0].run_started_at)
+    chain = _take(job, survey, None)
+    _put_back(job, report, leavings, raised_since_at=dead[0].run_started_at)
     if report.error is None:
         report.decide(Status.RESTORED, f"what run {dead[-1].run_id} had left is put back")
     _close(job, chain, report)
-
-
-def _leavings(job: Job) -> Leavings:
-    chain = job.journal.require_dead(job.journal.read())
-    service = job.gateway.service()
-    if service is None:
-        raise absent(job.gateway)
-    now = capacity_of(service, job.gateway.scalable_target())
-    return Leavings(chain=chain, plan=Raise(found=chain.original(now), written=now))
-
-
-def _take_over(job: Job, leavings: Leavings, dead: Entry) -> Chain:
-    entry = _entry(job, dead.run_started_at, dead.started_before_at, surge=None)
-    return job.run.step(
-        "Take over the journal", lambda: job.journal.take(entry(), leavings.chain), Chain
-    )
 
 
 def _survey(job: Job, report: Report) -> Survey:
@@ -274,11 +254,24 @@ def _why_nothing(work: WorkList) -> str:
     return f"no task was started before {work.started_before_at.isoformat()}"
 
 
-def _raise(job: Job, surge: Surge, report: Report) -> None:
+def _raise(job: Job, surge: Surge, report: Report) -> bool:
+    """Raise, and wait for the extra task; return whether it came before time ran short."""
     job.run.step("Raise the capacity", lambda: raise_capacity(job.gateway, surge.plan), Capacity)
-    report.seconds_to_start = job.run.step(
-        "Wait for the extra task", lambda: surge.await_in_service(job.gateway, job.clock), float
-    )
+    left = job.run.time_left() - RESERVE_SECONDS
+    timeout_seconds = min(float(job.settings.stabilize_timeout_seconds), max(0.0, left))
+    try:
+        report.seconds_to_start = job.run.step(
+            "Wait for the extra task",
+            lambda: surge.await_in_service(job.gateway, job.clock, timeout_seconds=timeout_seconds),
+            float,
+        )
+    except StepFailedError as failed:
+        is_cut = timeout_seconds < job.settings.stabilize_timeout_seconds
+        if not (is_cut and isinstance(failed.error, StepTimeoutError)):
+            raise
+        report.decide(Status.PARTIAL, f"time ran short: {failed.error.sentence}")
+        return False
+    return True
 
 
 def _replace_all(job: Job, report: Report, *, whole_count: int) -> None:
@@ -326,8 +319,12 @@ def _ends_for_time(job: Job, report: Report, needed_seconds: float) -> bool:
     report.decide(
         Status.PARTIAL,
         f"time runs short: {left:.0f} s are left, the next task may need {needed_seconds:.0f} s "
-        f"and the end of the run {RESERVE_SECONDS:.0f} s; repeat the event with started_before "
-        f"{encode(report.started_before_at)} to go on",
+        f"and the end of the run {RESERVE_SECONDS:.0f} s; "
+        + (
+            f"repeat the event with started_before {encode(report.started_before_at)} to go on"
+            if report.replacements
+            else "lower stabilize_timeout, or raise the function's timeout"
+        ),
     )
     return True
 
@@ -356,6 +353,7 @@ def _order(job: Job, report: Report, *, number: int, task: Task, whole_count: in
         whole_count=whole_count,
         stopped_arns=tuple(each.task_arn for each in report.replacements),
         # The first replacement takes about as long to start as the extra task did.
+        newcomer_arns=report.newcomer_arns,
         expected_seconds=statistics.median(measured) if measured else report.seconds_to_start,
         needed_seconds=_needed_seconds(job, report),
         timeout_seconds=job.settings.stabilize_timeout_seconds,
@@ -388,6 +386,7 @@ def _patience_seconds(job: Job, report: Report) -> float:
     """Return how long the service may take to be whole before a task is taken away."""
     if isinstance(report.error, ReplacementError | StepTimeoutError):
         return 0.0
+    # The reserve is for putting back itself.
     if report.replacements and report.replacements[-1].ending in (
         Ending.INTERRUPTED,
         Ending.OUT_OF_TIME,
@@ -404,7 +403,12 @@ def _close(job: Job, chain: Chain, report: Report) -> None:
         if isinstance(report.error, RestoreError):
             job.journal.declare_dead(chain)
         else:
-            job.journal.release(chain)
+            patiently(
+                lambda: job.journal.release(chain),
+                job.clock,
+                delays_seconds=CLOSE_DELAYS_SECONDS,
+                worth_it=lambda error: error.transient,
+            )
 
     try:
         job.run.step("Close the journal", close, type(None))
@@ -443,7 +447,7 @@ def _finish(job: Job, report: Report) -> None:
         if report.status is Status.COMPLETED:
             logger.info("Task recycle completed successfully")
         else:
-            level = logging.ERROR if report.status is Status.FAILED else logging.WARNING
+            level = LOG_LEVELS.get(report.status, logging.INFO)
             text = "Task recycle ended, %s: %s"
             logger.log(level, text, report.status.value, report.reason)
         return Instant(at=as_utc(job.clock.now()))

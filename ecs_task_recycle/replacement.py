@@ -36,8 +36,9 @@ class Order:
     """One task to be replaced, and what has to hold meanwhile.
 
     ``whole_count`` tasks in service make the service whole; ``stopped_arns`` are the tasks that
-    this run has stopped before; ``expected_seconds`` is what those took, ``needed_seconds`` what
-    this one may take; the step has to end ``ends_within_seconds``.
+    this run has stopped before, ``newcomer_arns`` those that came up meanwhile;
+    ``expected_seconds`` is what the earlier ones took, ``needed_seconds`` what this one may take;
+    the step has to end ``ends_within_seconds``.
     """
 
     number: int
@@ -45,12 +46,21 @@ class Order:
     work: WorkList
     whole_count: int
     stopped_arns: tuple[str, ...]
+    newcomer_arns: tuple[str, ...]
     expected_seconds: float | None
     needed_seconds: float
     timeout_seconds: float
     ends_within_seconds: float
     wait_seconds: int
     run_id: str
+
+    def failed_starts(self, clock: Clock) -> FailedStarts:
+        """Return a count of failed starts that begins now."""
+        return FailedStarts(
+            since_at=as_utc(clock.now()),
+            run_started_at=self.work.run_started_at,
+            newcomers=set(self.newcomer_arns),
+        )
 
 
 class Suspicion:
@@ -104,7 +114,11 @@ def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
     service is not whole in time, AwsCallError.
     """
     observer = Observer(
-        gateway, clock, gone=order.stopped_arns, checks_health=order.work.checks_health
+        gateway,
+        clock,
+        gone=order.stopped_arns,
+        watched=order.newcomer_arns,
+        checks_health=order.work.checks_health,
     )
     _announce(order)
     ends_at = clock.now() + order.ends_within_seconds
@@ -159,6 +173,7 @@ def _told(order: Order, follow: _Follow) -> Replacement:
         replacement_arn=follow.replacement_arn,
         stopped_at=follow.stopped_at,
         seconds_to_replace=follow.seconds if replaced else None,
+        newcomer_arns=follow.newcomer_arns,
         lowest_in_service=follow.lowest_in_service,
         note=follow.note,
         failure=follow.failure,
@@ -172,7 +187,7 @@ class _Gate:
         self._order = order
         self._observer = observer
         self._clock = clock
-        self._failed = FailedStarts(as_utc(clock.now()))
+        self._failed = order.failed_starts(clock)
         self._suspicion = Suspicion(
             clock, whole_count=order.whole_count, deployment_id=order.work.deployment_id
         )
@@ -228,7 +243,8 @@ class _Follow:
         self._ends_at = ends_at
         self._known = frozenset(before.tasks) | frozenset(order.work.known_arns)
         self._before_count = len(before.in_service)
-        self._failed = FailedStarts(as_utc(clock.now()))
+        self._failed = order.failed_starts(clock)
+        self._failed.learn(before)
         self._suspicion = Suspicion(
             clock, whole_count=order.whole_count, deployment_id=order.work.deployment_id
         )
@@ -239,6 +255,11 @@ class _Follow:
         self.replacement_arn: str | None = None
         self.failure: Failure | None = None
         self.note: str | None = None
+
+    @property
+    def newcomer_arns(self) -> tuple[str, ...]:
+        """The tasks that came into service during the run, also those that died again."""
+        return tuple(sorted(self._failed.newcomers))
 
     def stop_and_wait(self, gateway: Gateway) -> None:
         """Stop the task, follow it, and note how that ended."""
@@ -304,12 +325,15 @@ def raise_if_failing(failed: FailedStarts) -> None:
 
 
 def failing(failed: FailedStarts) -> ReplacementError:
-    """Return the error that says why no task comes up."""
+    """Return the error that says why no task comes up, or stays up."""
+    dying = len(failed.deaths) > len(failed.tasks)
     return ReplacementError(
-        f"No new task comes up, {failed.count} failed starts: {failed.cause()}.",
+        f"New tasks do not stay up, {failed.count} have died: {failed.cause()}."
+        if dying
+        else f"No new task comes up, {failed.count} failed starts: {failed.cause()}.",
         remedy="Nothing more was stopped. Find the cause in the task's containers and its log.",
         failed_starts=failed.count,
-        failed_tasks=list(failed.tasks),
+        failed_tasks=[*failed.tasks, *failed.deaths],
     )
 
 

@@ -53,6 +53,11 @@ class Report:
         taken = (each.seconds_to_replace for each in self.replacements)
         return [seconds for seconds in taken if seconds is not None]
 
+    @property
+    def newcomer_arns(self) -> tuple[str, ...]:
+        """The tasks that came into service during the run."""
+        return tuple({arn for each in self.replacements for arn in each.newcomer_arns})
+
     def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""
         work = self.work
@@ -62,7 +67,7 @@ class Report:
             "status": self.status.value,
             "reason": self.reason,
             "run_id": self.run_id,
-            "tasks_recycled": len(self._recycled()),
+            "tasks_recycled": sum(each.is_recycled for each in self.replacements),
             "tasks": self._tasks(),
             "skipped": [],
             "remaining": self._remaining(),
@@ -83,9 +88,6 @@ class Report:
             }
         return body
 
-    def _recycled(self) -> list[Replacement]:
-        return [each for each in self.replacements if each.is_recycled]
-
     def _tasks(self) -> list[Json]:
         if self.status is Status.PLANNED and self.work is not None:
             return [
@@ -101,13 +103,14 @@ class Report:
                 "seconds_to_replace": each.seconds_to_replace,
                 "note": each.note,
             }
-            for each in self._recycled()
+            for each in self.replacements
+            if each.is_told
         ]
 
     def _remaining(self) -> list[Json]:
         if self.work is None:
             return []
-        done = {each.task_arn for each in self._recycled()}
+        done = {each.task_arn for each in self.replacements if each.is_told}
         return [task.arn for task in self.work.originals if task.arn not in done]
 
     def _lowest_in_service(self) -> int | None:

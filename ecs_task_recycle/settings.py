@@ -68,6 +68,11 @@ class Settings:
     action: Action
     region: str | None = None
 
+    @property
+    def raises_capacity(self) -> bool:
+        """Whether desired count and limits may be written."""
+        return self.maintain_service_state or self.action is Action.RESTORE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:

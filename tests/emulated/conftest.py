@@ -1,4 +1,4 @@
-"""One session for all emulated tests of a process."""
+"""One session for the emulated tests of a module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     with attach(World()) as board:
         session = boto3.Session(

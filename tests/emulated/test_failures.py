@@ -153,3 +153,19 @@ def test_reads_that_fail_for_longer_than_botocore_retries_do_not_end_the_run(
     world.faults.fail("DescribeTasks", nth=5, times=10, code=code, status=status)
 
     assert bench.recycle(world, deadline_seconds=3600).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("wait_time", [0, 30])
+def test_replacements_that_come_up_and_soon_die_end_the_run(bench: Bench, wait_time: int) -> None:
+    failing = FailingStart(kind="exits", after=1, after_seconds=6.0, exit_code=3)
+    world = World(knobs=Knobs(failing_starts=(failing,)))
+    service = a_service(world, tasks=6, target_group=False)
+    originals = {task.arn for task in service.active_tasks}
+
+    report = bench.recycle(world, wait_time=wait_time)
+
+    assert isinstance(report.error, ReplacementError)
+    assert "New tasks do not stay up" in str(report.error)
+    assert "exit code 3" in str(report.error)
+    assert len(originals & {task.arn for task in service.active_tasks}) >= 3
+    assert capacity(world)[0] == 6

@@ -84,6 +84,7 @@ def test_a_service_of_one_task_never_has_none_in_service(bench: Bench) -> None:
     assert world.lowest_in_service() == 1
 
 
+@pytest.mark.slow
 def test_a_service_of_150_tasks_is_read_page_by_page(bench: Bench) -> None:
     world = World(knobs=Knobs(drain=0, target_health_delay=1))
     service = a_service(world, tasks=150)

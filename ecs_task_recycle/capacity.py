@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 PUT_BACK_DELAYS_SECONDS: Final = (5.0,) * 5
 
+ALL_PROTECTED: Final = (
+    "the extra task: all tasks are under scale-in protection, ECS takes one away when the first "
+    "protection ends"
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -124,32 +129,37 @@ class PutBack:
 
     def run(self, gateway: Gateway, clock: Clock) -> CapacityReport:
         """Put the limits back, then the desired count. Raises RestoreError with the commands."""
-        self._settle(gateway, clock)
-        restorer = _Restorer(self.plan, gateway, clock)
+        notes = self._settle(gateway, clock)
+        restorer = _Restorer(self.plan, gateway, clock, notes)
         restorer.limits()
         restorer.desired_count()
         return restorer.report()
 
-    def _settle(self, gateway: Gateway, clock: Clock) -> None:
+    def _settle(self, gateway: Gateway, clock: Clock) -> list[str]:
+        """Wait until a task can be taken away; return what the report has to say if none can."""
+        if self.plan.found.desired_count == self.plan.written.desired_count:
+            return []
         observer = Observer(
             gateway, clock, gone=self.stopped_arns, checks_health=self.checks_health
         )
-        whole_count = self.plan.written.desired_count
+        settled = _Settled(self.plan, gateway, clock)
         watch = Watch(
-            awaited=f"{whole_count} tasks in service before one is taken away",
+            awaited=f"{self.plan.written.desired_count} tasks in service, one of them unprotected, "
+            "before one is taken away",
             timeout_seconds=self.patience_seconds,
         )
         try:
-            watch.until(observer, clock, _Settled(self.plan, clock).judge)
+            watch.until(observer, clock, settled.judge)
         except (StepTimeoutError, AwsCallError) as error:
             logger.info("Putting back a service that is not whole: %s", error)
             if self.withdraws:
                 self._withdraw(gateway, observer)
+        return settled.notes
 
     def _withdraw(self, gateway: Gateway, observer: Observer) -> None:
         try:
-            picture = observer.look()
-            for arn in self._surplus(picture):
+            ends = gateway.protections(self._surplus(observer.look()))
+            for arn in [arn for arn, until_at in ends.items() if until_at is None]:
                 gateway.stop_task(arn, reason="not in service in time, no longer wanted")
         except AwsCallError as error:
             logger.warning("Could not withdraw a task: %s", error, extra=dict(error.facts))
@@ -170,17 +180,33 @@ class PutBack:
 class _Settled:
     """Judges whether the desired count may be lowered: whole, or no longer ours to lower."""
 
-    def __init__(self, plan: Raise, clock: Clock) -> None:
+    def __init__(self, plan: Raise, gateway: Gateway, clock: Clock) -> None:
         self._plan = plan
+        self._gateway = gateway
         self._clock = clock
         self._not_ours_since: float | None = None
+        self.notes: list[str] = []
+
+    def _can_spare_one(self, picture: Picture) -> bool:
+        """Whether the service is whole, and not every task is under scale-in protection.
+
+        ECS takes no protected task away. With more of them than desired it would refuse to renew
+        any protection, until one ends.
+        """
+        self.notes = []
+        if len(picture.in_service) < self._plan.written.desired_count:
+            return False
+        if None in self._gateway.protections(sorted(picture.in_service)).values():
+            return True
+        self.notes = [ALL_PROTECTED]
+        return False
 
     def judge(self, picture: Picture) -> bool | None:
         """Return True once nothing speaks against lowering."""
         written = self._plan.written.desired_count
         if picture.service.desired_count == written:
             self._not_ours_since = None
-            return True if len(picture.in_service) >= written else None
+            return True if self._can_spare_one(picture) else None
         if self._not_ours_since is None:
             self._not_ours_since = self._clock.now()
         certain = self._clock.now() - self._not_ours_since >= CONSISTENCY_SECONDS
@@ -190,11 +216,11 @@ class _Settled:
 class _Restorer:
     """Puts back, field by field, what still holds what was written."""
 
-    def __init__(self, plan: Raise, gateway: Gateway, clock: Clock) -> None:
+    def __init__(self, plan: Raise, gateway: Gateway, clock: Clock, notes: list[str]) -> None:
         self._plan = plan
         self._gateway = gateway
         self._clock = clock
-        self._left_alone: list[str] = []
+        self._left_alone = notes
         self._failed: list[tuple[str, AwsCallError]] = []
         self._now = plan.found
 

@@ -34,6 +34,7 @@ from ecs_task_recycle.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import boto3
 
@@ -46,6 +47,8 @@ CONFIG: Final = Config(
 )
 DESCRIBE_TASKS_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
+GET_PROTECTION_LIMIT: Final = 100
+"""https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html"""
 CONCURRENT_UPDATE_DELAYS_SECONDS: Final = (1, 2, 4, 8, 15)
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
@@ -227,6 +230,32 @@ class Gateway:
             if error.code != "InvalidParameterException" or "not found" not in error.sentence:
                 raise
 
+    def protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
+        """Return when the scale-in protection of each task ends, None where there is none.
+
+        A task that is gone, or stopping, is not in the answer.
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
+        """
+        ends: dict[str, datetime | None] = {}
+        for start in range(0, len(arns), GET_PROTECTION_LIMIT):
+            batch = list(arns[start : start + GET_PROTECTION_LIMIT])
+            with _translated("ecs:GetTaskProtection"):
+                answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=batch)
+            _expect_only_gone("ecs:GetTaskProtection", answer["failures"])
+            ends |= {each["taskArn"]: _protected_until(each) for each in answer["protectedTasks"]}
+        return ends
+
+    def clear_protection(self, arn: str) -> None:
+        """Clear the scale-in protection of a task; one that is gone is no error.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html
+        """
+        with _translated("ecs:UpdateTaskProtection"):
+            answer = self._ecs.update_task_protection(
+                cluster=self.cluster_name, tasks=[arn], protectionEnabled=False
+            )
+        _expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
+
     def alarms_in_alarm(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return which of the named alarms are in ALARM.
 
@@ -365,6 +394,15 @@ def _from_answer(action: str, error: ClientError) -> AwsCallError:
         return AwsCallError.of(action, code, message, lacking_actions=[action])
     transient = code in _TRANSIENT or status >= _SERVER_ERROR
     return AwsCallError.of(action, code, message, transient=transient)
+
+
+def _expect_only_gone(action: str, failures: Sequence[Any]) -> None:
+    """Likewise for calls on service tasks, where a task that is stopping is not valid any more."""
+    _expect_only_missing(action, [each for each in failures if each["reason"] != "TASK_NOT_VALID"])
+
+
+def _protected_until(row: Any) -> datetime | None:  # noqa: ANN401 - an answer of botocore's
+    return row.get("expirationDate") if row["protectionEnabled"] else None
 
 
 def _expect_only_missing(action: str, failures: Sequence[Any]) -> None:

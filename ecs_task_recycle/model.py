@@ -204,14 +204,23 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """A task under scale-in protection, and when that ends by itself."""
+
+    task_arn: str
+    until_at: datetime | None
+    reason: str = "it is under scale-in protection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkList:
     """What a run is to recycle, decided once.
 
-    ``originals`` are the tasks to be replaced, in their order; ``known_arns`` all tasks of the
-    service that were seen, ``task_count`` those meant to run, ``in_service_count`` those in
-    service; ``checks_health`` whether any of them has container health checks; ``actions`` the IAM
-    actions that were tried and are allowed; ``leavings`` what a dead run left raised, None where
-    there is nothing.
+    ``originals`` are the tasks to be replaced, in their order, ``protections`` those of them that
+    are under scale-in protection; ``known_arns`` all tasks of the service that were seen,
+    ``task_count`` those meant to run, ``in_service_count`` those in service; ``checks_health``
+    whether any of them has container health checks; ``actions`` the IAM actions that were tried
+    and are allowed; ``leavings`` what a dead run left raised, None where there is nothing.
     """
 
     service_arn: str
@@ -219,6 +228,7 @@ class WorkList:
     run_started_at: datetime
     started_before_at: datetime
     originals: tuple[Task, ...]
+    protections: tuple[Protection, ...]
     known_arns: tuple[str, ...]
     task_count: int
     in_service_count: int
@@ -235,6 +245,7 @@ class Ending(StrEnum):
     GONE = "gone"
     INTERRUPTED = "interrupted"
     OUT_OF_TIME = "out of time"
+    PROTECTED = "protected"
     FAILED = "failed"
 
 
@@ -251,6 +262,7 @@ class Replacement:
     lowest_in_service: int | None = None
     newcomer_arns: tuple[str, ...] = ()
     note: str | None = None
+    protected_until_at: datetime | None = None
     failure: Failure | None = None
 
     @property

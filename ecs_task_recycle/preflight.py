@@ -15,9 +15,11 @@ from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AwsCallError, PreconditionError
 from ecs_task_recycle.gateway import NO_TASK_ID
 from ecs_task_recycle.journal import Journal
-from ecs_task_recycle.model import Capacity, Chain, Raise, Service, WorkList
+from ecs_task_recycle.model import Capacity, Chain, Protection, Raise, Service, WorkList
 from ecs_task_recycle.observation import Observer
+from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.selection import originals
+from ecs_task_recycle.settings import ProtectedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +74,7 @@ class Surveyor:
         picture = permissions.trying(_read_actions(service), observer.look)
         if picture is None:
             self._probe_reads(service)
+        protections = self._read_protections(picture)
         alarming = self._alarming(service)
         if service is not None:
             self._probe_writes(service, target)
@@ -85,6 +88,7 @@ class Surveyor:
             chain=chain,
             run_started_at=run_started_at,
             checks_health=observer.checks_health,
+            protections=protections,
         )
         reasons = refusals(picture.service, target, maintain=self._settings.maintain_service_state)
         return Survey(work=work, chain=chain, refusals=(*reasons, *_alarm_refusals(alarming)))
@@ -99,6 +103,14 @@ class Surveyor:
             )
             or ()
         )
+
+    def _read_protections(self, picture: Picture | None) -> tuple[Protection, ...]:
+        """Return which tasks are under scale-in protection; without tasks the right is tried."""
+        arns = [NO_TASK_ID] if picture is None else sorted(set(picture.tasks) - picture.gone)
+        ends = self._permissions.trying(
+            ("ecs:GetTaskProtection",), lambda: self._gateway.protections(arns or [NO_TASK_ID])
+        )
+        return under_protection(ends or {})
 
     def _probe_reads(self, service: Service | None) -> None:
         """Try each read of a look by itself, to name all that are denied."""
@@ -118,6 +130,8 @@ class Surveyor:
         name = f"{self._journal.name}/permission-check"
         trying(("ssm:PutParameter",), lambda: gateway.probe_put_parameter(name))
         trying(("ssm:DeleteParameter",), lambda: gateway.delete_parameter(name))
+        if self._settings.protected_tasks is ProtectedTasks.STOP:
+            trying(("ecs:UpdateTaskProtection",), lambda: gateway.clear_protection(NO_TASK_ID))
         if not self._settings.raises_capacity:
             return
         trying(("ecs:UpdateService",), gateway.probe_update_service)
@@ -136,6 +150,7 @@ class Surveyor:
         chain: Chain,
         run_started_at: datetime,
         checks_health: bool,
+        protections: tuple[Protection, ...],
     ) -> WorkList:
         found = chain.original(now)
         tasks = [task for arn, task in picture.tasks.items() if arn not in picture.gone]
@@ -146,13 +161,16 @@ class Surveyor:
             len(tasks),
             extra={"desired_count": found.desired_count, "tasks": len(tasks)},
         )
+        chosen = originals(tasks, started_before_at)
+        chosen_arns = {task.arn for task in chosen}
         deployments = picture.service.deployments
         return WorkList(
             service_arn=picture.service.arn,
             deployment_id=deployments[0].id if deployments else "",
             run_started_at=run_started_at,
             started_before_at=started_before_at,
-            originals=originals(tasks, started_before_at),
+            originals=chosen,
+            protections=tuple(each for each in protections if each.task_arn in chosen_arns),
             known_arns=tuple(sorted(picture.tasks)),
             task_count=len(tasks),
             in_service_count=len(picture.in_service),

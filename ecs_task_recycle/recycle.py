@@ -31,6 +31,7 @@ from ecs_task_recycle.model import (
     Chain,
     Ending,
     Entry,
+    Protection,
     Raise,
     Replacement,
     Status,
@@ -39,11 +40,12 @@ from ecs_task_recycle.model import (
 )
 from ecs_task_recycle.observation import short
 from ecs_task_recycle.preflight import Survey, Surveyor, capacity_of, refusal
+from ecs_task_recycle.protection import ProtectionLook, in_order, look
 from ecs_task_recycle.replacement import Order, replace_task
 from ecs_task_recycle.report import Report
 from ecs_task_recycle.run import Run, StepFailedError
 from ecs_task_recycle.selection import quickest_start_seconds
-from ecs_task_recycle.settings import Action, Settings
+from ecs_task_recycle.settings import Action, ProtectedTasks, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,8 +118,9 @@ def _recycle(job: Job, report: Report) -> None:
         _fail(report, refusal(job.gateway, survey.refusals, healed=False))
     if report.is_decided:
         return
-    if not work.originals and work.leavings is None:
-        report.decide(Status.NOTHING_TO_DO, _why_nothing(work))
+    why_nothing = _why_nothing(job, work)
+    if why_nothing and work.leavings is None:
+        report.decide(Status.NOTHING_TO_DO, why_nothing)
         return
     needed_seconds = _needed_seconds(job, report) + quickest_start_seconds(work.originals)
     if work.leavings is None and _ends_for_time(job, report, needed_seconds):
@@ -133,7 +136,8 @@ def _recycle(job: Job, report: Report) -> None:
 
 def _planned_surge(job: Job, survey: Survey) -> Surge | None:
     """Return the extra task to be raised, None for a run that raises nothing."""
-    if survey.refusals or not survey.work.originals or not job.settings.maintain_service_state:
+    nothing_to_do = _why_nothing(job, survey.work) is not None
+    if survey.refusals or nothing_to_do or not job.settings.maintain_service_state:
         return None
     return Surge(plan=plan_raise(survey.work.found), work=survey.work)
 
@@ -141,6 +145,9 @@ def _planned_surge(job: Job, survey: Survey) -> Surge | None:
 def _recycle_as_owner(job: Job, survey: Survey, surge: Surge | None, report: Report) -> None:
     if surge is None:
         _recycle_without_surge(job, survey, report)
+        return
+    # Nothing is raised while all tasks are protected, unless a dead run has raised it already.
+    if survey.work.leavings is None and not _is_any_free(job, report):
         return
     try:
         if _raise(job, surge, report):
@@ -159,8 +166,8 @@ def _recycle_without_surge(job: Job, survey: Survey, report: Report) -> None:
         return
     if survey.refusals:
         _fail(report, refusal(job.gateway, survey.refusals, healed=True))
-    elif not work.originals:
-        report.decide(Status.NOTHING_TO_DO, _why_nothing(work))
+    elif why_nothing := _why_nothing(job, work):
+        report.decide(Status.NOTHING_TO_DO, why_nothing)
     else:
         _replace_all(job, report, whole_count=work.found.desired_count)
 
@@ -248,10 +255,32 @@ def _require_unchanged(job: Job, work: WorkList) -> None:
         )
 
 
-def _why_nothing(work: WorkList) -> str:
+def _why_nothing(job: Job, work: WorkList) -> str | None:
+    """Return why there is nothing to recycle, None if there is something."""
     if not work.found.desired_count:
         return "the desired count is 0"
-    return f"no task was started before {work.started_before_at.isoformat()}"
+    if not work.originals:
+        return f"no task was started before {work.started_before_at.isoformat()}"
+    skips = job.settings.protected_tasks is ProtectedTasks.SKIP
+    if skips and len(work.protections) == len(work.originals):
+        return f"all {len(work.originals)} tasks are under scale-in protection"
+    return None
+
+
+def _is_any_free(job: Job, report: Report) -> bool:
+    """Wait, with nothing raised yet, while every task is protected; return whether one got free."""
+    work = report.needed_work
+    if job.settings.protected_tasks is not ProtectedTasks.WAIT:
+        return True
+    report.waiting = {each.task_arn: each for each in work.protections}
+    if len(report.waiting) < len(work.originals):
+        return True
+    while not (seen := _look_at_protected(job, report)).free_arns:
+        if _ends_for_time(job, report, seen.next_look_seconds + _needed_seconds(job, report)):
+            return False
+        job.run.pause("Wait for protected tasks", seen.next_look_seconds)
+    job.run.step("Look again at the capacity", lambda: _require_unchanged(job, work), type(None))
+    return True
 
 
 def _raise(job: Job, surge: Surge, report: Report) -> bool:
@@ -275,19 +304,78 @@ def _raise(job: Job, surge: Surge, report: Report) -> bool:
 
 
 def _replace_all(job: Job, report: Report, *, whole_count: int) -> None:
-    """Replace one task after the other; end where time runs short or somebody interferes."""
-    originals = report.needed_work.originals
-    for number, task in enumerate(originals, start=1):
-        order = _order(job, report, number=number, task=task, whole_count=whole_count)
-        if _ends_for_time(job, report, order.needed_seconds):
+    """Replace one task after the other: first those that nothing protects, then the others."""
+    work = report.needed_work
+    protected = {each.task_arn: each for each in work.protections}
+    if job.settings.protected_tasks is ProtectedTasks.STOP:
+        protected = {}
+    report.waiting = protected
+    for task in work.originals:
+        if task.arn in protected:
+            continue
+        if not _turn(job, report, task, whole_count):
             return
-        replacement = _replace(job, order)
-        report.replacements.append(replacement)
-        if not _goes_on(report, replacement):
-            return
-        if replacement.ending is Ending.REPLACED and not _wait(job, report, number):
-            return
-    report.decide(Status.COMPLETED)
+    if not _turn_to_protected(job, report, whole_count):
+        return
+    left = len(report.waiting)
+    if left:
+        report.decide(Status.PARTIAL, f"{left} tasks are under scale-in protection")
+    else:
+        report.decide(Status.COMPLETED)
+
+
+def _turn(job: Job, report: Report, task: Task, whole_count: int) -> bool:
+    """Replace one task, and sleep after it; return whether the run goes on."""
+    order = _order(job, report, task=task, whole_count=whole_count)
+    if _ends_for_time(job, report, order.needed_seconds):
+        return False
+    replacement = _replace(job, order)
+    report.waiting.pop(task.arn, None)
+    if replacement.ending is Ending.PROTECTED:
+        report.waiting[task.arn] = Protection(
+            task_arn=task.arn,
+            until_at=replacement.protected_until_at,
+            reason=replacement.note or "",
+        )
+        return True
+    report.replacements.append(replacement)
+    if not _goes_on(report, replacement):
+        return False
+    return replacement.ending is not Ending.REPLACED or _wait(job, report)
+
+
+def _turn_to_protected(job: Job, report: Report, whole_count: int) -> bool:
+    """Replace the protected tasks as they get free; return whether the run goes on.
+
+    With ``wait`` that takes as long as the run has time, with ``skip`` there is one look. With
+    ``stop``, those that are left are the ones whose protection could not be cleared.
+    """
+    tasks = {task.arn: task for task in report.needed_work.originals}
+    while report.waiting and job.settings.protected_tasks is not ProtectedTasks.STOP:
+        before_count = len(report.waiting)
+        seen = _look_at_protected(job, report)
+        for arn in seen.free_arns:
+            if not _turn(job, report, tasks[arn], whole_count):
+                return False
+        if job.settings.protected_tasks is ProtectedTasks.SKIP or not report.waiting:
+            break
+        if len(report.waiting) < before_count:
+            continue
+        if _ends_for_time(job, report, seen.next_look_seconds + _needed_seconds(job, report)):
+            return False
+        job.run.pause("Wait for protected tasks", seen.next_look_seconds)
+    return True
+
+
+def _look_at_protected(job: Job, report: Report) -> ProtectionLook:
+    waiting = in_order(report.waiting.values())
+    seen = job.run.step(
+        f"Look at {len(waiting)} protected tasks",
+        lambda: look(job.gateway, job.clock, waiting),
+        ProtectionLook,
+    )
+    report.waiting |= {each.task_arn: each for each in seen.waiting}
+    return seen
 
 
 def _goes_on(report: Report, replacement: Replacement) -> bool:
@@ -299,9 +387,10 @@ def _goes_on(report: Report, replacement: Replacement) -> bool:
     return not report.is_decided
 
 
-def _wait(job: Job, report: Report, number: int) -> bool:
+def _wait(job: Job, report: Report) -> bool:
     """Sleep after a task; return whether the time allows for the next one after that."""
     wait_seconds = float(job.settings.wait_time_seconds)
+    number = len(report.replacements)
     if number < len(report.needed_work.originals):
         if _ends_for_time(job, report, wait_seconds + _needed_seconds(job, report)):
             return False
@@ -344,11 +433,12 @@ def _replace(job: Job, order: Order) -> Replacement:
     )
 
 
-def _order(job: Job, report: Report, *, number: int, task: Task, whole_count: int) -> Order:
+def _order(job: Job, report: Report, *, task: Task, whole_count: int) -> Order:
     measured = report.seconds_to_replace
     return Order(
-        number=number,
+        number=len(report.replacements) + 1,
         task=task,
+        protected_tasks=job.settings.protected_tasks,
         work=report.needed_work,
         whole_count=whole_count,
         stopped_arns=tuple(each.task_arn for each in report.replacements),

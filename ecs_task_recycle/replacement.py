@@ -16,10 +16,12 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.model import Ending, Replacement, Task, WorkList
 from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer, short
+from ecs_task_recycle.settings import ProtectedTasks
 from ecs_task_recycle.watch import Cadence, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
@@ -43,6 +45,7 @@ class Order:
 
     number: int
     task: Task
+    protected_tasks: ProtectedTasks
     work: WorkList
     whole_count: int
     stopped_arns: tuple[str, ...]
@@ -128,8 +131,10 @@ def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
         gate.ending, gate.note = Ending.OUT_OF_TIME, "time ran short before the task was stopped"
     if gate.ending is None:
         gate.check_alarms(gateway, picture)
+    if gate.ending is None:
+        gate.check_protection(gateway)
     if gate.ending is not None:
-        return _untouched(order, gate.ending, gate.note)
+        return _untouched(order, gate)
     follow = _Follow(order, observer, clock, before=picture, ends_at=ends_at)
     follow.stop_and_wait(gateway)
     return _told(order, follow)
@@ -146,9 +151,13 @@ def _announce(order: Order) -> None:
     )
 
 
-def _untouched(order: Order, ending: Ending, note: str | None) -> Replacement:
+def _untouched(order: Order, gate: _Gate) -> Replacement:
     return Replacement(
-        task_arn=order.task.arn, ending=ending, started_at=order.task.started_at, note=note
+        task_arn=order.task.arn,
+        ending=gate.ending or Ending.INTERRUPTED,
+        started_at=order.task.started_at,
+        note=gate.note,
+        protected_until_at=gate.protected_until_at,
     )
 
 
@@ -193,6 +202,7 @@ class _Gate:
         )
         self.ending: Ending | None = None
         self.note: str | None = None
+        self.protected_until_at: datetime | None = None
 
     def wait(self) -> Picture:
         """Return the picture by which the task may be stopped, or that ended the wait."""
@@ -224,6 +234,27 @@ class _Gate:
         if alarming:
             self.ending = Ending.INTERRUPTED
             self.note = f"deployment alarms are in ALARM: {', '.join(alarming)}"
+
+    def check_protection(self, gateway: Gateway) -> None:
+        """Spare a task under scale-in protection, which StopTask would not; or clear it, if asked.
+
+        A task that is gone by now is left to StopTask, which does not mind.
+        """
+        arn = self._order.task.arn
+        self.protected_until_at = gateway.protections([arn]).get(arn)
+        if self.protected_until_at is None:
+            return
+        self.ending, self.note = Ending.PROTECTED, "it is under scale-in protection"
+        if self._order.protected_tasks is ProtectedTasks.STOP:
+            self._clear_protection(gateway, arn)
+
+    def _clear_protection(self, gateway: Gateway, arn: str) -> None:
+        try:
+            gateway.clear_protection(arn)
+        except AwsCallError as error:
+            self.note = f"its scale-in protection could not be cleared: {error.sentence}"
+            return
+        self.ending = self.note = self.protected_until_at = None
 
 
 def may_stop(picture: Picture, arn: str, whole_count: int) -> bool:

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from ecs_task_recycle.codec import Json, encode
-from ecs_task_recycle.model import CapacityReport, Replacement, Status, WorkList
+from ecs_task_recycle.model import CapacityReport, Protection, Replacement, Status, WorkList
+from ecs_task_recycle.protection import in_order
 from ecs_task_recycle.selection import quickest_start_seconds
 from ecs_task_recycle.settings import Settings
 
@@ -26,6 +27,7 @@ class Report:
     capacity: CapacityReport | None = None
     started_at: datetime | None = None
     started_before_at: datetime | None = None
+    waiting: dict[str, Protection] = field(default_factory=dict)
     seconds_to_start: float | None = None
     finished_at: datetime | None = None
     _decided: bool = False
@@ -69,7 +71,7 @@ class Report:
             "run_id": self.run_id,
             "tasks_recycled": sum(each.is_recycled for each in self.replacements),
             "tasks": self._tasks(),
-            "skipped": [],
+            "skipped": self._skipped(),
             "remaining": self._remaining(),
             "original_desired_count": None if work is None else work.found.desired_count,
             "lowest_in_service": self._lowest_in_service(),
@@ -105,6 +107,16 @@ class Report:
             }
             for each in self.replacements
             if each.is_told
+        ]
+
+    def _skipped(self) -> list[Json]:
+        """Return the protected tasks; of a dry run, those that would be left for last."""
+        waiting = in_order(self.waiting.values())
+        if self.work is not None and not self.replacements and not waiting:
+            waiting = self.work.protections
+        return [
+            {"task": each.task_arn, "reason": each.reason, "until": encode(each.until_at)}
+            for each in waiting
         ]
 
     def _remaining(self) -> list[Json]:

@@ -54,6 +54,14 @@ class Action(StrEnum):
     RESTORE = "restore"
 
 
+class ProtectedTasks(StrEnum):
+    """What to do with a task under scale-in protection."""
+
+    WAIT = "wait"
+    SKIP = "skip"
+    STOP = "stop"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one run is asked to do. Times are whole seconds, ``started_before`` is aware UTC."""
@@ -62,6 +70,7 @@ class Settings:
     service_name: str
     maintain_service_state: bool
     wait_time_seconds: int
+    protected_tasks: ProtectedTasks
     started_before: datetime | None
     stabilize_timeout_seconds: int
     dry_run: bool
@@ -94,6 +103,10 @@ def _boolean(value: object) -> bool:
 
 def _action(value: object) -> Action:
     return Action(cast("str", value))
+
+
+def _protected_tasks(value: object) -> ProtectedTasks:
+    return ProtectedTasks(cast("str", value))
 
 
 def _seconds(lowest: int, highest: int) -> Callable[[object], int]:
@@ -154,6 +167,14 @@ PARAMETERS: Final = (
         expected=f"whole seconds from 0 to {MAX_WAIT_TIME_SECONDS}",
         default=30,
         meaning="Seconds to sleep after each replaced task, the last one too.",
+    ),
+    Parameter(
+        name="protected_tasks",
+        parse=_protected_tasks,
+        expected='"wait", "skip" or "stop"',
+        default=ProtectedTasks.WAIT,
+        meaning="What to do with a task under scale-in protection: wait for its end after all "
+        "others, skip it, or clear the protection and stop it.",
     ),
     Parameter(
         name="started_before",
@@ -270,6 +291,7 @@ def _settings(values: Mapping[str, object]) -> Settings:
         service_name=service.name,
         maintain_service_state=cast("bool", values["maintain_service_state"]),
         wait_time_seconds=cast("int", values["wait_time"]),
+        protected_tasks=cast("ProtectedTasks", values["protected_tasks"]),
         started_before=cast("datetime | None", values["started_before"]),
         stabilize_timeout_seconds=cast("int", values["stabilize_timeout"]),
         dry_run=cast("bool", values["dry_run"]),
@@ -296,7 +318,10 @@ class AwsCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """Sections ``smtpCredentials`` and ``emailNotification`` of a configuration that mails."""
+    """Sections ``smtpCredentials`` and ``emailNotification`` of a configuration that mails.
+
+    ``secret_id`` names the secret that holds username and password; these are None then.
+    """
 
     host: str
     port: int
@@ -304,6 +329,7 @@ class Mail:
     to: tuple[str, ...]
     username: str | None = None
     password: str | None = None
+    secret_id: str | None = None
     email_subject: str | None = None
     subject_prefix: str | None = None
 
@@ -331,7 +357,7 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "secret_key",
         "session_token",
     ),
-    "smtpCredentials": ("host", "port", "username", "password", "from_email"),
+    "smtpCredentials": ("host", "port", "username", "password", "secret_id", "from_email"),
     "emailNotification": ("email_subject", "subject_prefix", "to"),
 }
 
@@ -420,8 +446,7 @@ def _mail(
         for key in ("host", "from_email")
         if not texts.get(key)
     ]
-    if (texts.get("username") is None) != (texts.get("password") is None):
-        problems.append("smtpCredentials.username and password belong together, one is missing")
+    problems += _login_problems(texts)
     return Mail(
         host=texts.get("host") or "",
         port=port,
@@ -429,8 +454,18 @@ def _mail(
         to=recipients,
         username=texts.get("username"),
         password=texts.get("password"),
+        secret_id=texts.get("secret_id"),
         **subject,
     )
+
+
+def _login_problems(texts: Mapping[str, str | None]) -> list[str]:
+    given = [key for key in ("username", "password") if texts.get(key)]
+    if texts.get("secret_id") and given:
+        return [f"smtpCredentials.secret_id is given, and so is {given[0]}: one of them is enough"]
+    if len(given) == 1:
+        return ["smtpCredentials.username and password belong together, one is missing"]
+    return []
 
 
 def _recipients(value: object, problems: list[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from ecs_task_recycle.settings import (
     AwsCredentials,
     Configuration,
     Mail,
+    ProtectedTasks,
     Settings,
     configuration_from,
     read_configuration,
@@ -48,7 +49,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "secret_key",
         "session_token",
     ),
-    "smtpCredentials": ("host", "port", "username", "password", "from_email"),
+    "smtpCredentials": ("host", "port", "username", "password", "secret_id", "from_email"),
     "emailNotification": ("email_subject", "subject_prefix", "to"),
 }
 # More digits than Python writes out, which JSON does not mind.
@@ -247,6 +248,7 @@ def test_the_readmes_two_names_are_enough_and_the_rest_has_its_defaults() -> Non
         service_name="web",
         maintain_service_state=True,
         wait_time_seconds=30,
+        protected_tasks=ProtectedTasks.WAIT,
         started_before=None,
         stabilize_timeout_seconds=600,
         dry_run=False,
@@ -440,6 +442,21 @@ def test_every_problem_of_input_json_is_named_at_once() -> None:
 def test_recipients_are_a_list_of_addresses(to: object) -> None:
     assert problems_of_document({"emailNotification": {"to": to}}) == [
         "emailNotification.to is not a list of addresses"
+    ]
+
+
+def test_a_secret_stands_for_username_and_password() -> None:
+    smtp = {**MAILING["smtpCredentials"], "secret_id": " mail/login "}
+    mail = configuration_from({**MAILING, "smtpCredentials": smtp}).mail
+    assert mail
+    assert (mail.secret_id, mail.username, mail.password) == ("mail/login", None, None)
+
+
+@pytest.mark.parametrize("key", ["username", "password"])
+def test_a_secret_and_what_it_stands_for_are_refused_together(key: str) -> None:
+    smtp = {**MAILING["smtpCredentials"], "secret_id": "mail/login", key: "x"}
+    assert problems_of_document({**MAILING, "smtpCredentials": smtp}) == [
+        f"smtpCredentials.secret_id is given, and so is {key}: one of them is enough"
     ]
 
 

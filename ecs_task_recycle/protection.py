@@ -1,0 +1,74 @@
+"""Tasks under scale-in protection: who they are, in which order they get free, when to look.
+
+StopTask does not respect the protection, so it is read before each stop.
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.model import Protection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+
+OFTEN_SECONDS: Final = 20.0
+"""A mark that is cleared is noticed, and its task stopped, within half a minute."""
+SELDOM_SECONDS: Final = 300.0
+FAR_AWAY: Final = timedelta(hours=12)
+"""Beyond this no work is expected to end soon, so looks are seldom."""
+
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionLook:
+    """One look at protected tasks: which are free or gone, which are not, and when to look next."""
+
+    free_arns: tuple[str, ...]
+    waiting: tuple[Protection, ...]
+    next_look_seconds: float
+
+
+def under_protection(ends: Mapping[str, datetime | None]) -> tuple[Protection, ...]:
+    """Return the protected tasks, in the order in which their protection ends."""
+    protected = [
+        Protection(task_arn=arn, until_at=until_at)
+        for arn, until_at in ends.items()
+        if until_at is not None
+    ]
+    return in_order(protected)
+
+
+def in_order(protections: Iterable[Protection]) -> tuple[Protection, ...]:
+    """Return protections in the order in which they end."""
+    return tuple(sorted(protections, key=lambda each: (each.until_at or NEVER, each.task_arn)))
+
+
+def look(gateway: Gateway, clock: Clock, waiting: Iterable[Protection]) -> ProtectionLook:
+    """Read the protection of tasks that were protected at the last look."""
+    arns = [each.task_arn for each in waiting]
+    still = under_protection(gateway.protections(arns))
+    held = {each.task_arn for each in still}
+    return ProtectionLook(
+        free_arns=tuple(arn for arn in arns if arn not in held),
+        waiting=still,
+        next_look_seconds=next_look_seconds(still, as_utc(clock.now())),
+    )
+
+
+def next_look_seconds(waiting: Iterable[Protection], now: datetime) -> float:
+    """Return when to look next: seldom while all ends lie far away, at once after the first end."""
+    ends = [each.until_at - now for each in waiting if each.until_at is not None]
+    first = min(ends, default=timedelta(0))
+    if first > FAR_AWAY:
+        return SELDOM_SECONDS
+    until_first_end = first.total_seconds() + 1
+    return min(OFTEN_SECONDS, max(1.0, until_first_end))

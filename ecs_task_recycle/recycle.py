@@ -48,7 +48,7 @@ from ecs_task_recycle.selection import quickest_start_seconds
 from ecs_task_recycle.settings import Action, ProtectedTasks, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 RESERVE_SECONDS: Final = 75.0
 """What putting back, reporting and mailing may take: kept free before Lambda's limit."""
@@ -310,11 +310,9 @@ def _replace_all(job: Job, report: Report, *, whole_count: int) -> None:
     if job.settings.protected_tasks is ProtectedTasks.STOP:
         protected = {}
     report.waiting = protected
-    for task in work.originals:
-        if task.arn in protected:
-            continue
-        if not _turn(job, report, task, whole_count):
-            return
+    others = [task for task in work.originals if task.arn not in protected]
+    if not _turns(job, report, others, whole_count):
+        return
     if not _turn_to_protected(job, report, whole_count):
         return
     left = len(report.waiting)
@@ -322,6 +320,11 @@ def _replace_all(job: Job, report: Report, *, whole_count: int) -> None:
         report.decide(Status.PARTIAL, f"{left} tasks are under scale-in protection")
     else:
         report.decide(Status.COMPLETED)
+
+
+def _turns(job: Job, report: Report, tasks: Iterable[Task], whole_count: int) -> bool:
+    """Replace tasks in their order; return whether the run goes on."""
+    return all(_turn(job, report, task, whole_count) for task in tasks)
 
 
 def _turn(job: Job, report: Report, task: Task, whole_count: int) -> bool:
@@ -354,9 +357,8 @@ def _turn_to_protected(job: Job, report: Report, whole_count: int) -> bool:
     while report.waiting and job.settings.protected_tasks is not ProtectedTasks.STOP:
         before_count = len(report.waiting)
         seen = _look_at_protected(job, report)
-        for arn in seen.free_arns:
-            if not _turn(job, report, tasks[arn], whole_count):
-                return False
+        if not _turns(job, report, [tasks[arn] for arn in seen.free_arns], whole_count):
+            return False
         if job.settings.protected_tasks is ProtectedTasks.SKIP or not report.waiting:
             break
         if len(report.waiting) < before_count:

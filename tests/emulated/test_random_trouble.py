@@ -68,6 +68,24 @@ def _rebalance(world: World) -> None:
         world.rebalance("demo", "web")
 
 
+def _protect(index: int, minutes: int) -> Act:
+    def act(world: World) -> None:
+        tasks = world.service("demo", "web").active_tasks
+        if tasks:
+            world.protect_task(tasks[index % len(tasks)], minutes)
+
+    return act
+
+
+def _unprotect(index: int) -> Act:
+    def act(world: World) -> None:
+        tasks = world.service("demo", "web").active_tasks
+        if tasks:
+            world.unprotect_task(tasks[index % len(tasks)])
+
+    return act
+
+
 def _set_desired(count: int) -> Act:
     return lambda world: world.set_desired_count("demo", "web", count)
 
@@ -100,6 +118,21 @@ TROUBLES = st.one_of(
             st.just(count),
         )
     ),
+)
+
+PROTECTIONS = st.lists(
+    st.one_of(
+        st.builds(
+            Trouble,
+            st.just("protection"),
+            SECONDS,
+            st.builds(_protect, st.integers(0, 5), st.integers(1, 30)),
+        ),
+        st.builds(
+            Trouble, st.just("mark cleared"), SECONDS, st.builds(_unprotect, st.integers(0, 5))
+        ),
+    ),
+    max_size=5,
 )
 
 FAULTS = st.fixed_dictionaries(
@@ -141,6 +174,7 @@ class Story:
     knobs: Knobs
     tasks: int
     maintain: bool
+    protected_tasks: str
     has_limits: bool
     troubles: tuple[Trouble, ...]
     faults: tuple[dict[str, Any], ...]
@@ -149,7 +183,7 @@ class Story:
     def __str__(self) -> str:
         told = ", ".join(f"{each.name} at {each.at}" for each in self.troubles)
         return (
-            f"seed {self.seed}, {self.tasks} tasks, surge {self.maintain}, limits "
+            f"seed {self.seed}, {self.tasks} tasks, surge {self.maintain}, {self.protected_tasks}, limits "
             f"{self.has_limits}, kills at {self.kills_at}, faults {self.faults}, {told}\n"
             f"{self.knobs}"
         )
@@ -161,8 +195,11 @@ STORIES = st.builds(
     knobs=KNOBS,
     tasks=st.integers(1, 4),
     maintain=st.booleans(),
+    protected_tasks=st.sampled_from(["wait", "wait", "skip", "stop"]),
     has_limits=st.booleans(),
-    troubles=st.lists(TROUBLES, max_size=3).map(tuple),
+    troubles=st.tuples(st.lists(TROUBLES, max_size=3), PROTECTIONS).map(
+        lambda lists: (*lists[0], *lists[1])
+    ),
     faults=st.lists(FAULTS, max_size=2).map(tuple),
     kills_at=st.lists(st.floats(1, 400), max_size=2).map(tuple),
 )
@@ -207,7 +244,11 @@ def _run_until_it_survives(bench: Bench, world: World, story: Story) -> Report:
 def _run(bench: Bench, world: World, story: Story) -> Report:
     limit = world.elapsed + LAMBDA_SECONDS
     report = bench.recycle(
-        world, maintain_service_state=story.maintain, wait_time=10, stabilize_timeout=300
+        world,
+        maintain_service_state=story.maintain,
+        protected_tasks=story.protected_tasks,
+        wait_time=10,
+        stabilize_timeout=300,
     )
     assert world.elapsed <= limit, "Lambda would have killed it"
     world.plots.kills.clear()
@@ -234,6 +275,23 @@ def _check(
     if not any(each.count is not None and 10 + each.at <= end for each in story.troubles):
         assert capacity(world) == found
     _check_stops(world, service, story)
+    if story.protected_tasks != "stop":
+        _check_protected(service, story)
+
+
+def _check_protected(service: Service, story: Story) -> None:
+    """Check that no task was stopped whose mark a read right before the stop could show."""
+    latency = story.knobs.latency
+    assert isinstance(latency, float)
+    # A StopTask that is throttled is repeated by botocore, with growing pauses.
+    blind_seconds = story.knobs.staleness + 20 * latency + (120 if story.faults else 0.1)
+    for task in service.tasks:
+        if task.arn not in stopped_by_us(service):
+            continue
+        at = next(at for at, _, desired, *_ in task.history if desired == "STOPPED")
+        seen_at = max(at - blind_seconds, task.created_at)
+        marks = [task.timeline.at(each).protected(each) for each in (seen_at, at - 0.001)]
+        assert not all(marks), f"{task.arn} was stopped under protection"
 
 
 def _restore(bench: Bench, world: World) -> None:

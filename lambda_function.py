@@ -7,13 +7,14 @@ import logging
 import uuid
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from AWSSession import get_aws_session
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.log import configure_logging
+from ecs_task_recycle.mail_secret import with_login
 from ecs_task_recycle.model import Status
 from ecs_task_recycle.recycle import Job, recycle
 from ecs_task_recycle.run import InlineRun
@@ -25,8 +26,12 @@ from ecs_task_recycle.settings import (
 )
 from Notification import send_notification
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 CONFIGURATION_FILE: Final = Path(__file__).with_name("input.json")
 CLOCK: Final[Clock] = SystemClock()
+MAIL_WITHIN_SECONDS: Final = 15.0
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +65,12 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
-            send_notification(configuration.mail, _refused(error, run_id))
+            _notify(configuration, _refused(error, run_id))
         raise
     report = recycle(job)
     body = report.answer()
     if not settings.dry_run:
-        send_notification(configuration.mail, body)
+        _notify(configuration, body)
     if report.error is not None:
         raise report.error
     return {"statusCode": report.status.code, "body": json.dumps(body)}
@@ -108,6 +113,15 @@ def _deadline_at(context: LambdaContext | None) -> float:
     if context is None:
         return float("inf")
     return CLOCK.now() + context.get_remaining_time_in_millis() / 1000
+
+
+def _notify(configuration: Configuration, summary: Mapping[str, object]) -> None:
+    if configuration.mail is None:
+        return
+    give_up_at = CLOCK.now() + MAIL_WITHIN_SECONDS
+    mail = with_login(configuration.mail, lambda: get_aws_session(configuration.aws))
+    left_seconds = max(1.0, give_up_at - CLOCK.now())
+    send_notification(mail, summary, timeout_seconds=left_seconds)
 
 
 def _refused(error: SettingsError, run_id: str) -> dict[str, object]:

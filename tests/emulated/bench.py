@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
     from ecs_emulator import World
-    from ecs_emulator.model import Service
+    from ecs_emulator.model import Service, Task
     from ecs_task_recycle.report import Report
 
 CLUSTER = "demo"
@@ -121,3 +121,20 @@ def autoscaled(world: World, lowest: int, highest: int) -> None:
 def journal_names(world: World) -> list[str]:
     """Return the names of the parameters that runs have left."""
     return [name for name in world.parameters.names if name.startswith("/ecs-task-recycle/")]
+
+
+def stopped_under_protection(world: World) -> list[str]:
+    """Return the tasks that runs have stopped while they were under scale-in protection."""
+    service = world.service(CLUSTER, SERVICE)
+    stopped = [task for task in service.tasks if task.arn in stopped_by_us(service)]
+    return [task.arn for task in stopped if is_protected(task, asked_to_stop_at(task))]
+
+
+def is_protected(task: Task, at: float) -> bool:
+    """Whether a task was under protection at an instant."""
+    return task.timeline.at(at).protected(at)
+
+
+def asked_to_stop_at(task: Task) -> float:
+    """Return the instant at which a task was asked to stop."""
+    return next(at for at, _, desired, *_ in task.history if desired == "STOPPED")

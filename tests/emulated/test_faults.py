@@ -18,6 +18,7 @@ from tests.emulated.bench import (
     capacity,
     journal_names,
     stopped_by_us,
+    stopped_under_protection,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ ACTIONS = (
     "ecs:DescribeTasks",
     "ecs:StopTask",
     "ecs:UpdateService",
+    "ecs:GetTaskProtection",
     "elasticloadbalancing:DescribeTargetHealth",
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:RegisterScalableTarget",
@@ -77,8 +79,10 @@ ACTIONS = (
 
 
 def fresh_world() -> World:
+    """Return a world whose oldest task is under protection for a minute."""
     world = World(knobs=KNOBS, seed=3)
-    a_service(world, tasks=TASKS)
+    service = a_service(world, tasks=TASKS)
+    world.protect_task(service.active_tasks[0], minutes=1)
     autoscaled(world, FOUND[1], FOUND[2])
     world.advance(10)
     return world
@@ -141,6 +145,8 @@ def _broken_promises(name: str, bench: Bench, world: World, report: Report) -> l
         broken += _not_healed(bench, world)
     elif capacity(world) != FOUND:
         broken.append(f"capacity {capacity(world)} without a RestoreError")
+    if stopped_under_protection(world):
+        broken.append("stopped a task under protection")
     world.advance(LAMBDA_SECONDS + 31)
     if world.lowest_in_service() < TASKS:
         broken.append(f"{world.lowest_in_service()} in service")

@@ -19,6 +19,7 @@ from tests.emulated.bench import (
     autoscaled,
     capacity,
     journal_names,
+    stopped_under_protection,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ def fresh_world() -> World:
     return world
 
 
+def world_with_a_mark() -> World:
+    """Return the same with its oldest task under protection for a minute."""
+    world = fresh_world()
+    world.protect_task(world.service("demo", "web").active_tasks[0], minutes=1)
+    return world
+
+
+WORLDS = {"no marks": fresh_world, "a protected task": world_with_a_mark}
+
+
 @dataclass(frozen=True)
 class Kill:
     """One way to die: at a call, with or without its effect, or at a second."""
@@ -56,9 +67,9 @@ class Kill:
     arm: Callable[[World], Any]
 
 
-def every_kill(bench: Bench) -> list[Kill]:
+def every_kill(bench: Bench, build: Callable[[], World]) -> list[Kill]:
     """Return one kill for each call, after each write, and for each second of a run."""
-    world = fresh_world()
+    world = build()
     began_at = int(world.elapsed)
     assert bench.recycle(world, **QUICK).status is Status.COMPLETED
     calls = [call for call in world.calls if call.access_key == ACCESS_KEY]
@@ -78,9 +89,9 @@ def every_kill(bench: Bench) -> list[Kill]:
     return [*before, *after, *seconds]
 
 
-def killed_world(bench: Bench, kill: Kill) -> World:
+def killed_world(bench: Bench, build: Callable[[], World], kill: Kill) -> World:
     """Return a world in which a run was killed, once its owner is certainly dead."""
-    world = fresh_world()
+    world = build()
     kill.arm(world)
     with pytest.raises(Killed):
         bench.recycle(world, **QUICK)
@@ -210,17 +221,21 @@ def test_a_chain_of_deaths_is_healed_too(bench: Bench) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("marks", WORLDS)
 def test_killed_anywhere_the_next_run_heals_and_finishes(
-    bench: Bench, part: int, measured: Callable[[str], None]
+    bench: Bench, part: int, marks: str, measured: Callable[[str], None]
 ) -> None:
-    kills = every_kill(bench)[part::4]
-    failed = [problem for kill in kills if (problem := _not_healed_by_run(bench, kill))]
-    measured(f"killed and healed by the next run: {len(kills) - len(failed)} of {len(kills)}")
+    kills = every_kill(bench, WORLDS[marks])[part::4]
+    failed = [
+        problem for kill in kills if (problem := _not_healed_by_run(bench, WORLDS[marks], kill))
+    ]
+    done = len(kills) - len(failed)
+    measured(f"killed ({marks}), healed by the next run: {done} of {len(kills)}")
     assert failed == []
 
 
-def _not_healed_by_run(bench: Bench, kill: Kill) -> str | None:
-    world = killed_world(bench, kill)
+def _not_healed_by_run(bench: Bench, build: Callable[[], World], kill: Kill) -> str | None:
+    world = killed_world(bench, build, kill)
     service = world.service("demo", "web")
     originals = {task.arn for task in service.tasks if not task.launch}
     report = bench.recycle(world, **QUICK)
@@ -231,17 +246,19 @@ def _not_healed_by_run(bench: Bench, kill: Kill) -> str | None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("marks", WORLDS)
 def test_killed_anywhere_restore_puts_the_capacity_back(
-    bench: Bench, part: int, measured: Callable[[str], None]
+    bench: Bench, part: int, marks: str, measured: Callable[[str], None]
 ) -> None:
-    kills = every_kill(bench)[part::4]
-    failed = [problem for kill in kills if (problem := _not_restored(bench, kill))]
-    measured(f"killed and healed by restore: {len(kills) - len(failed)} of {len(kills)}")
+    kills = every_kill(bench, WORLDS[marks])[part::4]
+    failed = [problem for kill in kills if (problem := _not_restored(bench, WORLDS[marks], kill))]
+    done = len(kills) - len(failed)
+    measured(f"killed ({marks}), healed by restore: {done} of {len(kills)}")
     assert failed == []
 
 
-def _not_restored(bench: Bench, kill: Kill) -> str | None:
-    world = killed_world(bench, kill)
+def _not_restored(bench: Bench, build: Callable[[], World], kill: Kill) -> str | None:
+    world = killed_world(bench, build, kill)
     report = bench.recycle(world, action="restore")
     world.advance(300)
     return _problem(kill, world, report, wrong={})
@@ -254,6 +271,7 @@ def _problem(kill: Kill, world: World, report: Report, *, wrong: dict[str, bool]
         "capacity": capacity(world) != FOUND,
         "fewer in service": world.lowest_in_service() < TASKS,
         "journal left": journal_names(world) != [],
+        "stopped under protection": stopped_under_protection(world) != [],
         **wrong,
     }
     broken = [name for name, is_broken in checks.items() if is_broken]

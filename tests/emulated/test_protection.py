@@ -11,7 +11,14 @@ import pytest
 from ecs_emulator import Knobs, World
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.model import Status
-from tests.emulated.bench import a_service, autoscaled, capacity, journal_names, stopped_by_us
+from tests.emulated.bench import (
+    a_service,
+    asked_to_stop_at,
+    autoscaled,
+    capacity,
+    journal_names,
+    stopped_by_us,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +29,6 @@ if TYPE_CHECKING:
 
 def by_age(service: Service) -> list[Task]:
     return sorted(service.active_tasks, key=lambda task: task.created_at)
-
-
-def stopped_at(task: Task) -> float:
-    """Return the instant at which a task was asked to stop."""
-    return next(at for at, _, desired, *_ in task.history if desired == "STOPPED")
 
 
 def test_protected_tasks_come_last_in_the_order_in_which_they_get_free(bench: Bench) -> None:
@@ -140,7 +142,7 @@ def test_stop_clears_the_protection_right_before_the_stop_and_only_then(bench: B
     ]
     assert [call.parameters["tasks"] for call in clears] == [[task.arn] for task in workers]
     for call, task in zip(clears, workers, strict=True):
-        assert stopped_at(task) - call.at < 1
+        assert asked_to_stop_at(task) - call.at < 1
 
 
 def test_a_protection_that_cannot_be_cleared_skips_the_task_with_the_reason(bench: Bench) -> None:
@@ -198,7 +200,7 @@ def test_a_mark_that_is_cleared_is_noticed_within_half_a_minute(
     report = bench.recycle(world, deadline_seconds=3600)
 
     assert report.status is Status.COMPLETED
-    seconds = stopped_at(worker) - world.started_at - 600 - seed
+    seconds = asked_to_stop_at(worker) - world.started_at - 600 - seed
     measured(f"a cleared mark: its task stopped after {seconds:.1f} s")
     assert 0 <= seconds <= 30
 

@@ -18,8 +18,10 @@ from ecs_task_recycle.model import Status
 from tests.emulated.bench import (
     LAMBDA_SECONDS,
     a_service,
+    asked_to_stop_at,
     autoscaled,
     capacity,
+    is_protected,
     journal_names,
     stopped_by_us,
 )
@@ -183,8 +185,9 @@ class Story:
     def __str__(self) -> str:
         told = ", ".join(f"{each.name} at {each.at}" for each in self.troubles)
         return (
-            f"seed {self.seed}, {self.tasks} tasks, surge {self.maintain}, {self.protected_tasks}, limits "
-            f"{self.has_limits}, kills at {self.kills_at}, faults {self.faults}, {told}\n"
+            f"seed {self.seed}, {self.tasks} tasks, surge {self.maintain}, limits "
+            f"{self.has_limits}, {self.protected_tasks}, kills at {self.kills_at}, "
+            f"faults {self.faults}, {told}\n"
             f"{self.knobs}"
         )
 
@@ -288,9 +291,9 @@ def _check_protected(service: Service, story: Story) -> None:
     for task in service.tasks:
         if task.arn not in stopped_by_us(service):
             continue
-        at = next(at for at, _, desired, *_ in task.history if desired == "STOPPED")
+        at = asked_to_stop_at(task)
         seen_at = max(at - blind_seconds, task.created_at)
-        marks = [task.timeline.at(each).protected(each) for each in (seen_at, at - 0.001)]
+        marks = [is_protected(task, each) for each in (seen_at, at - 0.001)]
         assert not all(marks), f"{task.arn} was stopped under protection"
 
 
@@ -308,7 +311,7 @@ def _check_stops(world: World, service: Service, story: Story) -> None:
     for task in service.tasks:
         if task.arn not in stopped_by_us(service):
             continue
-        stopped_at = next(at for at, _, desired, *_ in task.history if desired == "STOPPED")
+        stopped_at = asked_to_stop_at(task)
         if _was_disturbed(service, stopped_at):
             continue
         count = [count for at, count in world.in_service_history() if at <= stopped_at][-1]

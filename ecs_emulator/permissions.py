@@ -36,7 +36,7 @@ def denial(
 ) -> ApiError:
     """Return the error that a caller without the permission gets."""
     action = action_of(service, operation)
-    resource = _resource(world, service, operation, parameters)
+    resource = resource_of(world, service, operation, parameters)
     where = f" on resource: {resource}" if resource else ""
     message = (
         f"User: {caller.arn} is not authorized to perform: {action}{where} "
@@ -47,7 +47,8 @@ def denial(
     return ApiError("AccessDeniedException", message)
 
 
-def _resource(world: World, service: str, operation: str, parameters: Parameters) -> str | None:
+def resource_of(world: World, service: str, operation: str, parameters: Parameters) -> str | None:
+    """Return the ARN that IAM judges the call by, None where it is the same for all of them."""
     by_service = {"ssm": _parameter, "secretsmanager": _secret, "sts": _role, "ecs": _ecs}
     if operation == "RegisterScalableTarget":
         return world.arn("application-autoscaling", "scalable-target/*")

@@ -15,7 +15,7 @@ from tests.docs.markdown import fences
 if TYPE_CHECKING:
     from pathlib import Path
 
-VARIABLES: Final = {"ACCOUNT_ID": "123456789012"}
+VARIABLES: Final = {"ACCOUNT_ID": "123456789012", "REGION": "us-east-1"}
 ONLY_IN_VERSION_2: Final = ("--cli-binary-format", "raw-in-base64-out")
 COMMANDS_OF_VERSION_2: Final = (["logs", "tail"],)
 

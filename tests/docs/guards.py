@@ -78,7 +78,8 @@ def policy_actions(text: str) -> set[str]:
 
 
 def _documents(text: str) -> list[dict[str, Any]]:
-    return [json.loads(each.body) for each in fences(text, "json")]
+    found = [json.loads(each.body) for each in fences(text, "json")]
+    return [each for each in found if isinstance(each, dict)]
 
 
 def documented_statuses(text: str) -> dict[str, str]:
@@ -214,14 +215,21 @@ def wrong_json(text: str) -> list[str]:
 
 def _wrong_block(body: str) -> list[str]:
     try:
-        document = json.loads(body)
-        if "cluster_name" in document:
-            settings_from_event(document)
-        elif "Statement" not in document:
-            configuration_from(document)
+        _use(json.loads(body))
     except (ValueError, SettingsError) as problem:
         return [f"{body[:60]!r}: {problem}"]
     return []
+
+
+def _use(document: Any) -> None:  # noqa: ANN401 - any JSON
+    """Read a document as what it looks like: targets of a rule, a pattern, an event, input.json."""
+    if isinstance(document, list):
+        for target in document:
+            settings_from_event(json.loads(target["Input"]))
+    elif "cluster_name" in document:
+        settings_from_event(document)
+    elif not {"Statement", "detail-type"} & document.keys():
+        configuration_from(document)
 
 
 def wrong_make_targets(text: str, makefile: str) -> list[str]:

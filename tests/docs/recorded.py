@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import pytest
 
+from AWSSession import get_aws_session
 from ecs_emulator import FailingStart, Killed, Knobs, World
-from ecs_emulator.in_process import Switchboard, virtual_sleep
-from ecs_emulator.permissions import action_of
+from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
+from ecs_emulator.permissions import action_of, resource_of
+from ecs_task_recycle.mail_secret import with_login
+from ecs_task_recycle.settings import AwsCredentials, Mail
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.observers import perfect_seconds
 
@@ -19,6 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOGGER: Final = "ecs_task_recycle"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An IAM action on a resource, as a call has asked for it."""
+
+    action: str
+    resource: str
 
 
 @dataclass(slots=True)
@@ -30,7 +41,7 @@ class Record:
     """
 
     lines: set[str] = field(default_factory=set)
-    actions: set[str] = field(default_factory=set)
+    requests: set[Request] = field(default_factory=set)
     answers: list[dict[str, Any]] = field(default_factory=list)
     ratio: float = 0.0
     looks_per_task: float = 0.0
@@ -41,7 +52,22 @@ class Record:
             self.answers.append(bench.recycle(world, **event).answer())
         except Killed:
             world.revive()
-        self.actions |= {action_of(call.service, call.operation) for call in world.calls}
+        self.note_calls(world)
+
+    def note_calls(self, world: World) -> None:
+        """Note what has been called in a world."""
+        self.requests |= {
+            Request(
+                action_of(call.service, call.operation),
+                resource_of(world, call.service, call.operation, call.parameters) or "*",
+            )
+            for call in world.calls
+        }
+
+    @property
+    def actions(self) -> set[str]:
+        """The IAM actions of all calls."""
+        return {each.action for each in self.requests}
 
 
 class _Listener(logging.Handler):
@@ -137,6 +163,24 @@ def _killed_and_restored(record: Record, bench: Bench) -> None:
     record.run(bench, world, action="restore")
 
 
+def _under_protection(record: Record, bench: Bench) -> None:
+    for choice in ("wait", "skip", "stop"):
+        world = World()
+        world.protect_task(a_service(world).active_tasks[0], minutes=10)
+        record.run(bench, world, protected_tasks=choice)
+
+
+def _mailed_with_a_secret_by_a_role(record: Record, _bench: Bench) -> None:
+    world = World()
+    role_arn = "arn:aws:iam::123456789012:role/Recycler"
+    credentials = AwsCredentials(region_name="us-east-1", role_arn=role_arn)
+    mail = Mail(host="h", port=587, from_email="f", to=("t",), secret_id="mail/login")
+    secret = world.put_secret("mail/login", '{"username": "user", "password": "planted"}')
+    with attach(world):
+        assert with_login(replace(mail, secret_id=secret.arn), lambda: get_aws_session(credentials))
+    record.note_calls(world)
+
+
 def _short_of_time(record: Record, bench: Bench) -> None:
     world = World()
     a_service(world, tasks=15)
@@ -152,6 +196,8 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _answered_badly,
     _killed_and_restored,
     _short_of_time,
+    _under_protection,
+    _mailed_with_a_secret_by_a_role,
 )
 
 

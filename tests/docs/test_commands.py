@@ -15,15 +15,21 @@ from tests.docs.markdown import fences
 PROJECT: Final = Path(__file__).parents[2]
 README: Final = (PROJECT / "README.md").read_text()
 COMMANDS: Final = aws_commands(README)
+SAVED: Final = {
+    "trust.json": '"Principal"',
+    "policy.json": '"Sid"',
+    "targets.json": '"RetryPolicy"',
+    "pattern.json": '"detail-type"',
+}
+"""The blocks that the page says to save, each by what stands in it alone."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the files that the page says to save or to build."""
-    statements = [each.body for each in fences(README, "json") if "Statement" in each.body]
-    trust, policy = sorted(statements, key=len)
-    (tmp_path / "trust.json").write_text(trust)
-    (tmp_path / "policy.json").write_text(policy)
+    for name, mark in SAVED.items():
+        (body,) = [each.body for each in fences(README, "json") if mark in each.body]
+        (tmp_path / name).write_text(body)
     (tmp_path / "dist").mkdir()
     with zipfile.ZipFile(tmp_path / "dist/ecs-task-recycle.zip", "w"):
         pass

@@ -166,6 +166,7 @@ def test_a_reason_that_is_not_explained_is_found() -> None:
         '{"cluster_name": "c"}',
         '{"cluster_name": "c", "service_name": "s", "wait_tim": 3}',
         '{"smtpCredentials": {"hots": "x"}}',
+        '[{"Id": "f", "Input": "{}"}]',
     ],
 )
 def test_a_json_block_that_cannot_be_used_is_found(block: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from email.headerregistry import Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from ecs_task_recycle.smtp import Envelope
 from Notification import _all_served, send_notification
 from tests.docs import guards
 from tests.docs.markdown import codes, section, table
+from tests.infrastructure.policy import actions_in
 
 if TYPE_CHECKING:
     import pytest
@@ -73,9 +73,9 @@ def test_the_iam_table_names_the_actions_that_runs_of_every_kind_have_called(
     assert guards.different(guards.documented_actions(README), actual, of="action") == []
 
 
-def test_the_iam_table_names_the_actions_that_the_gateway_may_call() -> None:
-    source = (PROJECT / "ecs_task_recycle/gateway.py").read_text()
-    actual = set(re.findall(r'_translated\("([^"]+)"\)', source)) | NOT_CALLED_BY_US
+def test_the_iam_table_names_the_actions_that_the_code_names() -> None:
+    named = {action for path in PRODUCT for action in actions_in(path.read_text())}
+    actual = named | NOT_CALLED_BY_US
     assert guards.different(guards.documented_actions(README), actual, of="action") == []
 
 

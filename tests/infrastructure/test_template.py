@@ -1,0 +1,236 @@
+"""template.yaml: what a stack is made of, and that it fits the function it deploys."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from ecs_task_recycle.settings import (
+    MAX_WAIT_TIME_SECONDS,
+    PARAMETERS,
+    STABILIZE_TIMEOUT_SECONDS,
+    ProtectedTasks,
+    settings_from_event,
+)
+from tests.docs.markdown import codes, table
+from tests.infrastructure.template import PROJECT, read_template, stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEMPLATE: Final = read_template()
+PARAMETER_NAMES: Final = sorted(TEMPLATE["Parameters"])
+SCHEDULED: Final = {
+    "ScheduleExpression": "rate(7 days)",
+    "ScheduledClusterName": "production",
+    "ScheduledServiceName": "web",
+}
+NOT_FOR_A_SCHEDULE: Final = {"started_before", "dry_run", "action"}
+"""An instant would be the same for ever; a plan and a restore are for somebody who looks."""
+
+
+def rule_input(**given: str) -> dict[str, Any]:
+    schedule = stack(**SCHEDULED, **given).resource("Schedule")
+    assert schedule
+    document = json.loads(schedule["Targets"][0]["Input"])
+    assert isinstance(document, dict)
+    return document
+
+
+def accepts(parameter: str, value: str) -> bool:
+    """Whether CloudFormation takes a value, by the parameter's pattern; of a list, for each."""
+    declared = TEMPLATE["Parameters"][parameter]
+    values = value.split(",") if declared["Type"] == "CommaDelimitedList" else [value]
+    return all(re.fullmatch(declared["AllowedPattern"], each) for each in values)
+
+
+def undescribed(parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    limits = {"AllowedPattern", "AllowedValues", "MinValue"}
+    return [
+        name
+        for name, each in parameters.items()
+        if not {"Description", "Default"} <= each.keys() or not limits & each.keys()
+    ]
+
+
+def test_every_parameter_is_described_limited_and_has_a_default() -> None:
+    assert undescribed(TEMPLATE["Parameters"]) == []
+
+
+def test_a_parameter_without_limits_is_found() -> None:
+    assert undescribed({"A": {"Description": "", "Default": ""}}) == ["A"]
+
+
+def test_the_readme_tells_of_every_parameter_and_its_default() -> None:
+    rows = table((PROJECT / "README.md").read_text(), "Stack parameter")
+    told = {codes(row["Stack parameter"])[0]: "".join(codes(row["Default"])) for row in rows}
+    assert told == {name: str(each["Default"]) for name, each in TEMPLATE["Parameters"].items()}
+
+
+def test_every_parameter_has_its_place_in_the_console() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for group in groups for name in group["Parameters"]) == PARAMETER_NAMES
+
+
+def test_a_bare_stack_is_the_function_and_what_it_cannot_do_without() -> None:
+    bare = stack()
+    assert bare.resource_names() == {"Function", "FunctionInvocations", "LogGroup", "Role"}
+    assert bare.broken_rules() == []
+
+
+def test_the_function_is_the_one_that_the_readme_promises() -> None:
+    function = stack().resource("Function")
+    assert function
+    python_version = (PROJECT / ".python-version").read_text().strip()
+    assert function["FunctionName"] == "ecs-task-recycle-function"
+    assert function["Runtime"] == f"python{python_version}"
+    assert (function["Timeout"], function["MemorySize"]) == (900, 256)
+    assert function["LoggingConfig"]["LogFormat"] == "JSON"
+    module, handler = function["Handler"].split(".")
+    assert f"def {handler}(" in (PROJECT / f"{module}.py").read_text()
+    assert function["Code"] in (PROJECT / "lambda_build.sh").read_text()
+
+
+def test_a_failed_event_is_not_repeated_and_a_queued_one_does_not_run_late() -> None:
+    invocations = stack().resource("FunctionInvocations")
+    schedule = stack(**SCHEDULED).resource("Schedule")
+    assert invocations
+    assert schedule
+    for limits in (invocations, schedule["Targets"][0]["RetryPolicy"]):
+        assert limits["MaximumRetryAttempts"] == 0
+        assert limits["MaximumEventAgeInSeconds"] == 60
+
+
+def test_the_log_group_is_the_functions_and_keeps_7_days() -> None:
+    group = stack().resource("LogGroup")
+    assert group == {
+        "LogGroupName": "/aws/lambda/ecs-task-recycle-function",
+        "RetentionInDays": "7",
+    }
+
+
+def test_a_schedule_invokes_with_every_parameter_but_those_for_somebody_who_looks() -> None:
+    known = {each.name for each in PARAMETERS}
+    assert known > NOT_FOR_A_SCHEDULE
+    assert set(rule_input()) == known - NOT_FOR_A_SCHEDULE
+
+
+def test_what_a_schedule_does_not_say_is_what_an_event_does_not_say() -> None:
+    named = {"cluster_name": "production", "service_name": "web"}
+    assert settings_from_event(rule_input()) == settings_from_event(named)
+
+
+def test_what_a_schedule_says_reaches_the_function() -> None:
+    settings = settings_from_event(
+        rule_input(
+            ScheduledMaintainServiceState="false",
+            ScheduledWaitTime="0",
+            ScheduledProtectedTasks="skip",
+            ScheduledStabilizeTimeout="300",
+        )
+    )
+    assert (settings.cluster_name, settings.service_name) == ("production", "web")
+    assert (settings.maintain_service_state, settings.wait_time_seconds) == (False, 0)
+    assert settings.protected_tasks is ProtectedTasks.SKIP
+    assert settings.stabilize_timeout_seconds == 300
+
+
+def test_a_schedule_may_invoke_the_function_and_nothing_else_of_eventbridge_may() -> None:
+    permission = stack(**SCHEDULED).resource("ScheduleMayInvoke")
+    assert permission
+    assert permission["SourceArn"] == "<Schedule.Arn>"
+    assert permission["Principal"] == "events.amazonaws.com"
+
+
+def test_the_limits_of_a_schedule_are_those_of_an_event() -> None:
+    wait, timeout, protected = (
+        TEMPLATE["Parameters"][f"Scheduled{name}"]
+        for name in ("WaitTime", "StabilizeTimeout", "ProtectedTasks")
+    )
+    assert (wait["MinValue"], wait["MaxValue"]) == (0, MAX_WAIT_TIME_SECONDS)
+    assert (timeout["MinValue"], timeout["MaxValue"]) == STABILIZE_TIMEOUT_SECONDS
+    assert protected["AllowedValues"] == [each.value for each in ProtectedTasks]
+
+
+@pytest.mark.parametrize(
+    "given, complaints",
+    [
+        (SCHEDULED, []),
+        ({**SCHEDULED, "ClusterNames": "staging,production"}, []),
+        (
+            {**SCHEDULED, "ClusterNames": "staging"},
+            ["ScheduledClusterName must be one of ClusterNames."],
+        ),
+        (
+            {"ScheduleExpression": "rate(7 days)"},
+            [
+                "ScheduleExpression needs ScheduledClusterName.",
+                "ScheduleExpression needs ScheduledServiceName.",
+            ],
+        ),
+        ({"ScheduledClusterName": "production"}, []),
+    ],
+)
+def test_a_schedule_that_could_not_work_is_refused(
+    given: dict[str, str], complaints: list[str]
+) -> None:
+    assert stack(**given).broken_rules() == complaints
+
+
+def test_an_alarm_tells_the_topic_of_errors() -> None:
+    topic = "arn:aws:sns:us-east-1:123456789012:on-call"
+    alarm = stack(AlarmTopicArn=topic).resource("Alarm")
+    assert alarm
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+    assert alarm["AlarmActions"] == [topic]
+
+
+@pytest.mark.parametrize(
+    "parameter, value",
+    [
+        ("ClusterNames", "*"),
+        ("ClusterNames", "production,staging_2"),
+        ("ScheduleExpression", ""),
+        ("ScheduleExpression", "rate(1 minute)"),
+        ("ScheduleExpression", "cron(0 3 ? * SUN#2 *)"),
+        ("ScheduleExpression", "cron(0/15 3-5 L,1 * ? 2026)"),
+        ("MailSecretArn", "arn:aws:secretsmanager:us-east-1:123456789012:secret:mail/login-a1b2c3"),
+        ("AssumedRoleArn", "arn:aws-us-gov:iam::123456789012:role/path/Recycler"),
+        ("AlarmTopicArn", "arn:aws-cn:sns:cn-north-1:123456789012:on-call"),
+        ("FunctionName", "second_recycler"),
+    ],
+)
+def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
+    assert accepts(parameter, value)
+
+
+@pytest.mark.parametrize(
+    "parameter, value",
+    [
+        ("ClusterNames", ""),
+        ("ClusterNames", "production, staging"),
+        ("ClusterNames", "prod*"),
+        ("ClusterNames", "arn:aws:ecs:us-east-1:123456789012:cluster/production"),
+        ("ScheduleExpression", "0 3 * * *"),
+        ("ScheduleExpression", 'rate(1 minute)"'),
+        ("ScheduledClusterName", 'a","dry_run":"b'),
+        ("ScheduledServiceName", "a b"),
+        ("MailSecretArn", "mail/login"),
+        ("MailSecretArn", "arn:aws:secretsmanager:us-east-1:123456789012:secret:*"),
+        ("AssumedRoleArn", "arn:aws:iam::123456789012:role/*"),
+        ("AlarmTopicArn", "on-call"),
+        ("FunctionName", "a/b"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(parameter: str, value: str) -> None:
+    assert not accepts(parameter, value)
+
+
+def test_the_command_of_the_outputs_is_one_that_the_function_understands() -> None:
+    command = stack().output("InvokeCommand")
+    (event,) = re.findall(r"echo '([^']+)'", command)
+    assert settings_from_event(json.loads(event)).service_name == "my-service"
+    assert "--invocation-type Event" in command

@@ -22,7 +22,7 @@ from demo.lambda_runtime import RuntimeUnavailableError
 from demo.narration import Narrator
 from demo.package import PROJECT, BuildError
 from demo.palette import Colour, palette_for
-from demo.scenario import play
+from demo.scenario import WorkerError, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             place = folder.relative_to(PROJECT)
             narrator.say(f"All of it happens in {place}, removed at the end, and on 127.0.0.1.")
             return _judge(play(folder, narrator, options.emulator_options), narrator)
-    except (BuildError, EmulatorError, RuntimeUnavailableError) as error:
+    except (BuildError, EmulatorError, RuntimeUnavailableError, WorkerError) as error:
         narrator.say(f"The demo cannot go on: {error}")
         return 1
     except KeyboardInterrupt:

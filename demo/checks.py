@@ -13,6 +13,10 @@ from demo.record import Phase, Record, Role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from demo.record import TaskRecord
+
+CLEARING: Final = "UpdateTaskProtection"
+"""By the API; the worker's own calls go to the container agent."""
 COMPLETED: Final = (200, "completed")
 PLACEHOLDERS: Final = {"{task_arn}": r"arn:\S+:task/\S+", "{seconds}": r"\d+"}
 
@@ -35,9 +39,11 @@ class Outcome:
 
     `answer` is the response's JSON with its body read, `messages` are the log's, in their order,
     `journal` is what the SSM parameter of the service holds, None where there is none.
+    `worker_arn` is the task that works under scale-in protection.
     """
 
     service: str
+    worker_arn: str
     cli_status: int
     answer: Mapping[str, Any]
     messages: Sequence[str]
@@ -99,6 +105,28 @@ def originals_are_replaced(outcome: Outcome) -> Verdict:
         seen=f"{len(recycled)} of {total} stopped by the run, {len(told)} in the answer, "
         f"{newcomers_count} of {len(last)} in service at the end are new",
     )
+
+
+def worker_was_spared(outcome: Outcome) -> Verdict:
+    """Judge the protected task's end by the emulator's record: nobody but itself cleared it."""
+    (worker,) = [task for task in outcome.record.tasks if task.arn == outcome.worker_arn]
+    was_cleared_by_run = CLEARING in outcome.record.written_operations
+    was_spared = not worker.was_stopped_under_protection and not was_cleared_by_run
+    return Verdict(
+        claim="the worker was not stopped while it was protected, and was recycled afterwards",
+        holds=bool(worker.protections) and worker.was_recycled and was_spared,
+        seen=_told_worker(worker) + (", the run wrote a mark" if was_cleared_by_run else ""),
+    )
+
+
+def _told_worker(worker: TaskRecord) -> str:
+    told = f"protected for {sum(end - start for start, end in worker.protections):.1f} s"
+    if worker.was_stopped_under_protection:
+        return f"{told}, and stopped meanwhile"
+    if worker.stopped_at is None or not worker.was_recycled:
+        return f"{told}, not stopped by the run"
+    seconds = worker.stopped_at - max((end for _, end in worker.protections), default=0.0)
+    return f"{told}, stopped {seconds:.1f} s after that" if worker.protections else told
 
 
 def line_was_never_crossed(outcome: Outcome) -> Verdict:
@@ -193,6 +221,7 @@ def _pattern(line: str) -> re.Pattern[str]:
 CLAIMS: Final[Sequence[Callable[[Outcome], Verdict]]] = (
     answer_is_completed,
     originals_are_replaced,
+    worker_was_spared,
     line_was_never_crossed,
     capacity_is_as_found,
     journal_is_gone,

@@ -28,6 +28,7 @@ COLOURS: Final[Mapping[Phase, Colour]] = {
     Phase.IN_SERVICE: Colour.GREEN,
     Phase.LEAVING: Colour.RED,
 }
+PROTECTED: Final = "◆"
 LINE: Final = "━"
 CROSSED: Final = "▼"
 LABEL_WIDTH: Final = 23
@@ -95,12 +96,18 @@ def _axis(columns: Columns) -> str:
 
 
 def _task_row(task: TaskRecord, columns: Columns, palette: Palette) -> str:
-    phases = [task.phase_at(start) for start, _ in columns.bounds()]
+    signs = [_sign(task, start) for start, _ in columns.bounds()]
     cells = "".join(
-        palette.paint(SYMBOLS[phase] * len(list(run)), COLOURS.get(phase))
-        for phase, run in groupby(phases)
+        palette.paint(symbol * len(list(run)), colour) for (symbol, colour), run in groupby(signs)
     )
     return _row(task.short_id, task.role, cells)
+
+
+def _sign(task: TaskRecord, instant: float) -> tuple[str, Colour | None]:
+    phase = task.phase_at(instant)
+    if phase is Phase.IN_SERVICE and task.is_protected_at(instant):
+        return PROTECTED, Colour.BLUE
+    return SYMBOLS[phase], COLOURS.get(phase)
 
 
 def _counts(levels: tuple[Level, ...], columns: Columns) -> list[int]:
@@ -133,6 +140,7 @@ def _legend(record: Record, columns: Columns, palette: Palette) -> list[str]:
     ]
     return [
         "  ".join([*signs, "(blank) not there"]),
+        f"{palette.paint(PROTECTED, Colour.BLUE)} in service, under scale-in protection",
         f"One column is {columns.seconds:g} s. The counts are the lowest within each.",
         _verdict(record, palette),
     ]

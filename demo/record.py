@@ -44,12 +44,18 @@ class Level:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:
-    """One task: `phases` holds (instant, phase) of each change, oldest first."""
+    """One task: `phases` holds (instant, phase) of each change, oldest first.
+
+    `protections` holds (beginning, end) of each time under scale-in protection, `agent_path` the
+    path part of the ECS_AGENT_URI that the task's container is given.
+    """
 
     arn: str
     role: Role
     phases: tuple[tuple[float, Phase], ...]
     stopped_by: str | None
+    protections: tuple[tuple[float, float], ...] = ()
+    agent_path: str = ""
 
     @property
     def short_id(self) -> str:
@@ -60,6 +66,22 @@ class TaskRecord:
     def was_recycled(self) -> bool:
         """Whether StopTask ended it: not the scheduler, and not the task itself."""
         return (self.stopped_by or "").startswith(STOP_TASK)
+
+    @property
+    def stopped_at(self) -> float | None:
+        """The instant at which the task was no longer meant to run, None while it is."""
+        ends = (at for at, phase in self.phases if phase in {Phase.LEAVING, Phase.GONE})
+        return next(ends, None)
+
+    @property
+    def was_stopped_under_protection(self) -> bool:
+        """Whether the task was under protection up to the instant of its stop."""
+        at = self.stopped_at
+        return at is not None and any(start < at <= end for start, end in self.protections)
+
+    def is_protected_at(self, instant: float) -> bool:
+        """Whether the task is under scale-in protection at an instant."""
+        return any(start <= instant < end for start, end in self.protections)
 
     def phase_at(self, instant: float) -> Phase:
         """Return the phase at an instant; GONE before there was a task, too."""
@@ -87,6 +109,11 @@ class Record:
     def originals(self) -> tuple[TaskRecord, ...]:
         """The tasks that were there from the start."""
         return tuple(task for task in self.tasks if task.role is Role.ORIGINAL)
+
+    @property
+    def oldest(self) -> TaskRecord:
+        """The task that was there first."""
+        return min(self.originals, key=lambda task: task.phases[0][0])
 
     @property
     def is_settled(self) -> bool:
@@ -121,7 +148,7 @@ def read_record(history: Json) -> Record:
     return Record(
         since=history["started_at"],
         until=history["now"],
-        tasks=tuple(_task(task, first_stop_at) for task in service["tasks"]),
+        tasks=tuple(_task(task, first_stop_at, history["now"]) for task in service["tasks"]),
         desired=_levels(service["desired"]),
         in_service=_levels(service["in_service"]),
         written_operations=tuple(call["operation"] for call in writes),
@@ -132,13 +159,25 @@ def _levels(rows: list[Json]) -> tuple[Level, ...]:
     return tuple(Level(at=row["at"], count=row["count"]) for row in rows)
 
 
-def _task(task: Json, first_stop_at: float) -> TaskRecord:
+def _task(task: Json, first_stop_at: float, now: float) -> TaskRecord:
     return TaskRecord(
         arn=task["arn"],
         role=_role(task, first_stop_at),
         phases=tuple((state["at"], _phase(state)) for state in task["states"]),
         stopped_by=task["stopped_by"],
+        protections=_protections(task["states"], now),
+        agent_path=task["ecs_agent_path"],
     )
+
+
+def _protections(states: list[Json], now: float) -> tuple[tuple[float, float], ...]:
+    """Return when the mark held: from the state that has it to its end or the next state."""
+    next_at = [*(state["at"] for state in states[1:]), now]
+    ends = [
+        min(state["protected_until"] or 0.0, at) for state, at in zip(states, next_at, strict=True)
+    ]
+    spans = ((state["at"], end) for state, end in zip(states, ends, strict=True))
+    return tuple((start, end) for start, end in spans if start < end)
 
 
 def _role(task: Json, first_stop_at: float) -> Role:

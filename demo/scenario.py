@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, suppress
+import sys
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,11 +14,13 @@ from demo.emulated_aws import EmulatedAws
 from demo.lambda_runtime import CLI_ENVIRONMENT, LambdaRuntime, read_answer
 from demo.mail_server import MailServer, self_signed
 from demo.narration import read_log_record, told_command
-from demo.package import build_zip
+from demo.package import PROJECT, build_zip
 from demo.picture import draw
+from demo.process import LocalProcess
+from demo.record import TaskRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from demo.narration import Narrator
 
@@ -43,8 +46,10 @@ PAYLOAD: Final[dict[str, Any]] = {
     "cluster_name": CLUSTER,
     "service_name": SERVICE,
     "maintain_service_state": True,
-    "wait_time": 2,
+    "wait_time": 1,
 }
+WORKER_JOB_SECONDS: Final = 25.0
+"""So long that the other tasks are recycled before it ends."""
 RESPONSE: Final = Path("response.json")
 MAIL_USERNAME: Final = "demo"
 MAIL_PASSWORD: Final = "made-up-for-this-machine"  # noqa: S105 - of our own server
@@ -52,11 +57,16 @@ LAST_LINES_WITHIN_SECONDS: Final = 10.0
 SETTLES_WITHIN_SECONDS: Final = 15.0
 
 
+class WorkerError(RuntimeError):
+    """The worker did not get its protection; the sentence holds what it said last."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Everything that runs while the function does."""
+    """Everything that runs while the function does; `worker` is the task that protects itself."""
 
     aws: EmulatedAws
+    worker: TaskRecord
     mail_server: MailServer
     runtime: LambdaRuntime
     folder: Path
@@ -80,6 +90,7 @@ def play(folder: Path, narrator: Narrator, emulator_options: Sequence[str]) -> O
         record = stage.aws.settled_record(within_seconds=SETTLES_WITHIN_SECONDS)
         outcome = Outcome(
             service=f"{CLUSTER}/{SERVICE}",
+            worker_arn=stage.worker.arn,
             cli_status=status,
             answer=answer,
             messages=_messages(stage.runtime.log_lines),
@@ -142,7 +153,11 @@ def _set_stage(
         )
     )
     narrator.say(f"The zip in AWS's own Lambda runtime: {runtime.url}")
-    return Stage(aws=aws, mail_server=mail_server, runtime=runtime, folder=folder)
+    worker = aws.record().oldest
+    narrator.say(
+        f"The oldest task, {worker.short_id}, is a worker: a process with the task's agent."
+    )
+    return Stage(aws=aws, worker=worker, mail_server=mail_server, runtime=runtime, folder=folder)
 
 
 def _knobs() -> list[str]:
@@ -155,13 +170,39 @@ def _invoke(stage: Stage, narrator: Narrator) -> tuple[int, dict[str, Any]]:
     narrator.heading("The command")
     narrator.lines(told_command(command, CLI_ENVIRONMENT))
     narrator.heading("The log, as it comes")
-    done = stage.runtime.invoke_with_cli(PAYLOAD, RESPONSE, folder=stage.folder)
+    with _worker_at_work(stage, narrator):
+        done = stage.runtime.invoke_with_cli(PAYLOAD, RESPONSE, folder=stage.folder)
     # The answer may be here before the last lines are.
     with suppress(TimeoutError):
         stage.runtime.wait_for_line("REPORT RequestId", timeout_seconds=LAST_LINES_WITHIN_SECONDS)
     for line in done.stderr.splitlines():
         narrator.say(line)
     return done.returncode, _read_answer(stage.folder / RESPONSE)
+
+
+@contextmanager
+def _worker_at_work(stage: Stage, narrator: Narrator) -> Iterator[None]:
+    """Have the worker's process run, from the moment at which it is under protection."""
+    process = LocalProcess(
+        [sys.executable, "-m", "demo.worker", str(WORKER_JOB_SECONDS)],
+        environment={
+            "ECS_AGENT_URI": f"{stage.aws.url}{stage.worker.agent_path}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LANG": "C.UTF-8",
+            "HOME": str(stage.folder),
+            "TMPDIR": str(stage.folder),
+        },
+        folder=PROJECT,
+        on_line=narrator.log_line,
+    )
+    with process:
+        with suppress(TimeoutError):
+            process.wait_for_line("protected until")
+        if process.lines:
+            yield
+    if not process.lines:
+        # Only now that it has ended is all there that it had to say.
+        raise WorkerError(" ".join(process.diagnostics[-1:]))
 
 
 def _read_answer(path: Path) -> dict[str, Any]:

@@ -26,14 +26,16 @@ pytestmark = [
 PROJECT: Final = Path(__file__).parents[2]
 DEMO: Final = (sys.executable, "-m", "demo")
 CONTRACT_LINES: Final = (
+    "worker: job taken, protected until ",
     "Starting task recycle for demo/web",
     "Original desired count: 3, tasks: 3",
     "Recycling task 1/3: …task/demo/",
-    "Task 1 recycled, waiting 2s",
+    "Task 1 recycled, waiting 1s",
     "Recycling task 2/3: …task/demo/",
-    "Task 2 recycled, waiting 2s",
+    "Task 2 recycled, waiting 1s",
+    "worker: job done, mark cleared",
     "Recycling task 3/3: …task/demo/",
-    "Task 3 recycled, waiting 2s",
+    "Task 3 recycled, waiting 1s",
     "Task recycle completed successfully",
 )
 
@@ -121,14 +123,15 @@ def test_the_demo_shows_a_whole_run_within_a_minute_and_keeps_every_promise(
     assert_it_reads_well(played)
     for said in (
         "$ AWS_MAX_ATTEMPTS=1 aws lambda invoke --endpoint-url http://127.0.0.1:",
-        '"maintain_service_state":true,"wait_time":2}',
+        '"maintain_service_state":true,"wait_time":1}',
         '"status": "completed"',
         "Subject: [AWS ECS] ECS Service Task Recycle Completed: demo/web",
         "lowest in service: 3. The line was never crossed.",
-        "All 7 promises kept.",
+        "yes the worker was not stopped while it was protected, and was recycled afterwards: ",
+        "All 8 promises kept.",
     ):
         assert said in played.text, played.output
-    assert len(re.findall(r"^  yes  ", played.output, re.MULTILINE)) == 7
+    assert len(re.findall(r"^  yes  ", played.output, re.MULTILINE)) == 8
     assert_nothing_is_left(played.folder, tmp_path)
     assert (PROJECT / "input.json").read_bytes() == input_json
 
@@ -139,6 +142,8 @@ def assert_it_reads_well(played: Played) -> None:
     assert max(map(len, played.output.splitlines())) <= 100
     rows = re.findall(r"^[0-9a-f]{8} (original|surge|replacement) .*█", played.output, re.MULTILINE)
     assert sorted(rows) == ["original"] * 3 + ["replacement"] * 3 + ["surge"]
+    (worker,) = re.findall(r"^([0-9a-f]{8}) original +█*◆{10,}█", played.output, re.MULTILINE)
+    assert f"Recycling task 3/3: …task/demo/{worker}…" in played.text
 
 
 def assert_nothing_is_left(folder: Path, home: Path) -> None:
@@ -161,7 +166,8 @@ def test_a_world_in_which_no_replacement_comes_up_fails_the_demo_and_says_why(
         "yes the journal was kept, and is gone:",
         "yes exactly one mail came, over TLS:",
         "Subject: [AWS ECS] FAILED (ReplacementError): demo/web",
-        "FAILED, 3 of 7 promises: the answer is 200, completed; all 3 originals are replaced;",
+        "NO the worker was not stopped while it was protected, and was recycled afterwards:",
+        "FAILED, 4 of 8 promises: the answer is 200, completed; all 3 originals are replaced;",
     ):
         assert said in played.text, played.output
     assert_nothing_is_left(played.folder, tmp_path)
@@ -182,8 +188,8 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(
     with started(tmp_path) as demo:
         output = read_until(demo, "Recycling task 1/3")
         folder = folder_in(output)
-        # The emulator, the runtime with its emulator, a supervisor for each, and the AWS CLI.
-        assert len(processes_around(folder)) == 6
+        # The AWS emulator, Lambda's with its runtime, the worker, their supervisors, the AWS CLI.
+        assert len(processes_around(folder)) == 8
         demo.send_signal(ending)
         rest, errors = demo.communicate(timeout=30)
     assert (demo.returncode, errors) == (130, "")

@@ -42,10 +42,11 @@ def level(at: float, count: int) -> Level:
     return Level(at=at, count=count)
 
 
+WORKER: Final = replace(original(ARNS[0]), protections=((1.0, 3.0), (3.0, 4.5)))
 RECORD: Final = Record(
     since=0.0,
     until=10.0,
-    tasks=(*map(original, ARNS[:3]), *map(newcomer, ARNS[3:])),
+    tasks=(WORKER, *map(original, ARNS[1:3]), *map(newcomer, ARNS[3:])),
     desired=(level(0, 3), level(1, 4), level(9, 3)),
     in_service=(level(0, 3), level(2, 4), level(9, 3)),
     written_operations=("PutParameter", "StopTask", "DeleteParameter"),
@@ -66,6 +67,7 @@ TASKS: Final = [{"task": arn} for arn in ARNS[:3]]
 BODY: Final = {"status": "completed", "lowest_in_service": 3, "tasks": TASKS}
 GOOD: Final = Outcome(
     service="demo/web",
+    worker_arn=WORKER.arn,
     cli_status=0,
     answer={"statusCode": 200, "body": BODY},
     messages=MESSAGES,
@@ -85,6 +87,10 @@ def with_record(**changes: Any) -> Outcome:  # noqa: ANN401 - any field of a rec
     return replace(GOOD, record=replace(RECORD, **changes))
 
 
+def with_worker(**changes: Any) -> Outcome:  # noqa: ANN401 - any field of a task's record
+    return with_record(tasks=(replace(WORKER, **changes), *RECORD.tasks[1:]))
+
+
 BROKEN: Final[list[tuple[Callable[[Outcome], checks.Verdict], Outcome]]] = [
     (checks.answer_is_completed, replace(GOOD, answer={})),
     (checks.answer_is_completed, replace(GOOD, cli_status=255)),
@@ -102,6 +108,18 @@ BROKEN: Final[list[tuple[Callable[[Outcome], checks.Verdict], Outcome]]] = [
         with_record(tasks=(replace(RECORD.tasks[0], phases=((0.0, Phase.IN_SERVICE),)),)),
     ),
     (checks.originals_are_replaced, with_record(tasks=RECORD.tasks[:5])),
+    (checks.worker_was_spared, with_worker(protections=())),
+    (checks.worker_was_spared, with_worker(protections=((1.0, 7.0),))),
+    (checks.worker_was_spared, with_worker(protections=((1.0, 5.0),))),
+    (checks.worker_was_spared, with_worker(stopped_by="scheduler scale-in")),
+    (
+        checks.worker_was_spared,
+        with_record(written_operations=(*RECORD.written_operations, "UpdateTaskProtection")),
+    ),
+    (
+        checks.worker_was_spared,
+        with_worker(stopped_by=None, phases=((0.0, Phase.IN_SERVICE),)),
+    ),
     (checks.line_was_never_crossed, with_record(in_service=(level(0, 3), level(4, 2)))),
     (
         checks.line_was_never_crossed,
@@ -138,7 +156,7 @@ BROKEN: Final[list[tuple[Callable[[Outcome], checks.Verdict], Outcome]]] = [
 def test_a_run_as_it_should_be_keeps_every_promise() -> None:
     found = verdicts(GOOD)
     assert [verdict.claim for verdict in found if not verdict.holds] == []
-    assert len(found) == 7
+    assert len(found) == 8
 
 
 @pytest.mark.parametrize("judge,outcome", BROKEN)
@@ -160,6 +178,19 @@ def test_an_error_is_told_with_its_type_and_message() -> None:
     answer = {"errorType": "ReplacementError", "errorMessage": "No new task comes up."}
     verdict = checks.answer_is_completed(replace(GOOD, answer=answer))
     assert verdict.seen == "ReplacementError: No new task comes up."
+
+
+@pytest.mark.parametrize(
+    "outcome,seen",
+    [
+        (GOOD, "protected for 3.5 s, stopped 0.5 s after that"),
+        (with_worker(protections=((1.0, 7.0),)), "protected for 6.0 s, and stopped meanwhile"),
+        (with_worker(stopped_by="crash"), "protected for 3.5 s, not stopped by the run"),
+        (with_worker(protections=()), "protected for 0.0 s"),
+    ],
+)
+def test_it_is_told_how_the_worker_fared(outcome: Outcome, seen: str) -> None:
+    assert checks.worker_was_spared(outcome).seen == seen
 
 
 def test_the_first_missing_line_is_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,15 @@ def test_each_phase_of_a_task_has_its_symbol_in_its_time() -> None:
     )
     lines = draw(record(new, in_service=levels((0, 1))))
     assert row(lines, "00000007 replacement") == "  ··▒▒███░"
+
+
+def test_time_in_service_under_protection_has_a_symbol_of_its_own() -> None:
+    worker = replace(
+        task(1, Role.ORIGINAL, (0.0, Phase.IN_SERVICE), (7.0, Phase.LEAVING)),
+        protections=((2.0, 3.0), (3.0, 5.0), (6.5, 9.0)),
+    )
+    lines = draw(record(worker, in_service=levels((0, 1))))
+    assert row(lines, "00000001 original") == "████◆◆◆◆◆◆███◆░░░░░░"
 
 
 def test_originals_surge_and_replacements_are_named_by_their_short_ids() -> None:
@@ -124,8 +134,8 @@ def test_counts_above_nine_take_one_column_each() -> None:
 
 
 def test_the_legend_names_every_symbol() -> None:
-    legend = draw(record(in_service=levels((0, 3))))[-3]
-    for symbol in "·▒█░":
+    legend = " ".join(draw(record(in_service=levels((0, 3))))[-4:-2])
+    for symbol in "·▒█░◆":
         assert f"{symbol} " in legend
 
 
@@ -171,13 +181,29 @@ def test_the_lowest_count_knows_what_held_before_and_ends_before_what_comes_next
 
 
 def state(
-    at: float, last_status: str, desired_status: str, *, in_service: bool
+    at: float,
+    last_status: str,
+    desired_status: str,
+    *,
+    in_service: bool,
+    protected_until: float | None = None,
 ) -> dict[str, object]:
     return {
         "at": at,
         "last_status": last_status,
         "desired_status": desired_status,
         "in_service": in_service,
+        "protected_until": protected_until,
+    }
+
+
+def told_task(number: int, stopped_by: str | None, *states: dict[str, object]) -> dict[str, object]:
+    return {
+        "arn": f"a/{number}",
+        "launch": number,
+        "states": list(states),
+        "stopped_by": stopped_by,
+        "ecs_agent_path": f"/api/{number}",
     }
 
 
@@ -190,9 +216,9 @@ def history(**changes: object) -> dict[str, object]:
         state(4, "STOPPED", "STOPPED", in_service=False),
     ]
     tasks = [
-        {"arn": "a/0", "launch": 0, "states": states, "stopped_by": "StopTask by AKIA"},
-        {"arn": "a/1", "launch": 1, "states": [states[0]], "stopped_by": None},
-        {"arn": "a/2", "launch": 2, "states": states[2:3], "stopped_by": None},
+        told_task(0, "StopTask by AKIA", *states),
+        told_task(1, None, states[0]),
+        told_task(2, None, states[2]),
     ]
     service = {
         "tasks": tasks,
@@ -212,6 +238,64 @@ def test_a_record_is_read_from_the_emulators_history() -> None:
     assert [each.was_recycled for each in read.tasks] == [True, False, False]
     assert read.in_service == levels((0, 1), (2, 2))
     assert read.written_operations == ("StopTask",)
+    assert [each.agent_path for each in read.tasks] == ["/api/0", "/api/1", "/api/2"]
+
+
+def read_one(*states: dict[str, object]) -> TaskRecord:
+    service = {
+        "tasks": [told_task(0, "StopTask by AKIA", *states)],
+        "desired": [],
+        "in_service": [],
+    }
+    return read_record(history(services=[service], now=20)).tasks[0]
+
+
+def running(at: float, protected_until: float | None = None) -> dict[str, object]:
+    return state(at, "RUNNING", "RUNNING", in_service=True, protected_until=protected_until)
+
+
+@pytest.mark.parametrize(
+    "states,protections",
+    [
+        ([running(0)], ()),
+        ([running(0), running(2, 9), running(5)], ((2, 5),)),
+        ([running(0), running(2, 9), running(12, 30), running(15)], ((2, 9), (12, 15))),
+        ([running(0), running(2, 9), running(5, 30)], ((2, 5), (5, 20))),
+    ],
+    ids=["never", "cleared", "it ended, set anew", "renewed, holds"],
+)
+def test_a_mark_holds_until_it_is_cleared_or_its_end_comes(
+    states: list[dict[str, object]], protections: tuple[tuple[float, float], ...]
+) -> None:
+    assert read_one(*states).protections == protections
+
+
+@pytest.mark.parametrize(
+    "states,was_under_protection",
+    [
+        ([running(0), running(2, 9), running(5)], False),
+        ([running(0), running(2, 9)], True),
+        ([running(0), running(2, 7)], False),
+        ([running(0)], False),
+    ],
+    ids=["cleared before", "held", "ended before", "never"],
+)
+def test_a_stop_under_protection_is_told_from_one_after_it(
+    states: list[dict[str, object]], *, was_under_protection: bool
+) -> None:
+    stopping = state(8, "RUNNING", "STOPPED", in_service=False)
+    one = read_one(*states, stopping)
+    assert one.stopped_at == 8
+    assert one.was_stopped_under_protection is was_under_protection
+
+
+def test_the_oldest_task_is_the_original_that_came_first() -> None:
+    tasks = [
+        task(1, Role.ORIGINAL, (-5.0, Phase.IN_SERVICE)),
+        task(2, Role.ORIGINAL, (-9.0, Phase.IN_SERVICE)),
+        task(3, Role.SURGE, (-10.0, Phase.IN_SERVICE)),
+    ]
+    assert record(*tasks, in_service=levels((0, 3))).oldest is tasks[1]
 
 
 def test_the_surge_is_the_newcomer_before_the_first_task_was_really_stopped() -> None:

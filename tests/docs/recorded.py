@@ -170,6 +170,23 @@ def _under_protection(record: Record, bench: Bench) -> None:
         record.run(bench, world, protected_tasks=choice)
 
 
+def _under_long_protection(record: Record, bench: Bench) -> None:
+    for all_of_them in (False, True):
+        world = World()
+        tasks = a_service(world).active_tasks
+        for task in tasks if all_of_them else tasks[:1]:
+            world.protect_task(task, minutes=2880)
+        record.run(bench, world)
+        record.run(bench, world, protected_tasks="skip")
+
+
+def _under_protection_that_stays(record: Record, bench: Bench) -> None:
+    world = World()
+    world.protect_task(a_service(world).active_tasks[0], minutes=60)
+    world.faults.fail("UpdateTaskProtection", nth=2, code="ClientException", status=400)
+    record.run(bench, world, protected_tasks="stop")
+
+
 def _mailed_with_a_secret_by_a_role(record: Record, _bench: Bench) -> None:
     world = World()
     role_arn = "arn:aws:iam::123456789012:role/Recycler"
@@ -197,6 +214,8 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _killed_and_restored,
     _short_of_time,
     _under_protection,
+    _under_long_protection,
+    _under_protection_that_stays,
     _mailed_with_a_secret_by_a_role,
 )
 

@@ -38,6 +38,9 @@ def is_reason(function: str) -> bool:
         "absent",
         "_already_running",
         "_require_unchanged",
+        "_replace_all",
+        "check_protection",
+        "_clear_protection",
     }
 
 
@@ -112,7 +115,7 @@ def test_the_log_lines_are_those_that_runs_of_every_kind_have_said(
 
 
 def test_the_messages_quoted_for_troubleshooting_are_those_of_the_product() -> None:
-    quoted = section(README, "Troubleshooting")
+    quoted = section(README, "Troubleshooting") + section(README, "Scale-in protection")
     assert guards.unknown_sentences(quoted, product_messages()) == []
 
 
@@ -124,6 +127,7 @@ def test_every_reason_not_to_recycle_is_explained() -> None:
     reasons = product_reasons()
     assert any("not ACTIVE" in each for each in reasons)
     assert any("a deployment started" in each for each in reasons)
+    assert any("could not be cleared" in each for each in reasons)
     assert guards.unexplained(section(README, "Troubleshooting"), reasons) == []
 
 

@@ -45,6 +45,12 @@ class Survey:
     chain: Chain
     refusals: tuple[str, ...]
 
+    @property
+    def raised_since_at(self) -> datetime:
+        """Since when a task more may have been asked for: by this run, or by dead ones before."""
+        entries = self.chain.entries
+        return entries[0].run_started_at if entries else self.work.run_started_at
+
 
 class Surveyor:
     """Reads the service, its limits and its journal, and tries every permission."""

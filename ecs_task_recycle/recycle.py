@@ -155,13 +155,13 @@ def _recycle_as_owner(job: Job, survey: Survey, surge: Surge | None, report: Rep
     except StepFailedError as failed:
         # In an except, never in a finally: a durable run leaves by an exception at every pause.
         _fail(report, failed.error)
-    _put_back(job, report, surge.plan, raised_since_at=survey.work.run_started_at)
+    _put_back(job, report, surge.plan, raised_since_at=survey.raised_since_at)
 
 
 def _recycle_without_surge(job: Job, survey: Survey, report: Report) -> None:
-    work, dead = survey.work, survey.chain.entries
+    work = survey.work
     if work.leavings is not None:
-        _put_back(job, report, work.leavings, raised_since_at=dead[0].run_started_at)
+        _put_back(job, report, work.leavings, raised_since_at=survey.raised_since_at)
     if report.error is not None:
         return
     if survey.refusals:
@@ -186,7 +186,7 @@ def _restore(job: Job, report: Report) -> None:
         )
         return
     chain = _take(job, survey, None)
-    _put_back(job, report, leavings, raised_since_at=dead[0].run_started_at)
+    _put_back(job, report, leavings, raised_since_at=survey.raised_since_at)
     if report.error is None:
         report.decide(Status.RESTORED, f"what run {dead[-1].run_id} had left is put back")
     _close(job, chain, report)

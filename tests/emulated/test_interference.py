@@ -126,3 +126,92 @@ def test_stale_reads_never_make_the_run_act_too_early(bench: Bench) -> None:
 
     assert report.status is Status.COMPLETED
     assert world.lowest_in_service() == 3
+
+
+def test_a_deployment_alarm_that_goes_off_ends_the_run_before_the_next_stop(bench: Bench) -> None:
+    world = World()
+    service = a_service(world, alarms=("errors",))
+    world.set_alarm("errors", "OK")
+    world.at(100, lambda w: w.set_alarm("errors", "ALARM"))
+
+    answer = bench.recycle(world).answer()
+
+    assert answer["status"] == "partial"
+    assert answer["reason"] == "deployment alarms are in ALARM: errors"
+    assert len(stopped_by_us(service)) == 1
+    assert len(answer["remaining"]) == 2
+    assert capacity(world)[0] == 3
+
+
+def test_a_service_whose_deployment_alarms_are_off_already_is_refused(bench: Bench) -> None:
+    world = World()
+    a_service(world, alarms=("errors", "latency"))
+    world.set_alarm("errors", "OK")
+    world.set_alarm("latency", "ALARM", composite=True)
+
+    report = bench.recycle(world)
+
+    assert "its deployment alarms are in ALARM: latency" in str(report.error)
+    assert world.writes == []
+
+
+def test_limits_that_a_scheduled_action_sets_stay(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 3)
+    world.schedule_limits("demo", "web", 100, min_capacity=5, max_capacity=8)
+
+    answer = bench.recycle(world).answer()
+
+    assert answer["status"] == "completed"
+    assert capacity(world) == (5, 5, 8)
+    told = " ".join(answer["capacity"]["left_alone"])
+    assert "the autoscaling minimum is 5: it was 1, this run wrote 4" in told
+    assert "the desired count is 5: it was 3, this run wrote 4" in told
+
+
+def test_what_autoscaling_adds_for_load_stays(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    autoscaled(world, 1, 9)
+    originals = {task.arn for task in service.active_tasks}
+    world.at(100, lambda w: w.put_load("demo", "web", 7))
+
+    report = bench.recycle(world)
+
+    assert report.status is Status.COMPLETED
+    assert capacity(world) == (7, 1, 9)
+    assert stopped_by_us(service) == originals
+    assert world.lowest_in_service() >= 3
+
+
+def test_autoscaling_that_wants_fewer_cannot_take_the_extra_task_away(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 9)
+    world.keep_load("demo", "web", lambda _: 1, every=20.0)
+
+    report = bench.recycle(world)
+
+    assert report.status is Status.COMPLETED
+    before_put_back = [count for _, count, who in world.desired_history() if "AKIARUN" in who]
+    assert before_put_back == [4, 3]
+    assert world.autoscaling.targets["service/demo/web"].min_capacity == 1
+
+
+@pytest.mark.parametrize("maintain", [True, False], ids=["with surge", "without"])
+def test_a_task_that_dies_between_two_stops_is_waited_for(bench: Bench, *, maintain: bool) -> None:
+    world = World()
+    service = a_service(world)
+
+    def crash_a_replacement(_: World) -> None:
+        world.at(world.elapsed + 20, lambda w: w.crash_task(service.active_tasks[-1]))
+
+    # The second StopTask: the first one is the permission check.
+    stops = 2
+    world.after_call("StopTask", stops, lambda w: w.at(w.elapsed + 60, crash_a_replacement))
+
+    report = bench.recycle(world, maintain_service_state=maintain, wait_time=60)
+
+    assert report.status is Status.COMPLETED
+    assert world.lowest_in_service() == (3 if maintain else 2)

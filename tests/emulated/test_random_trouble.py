@@ -293,7 +293,7 @@ def _check_protected(service: Service, story: Story) -> None:
             continue
         at = asked_to_stop_at(task)
         seen_at = max(at - blind_seconds, task.created_at)
-        marks = [is_protected(task, each) for each in (seen_at, at - 0.001)]
+        marks = [is_protected(task, each) for each in (seen_at, at)]
         assert not all(marks), f"{task.arn} was stopped under protection"
 
 

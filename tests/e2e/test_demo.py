@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -11,12 +12,19 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
+from demo.narration import Narrator
+from demo.palette import Palette
+from demo.scenario import WorkerError, _worker_at_work
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from demo.scenario import Stage
 
 pytestmark = [
     pytest.mark.e2e,
@@ -179,6 +187,21 @@ def test_an_emulator_that_does_not_start_ends_the_demo_with_its_own_words(tmp_pa
     assert played.seconds < 20
     assert "The demo cannot go on: python -m ecs_emulator: error: unrecognized" in played.text
     assert_nothing_is_left(played.folder, tmp_path)
+
+
+def test_a_worker_that_gets_no_protection_ends_the_demo_with_its_own_words(tmp_path: Path) -> None:
+    stage = SimpleNamespace(
+        aws=SimpleNamespace(url="http://127.0.0.1:1"),
+        worker=SimpleNamespace(agent_path="/api/1"),
+        folder=tmp_path,
+    )
+    narrator = Narrator(io.StringIO(), Palette())
+    with (
+        pytest.raises(WorkerError, match="Connection refused"),
+        _worker_at_work(cast("Stage", stage), narrator),
+    ):
+        pytest.fail("the worker is not at work")
+    assert processes_around(tmp_path) == []
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

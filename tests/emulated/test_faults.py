@@ -7,38 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import Knobs, World
 from ecs_task_recycle.errors import RestoreError
 from ecs_task_recycle.model import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
-    LAMBDA_SECONDS,
-    a_service,
-    autoscaled,
     capacity,
     journal_names,
     stopped_by_us,
     stopped_under_protection,
 )
+from tests.emulated.quick import FOUND, OWNER_IS_DEAD_SECONDS, QUICK, TASKS, world_with_a_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ecs_emulator import World
     from ecs_task_recycle.report import Report
     from tests.emulated.bench import Bench
-
-KNOBS = Knobs(
-    scheduler_interval=1.0,
-    provisioning=1.0,
-    pending=4.0,
-    target_health_delay=5.0,
-    drain=5.0,
-    stop_time=1.0,
-    deprovision=2.0,
-)
-TASKS = 2
-FOUND = (TASKS, 1, TASKS)
-QUICK: dict[str, Any] = {"wait_time": 5, "stabilize_timeout": 300}
 
 type Arm = Callable[[World, int], object]
 
@@ -78,18 +63,8 @@ ACTIONS = (
 )
 
 
-def fresh_world() -> World:
-    """Return a world whose oldest task is under protection for a minute."""
-    world = World(knobs=KNOBS, seed=3)
-    service = a_service(world, tasks=TASKS)
-    world.protect_task(service.active_tasks[0], minutes=1)
-    autoscaled(world, FOUND[1], FOUND[2])
-    world.advance(10)
-    return world
-
-
 def calls_of_a_run(bench: Bench) -> list[str]:
-    world = fresh_world()
+    world = world_with_a_mark()
     assert bench.recycle(world, **QUICK).status is Status.COMPLETED
     return [call.operation for call in world.calls if call.access_key == ACCESS_KEY]
 
@@ -102,7 +77,7 @@ def test_each_call_of_a_run_may_fail(
     calls = calls_of_a_run(bench)
     failed = []
     for number, operation in enumerate(calls, start=1):
-        world = fresh_world()
+        world = world_with_a_mark()
         FAULTS[fault](world, number)
         report = bench.recycle(world, **QUICK)
         failed += _broken_promises(f"{fault}, call {number} {operation}", bench, world, report)
@@ -117,7 +92,7 @@ def test_each_permission_may_be_taken_away_in_the_middle_of_a_run(
     failed, tried = [], 0
     for action in ACTIONS:
         for seconds in range(0, 90, 4):
-            world = fresh_world()
+            world = world_with_a_mark()
             world.at(world.elapsed + seconds, partial(_deny, action=action))
             report = bench.recycle(world, **QUICK)
             tried += 1
@@ -147,7 +122,7 @@ def _broken_promises(name: str, bench: Bench, world: World, report: Report) -> l
         broken.append(f"capacity {capacity(world)} without a RestoreError")
     if stopped_under_protection(world):
         broken.append("stopped a task under protection")
-    world.advance(LAMBDA_SECONDS + 31)
+    world.advance(OWNER_IS_DEAD_SECONDS)
     if world.lowest_in_service() < TASKS:
         broken.append(f"{world.lowest_in_service()} in service")
     return [f"{name}: {', '.join(broken)}; {report.reason}"] if broken else []

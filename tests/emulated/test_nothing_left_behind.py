@@ -9,54 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import Killed, Knobs, World
+from ecs_emulator import Killed, World
 from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.model import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
-    LAMBDA_SECONDS,
-    a_service,
-    autoscaled,
     capacity,
     journal_names,
     stopped_under_protection,
+)
+from tests.emulated.quick import (
+    FOUND,
+    OWNER_IS_DEAD_SECONDS,
+    QUICK,
+    TASKS,
+    quick_world,
+    world_with_a_mark,
 )
 
 if TYPE_CHECKING:
     from ecs_task_recycle.report import Report
     from tests.emulated.bench import Bench
 
-KNOBS = Knobs(
-    scheduler_interval=1.0,
-    provisioning=1.0,
-    pending=4.0,
-    target_health_delay=5.0,
-    drain=5.0,
-    stop_time=1.0,
-    deprovision=2.0,
-)
-TASKS = 2
-FOUND = (TASKS, 1, TASKS)
-OWNER_IS_DEAD_SECONDS = LAMBDA_SECONDS + 31
-QUICK: dict[str, Any] = {"wait_time": 5, "stabilize_timeout": 300}
-
-
-def fresh_world() -> World:
-    world = World(knobs=KNOBS, seed=3)
-    a_service(world, tasks=TASKS)
-    autoscaled(world, FOUND[1], FOUND[2])
-    world.advance(10)
-    return world
-
-
-def world_with_a_mark() -> World:
-    """Return the same with its oldest task under protection for a minute."""
-    world = fresh_world()
-    world.protect_task(world.service("demo", "web").active_tasks[0], minutes=1)
-    return world
-
-
-WORLDS = {"no marks": fresh_world, "a protected task": world_with_a_mark}
+WORLDS = {"no marks": quick_world, "a protected task": world_with_a_mark}
 
 
 @dataclass(frozen=True)
@@ -93,6 +68,16 @@ def killed_world(bench: Bench, build: Callable[[], World], kill: Kill) -> World:
     """Return a world in which a run was killed, once its owner is certainly dead."""
     world = build()
     kill.arm(world)
+    return _dead(bench, world)
+
+
+def killed_after(bench: Bench, world: World, seconds: float) -> World:
+    """Kill a run in a world after so many seconds, and wait until its owner is certainly dead."""
+    world.kill_at(world.elapsed + seconds)
+    return _dead(bench, world)
+
+
+def _dead(bench: Bench, world: World) -> World:
     with pytest.raises(Killed):
         bench.recycle(world, **QUICK)
     world.revive()
@@ -103,7 +88,7 @@ def killed_world(bench: Bench, build: Callable[[], World], kill: Kill) -> World:
 def test_a_killed_run_leaves_its_journal_and_the_next_is_refused_until_it_is_dead(
     bench: Bench,
 ) -> None:
-    world = fresh_world()
+    world = quick_world()
     world.kill_at(world.elapsed + 20)
     with pytest.raises(Killed):
         bench.recycle(world, run_id="first", **QUICK)
@@ -119,7 +104,7 @@ def test_a_killed_run_leaves_its_journal_and_the_next_is_refused_until_it_is_dea
 
 
 def test_restore_is_refused_while_the_owner_may_be_alive(bench: Bench) -> None:
-    world = fresh_world()
+    world = quick_world()
     world.kill_at(world.elapsed + 20)
     with pytest.raises(Killed):
         bench.recycle(world, **QUICK)
@@ -129,7 +114,7 @@ def test_restore_is_refused_while_the_owner_may_be_alive(bench: Bench) -> None:
 
 
 def test_restore_says_so_when_there_is_nothing(bench: Bench) -> None:
-    world = fresh_world()
+    world = quick_world()
 
     answer = bench.recycle(world, action="restore").answer()
 
@@ -139,12 +124,7 @@ def test_restore_says_so_when_there_is_nothing(bench: Bench) -> None:
 
 
 def test_a_run_that_heals_keeps_the_extra_task_it_finds(bench: Bench) -> None:
-    world = fresh_world()
-    world.kill_at(world.elapsed + 25)
-    with pytest.raises(Killed):
-        bench.recycle(world, **QUICK)
-    world.revive()
-    world.advance(OWNER_IS_DEAD_SECONDS)
+    world = killed_after(bench, quick_world(), 25)
 
     report = bench.recycle(world, **QUICK)
 
@@ -154,12 +134,7 @@ def test_a_run_that_heals_keeps_the_extra_task_it_finds(bench: Bench) -> None:
 
 
 def test_a_run_without_surge_puts_back_what_a_dead_one_had_raised(bench: Bench) -> None:
-    world = fresh_world()
-    world.kill_at(world.elapsed + 25)
-    with pytest.raises(Killed):
-        bench.recycle(world, **QUICK)
-    world.revive()
-    world.advance(OWNER_IS_DEAD_SECONDS)
+    world = killed_after(bench, quick_world(), 25)
 
     report = bench.recycle(world, maintain_service_state=False, **QUICK)
 
@@ -169,12 +144,7 @@ def test_a_run_without_surge_puts_back_what_a_dead_one_had_raised(bench: Bench) 
 
 
 def test_a_refused_run_still_puts_back_what_a_dead_one_had_raised(bench: Bench) -> None:
-    world = fresh_world()
-    world.kill_at(world.elapsed + 25)
-    with pytest.raises(Killed):
-        bench.recycle(world, **QUICK)
-    world.revive()
-    world.advance(OWNER_IS_DEAD_SECONDS)
+    world = killed_after(bench, quick_world(), 25)
     world.start_deployment("demo", "web")
     world.advance(2)
 
@@ -186,12 +156,7 @@ def test_a_refused_run_still_puts_back_what_a_dead_one_had_raised(bench: Bench) 
 
 
 def test_what_somebody_set_after_the_death_stays(bench: Bench) -> None:
-    world = fresh_world()
-    world.kill_at(world.elapsed + 25)
-    with pytest.raises(Killed):
-        bench.recycle(world, **QUICK)
-    world.revive()
-    world.advance(OWNER_IS_DEAD_SECONDS)
+    world = killed_after(bench, quick_world(), 25)
     world.set_desired_count("demo", "web", 6)
     world.set_limits("demo", "web", max_capacity=9)
     world.advance(60)
@@ -203,13 +168,9 @@ def test_what_somebody_set_after_the_death_stays(bench: Bench) -> None:
 
 
 def test_a_chain_of_deaths_is_healed_too(bench: Bench) -> None:
-    world = fresh_world()
+    world = quick_world()
     for seconds in (25, 40, 20, 60):
-        world.kill_at(world.elapsed + seconds)
-        with pytest.raises(Killed):
-            bench.recycle(world, **QUICK)
-        world.revive()
-        world.advance(OWNER_IS_DEAD_SECONDS)
+        killed_after(bench, world, seconds)
 
     report = bench.recycle(world, **QUICK)
 

@@ -1,0 +1,38 @@
+"""A small service whose tasks come and go within seconds, for sweeps of many runs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ecs_emulator import Knobs, World
+from tests.emulated.bench import LAMBDA_SECONDS, a_service, autoscaled
+
+KNOBS: Final = Knobs(
+    scheduler_interval=1.0,
+    provisioning=1.0,
+    pending=4.0,
+    target_health_delay=5.0,
+    drain=5.0,
+    stop_time=1.0,
+    deprovision=2.0,
+)
+TASKS: Final = 2
+FOUND: Final = (TASKS, 1, TASKS)
+OWNER_IS_DEAD_SECONDS: Final = LAMBDA_SECONDS + 31
+QUICK: Final[dict[str, Any]] = {"wait_time": 5, "stabilize_timeout": 300}
+
+
+def quick_world() -> World:
+    """Return a world with the service and its autoscaling limits, at rest."""
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=TASKS)
+    autoscaled(world, FOUND[1], FOUND[2])
+    world.advance(10)
+    return world
+
+
+def world_with_a_mark() -> World:
+    """Return the same with its oldest task under scale-in protection for a minute."""
+    world = quick_world()
+    world.protect_task(world.service("demo", "web").active_tasks[0], minutes=1)
+    return world

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from AWSSession import get_aws_session
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
-from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.errors import AlreadyRunningError, SettingsError
 from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.mail_secret import with_login
@@ -69,7 +69,8 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         raise
     report = recycle(job)
     body = report.answer()
-    if not settings.dry_run:
+    # AWS delivers events twice now and then: the run that goes on is the one to be heard of.
+    if not settings.dry_run and not isinstance(report.error, AlreadyRunningError):
         _notify(configuration, body)
     if report.error is not None:
         raise report.error

@@ -169,3 +169,18 @@ def test_replacements_that_come_up_and_soon_die_end_the_run(bench: Bench, wait_t
     assert "exit code 3" in str(report.error)
     assert len(originals & {task.arn for task in service.active_tasks}) >= 3
     assert capacity(world)[0] == 6
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_put_back_leaves_ecs_no_healthy_task_to_choose(bench: Bench, seed: int) -> None:
+    never_healthy = FailingStart(kind="unhealthy", after=1, after_seconds=500.0)
+    world = World(knobs=Knobs(failing_starts=(never_healthy,), scale_in_choice="random"), seed=seed)
+    service = a_service(world)
+
+    report = bench.recycle(world, stabilize_timeout=90)
+
+    assert isinstance(report.error, StepTimeoutError)
+    world.advance(120)
+    assert capacity(world)[0] == 3
+    assert world.lowest_in_service() == 3
+    assert service.in_service_count == 3

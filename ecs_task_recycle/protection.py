@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protec
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,8 @@ OFTEN_SECONDS: Final = 20.0
 SELDOM_SECONDS: Final = 300.0
 FAR_AWAY: Final = timedelta(hours=12)
 """Beyond this no work is expected to end soon, so looks are seldom."""
+
+logger = logging.getLogger(__name__)
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -57,6 +60,10 @@ def look(gateway: Gateway, clock: Clock, waiting: Iterable[Protection]) -> Prote
     arns = [each.task_arn for each in waiting]
     still = under_protection(gateway.protections(arns))
     held = {each.task_arn for each in still}
+    if still:
+        until = still[0].until_at
+        text = "%d tasks are under scale-in protection, the first until %s"
+        logger.info(text, len(still), until, extra={"protected": sorted(held)})
     return ProtectionLook(
         free_arns=tuple(arn for arn in arns if arn not in held),
         waiting=still,

@@ -112,18 +112,10 @@ def recycle(job: Job) -> Report:
 def _recycle(job: Job, report: Report) -> None:
     survey = _survey(job, report)
     work = survey.work
-    if job.settings.dry_run:
-        report.decide(Status.PLANNED, f"{len(work.originals)} tasks would be recycled")
-    if survey.refusals and (job.settings.dry_run or work.leavings is None):
-        _fail(report, refusal(job.gateway, survey.refusals, healed=False))
+    # What a dead run has left raised is put back also where there is nothing else to be done.
+    if job.settings.dry_run or work.leavings is None:
+        _decide_beforehand(job, survey, report)
     if report.is_decided:
-        return
-    why_nothing = _why_nothing(job, work)
-    if why_nothing and work.leavings is None:
-        report.decide(Status.NOTHING_TO_DO, why_nothing)
-        return
-    needed_seconds = _needed_seconds(job, report) + quickest_start_seconds(work.originals)
-    if work.leavings is None and _ends_for_time(job, report, needed_seconds):
         return
     surge = _planned_surge(job, survey)
     chain = _take(job, survey, surge)
@@ -132,6 +124,21 @@ def _recycle(job: Job, report: Report) -> None:
     except StepFailedError as failed:
         _fail(report, failed.error)
     _close(job, chain, report)
+
+
+def _decide_beforehand(job: Job, survey: Survey, report: Report) -> None:
+    """Decide for an outcome that needs no change: refused, nothing to do, planned, no time."""
+    work = survey.work
+    why_nothing = _why_nothing(job, work)
+    needed_seconds = _needed_seconds(job, report) + quickest_start_seconds(work.originals)
+    if survey.refusals:
+        _fail(report, refusal(job.gateway, survey.refusals, healed=False))
+    elif why_nothing:
+        report.decide(Status.NOTHING_TO_DO, why_nothing)
+    elif job.settings.dry_run:
+        report.decide(Status.PLANNED, f"{len(report.planned)} tasks would be recycled")
+    else:
+        _ends_for_time(job, report, needed_seconds)
 
 
 def _planned_surge(job: Job, survey: Survey) -> Surge | None:
@@ -276,9 +283,8 @@ def _is_any_free(job: Job, report: Report) -> bool:
     if len(report.waiting) < len(work.originals):
         return True
     while not (seen := _look_at_protected(job, report)).free_arns:
-        if _ends_for_time(job, report, seen.next_look_seconds + _needed_seconds(job, report)):
+        if not _goes_on_waiting(job, report, seen):
             return False
-        job.run.pause("Wait for protected tasks", seen.next_look_seconds)
     job.run.step("Look again at the capacity", lambda: _require_unchanged(job, work), type(None))
     return True
 
@@ -363,9 +369,19 @@ def _turn_to_protected(job: Job, report: Report, whole_count: int) -> bool:
             break
         if len(report.waiting) < before_count:
             continue
-        if _ends_for_time(job, report, seen.next_look_seconds + _needed_seconds(job, report)):
+        if not _goes_on_waiting(job, report, seen):
             return False
-        job.run.pause("Wait for protected tasks", seen.next_look_seconds)
+    return True
+
+
+def _goes_on_waiting(job: Job, report: Report, seen: ProtectionLook) -> bool:
+    """Sleep until the next look at protected tasks; return whether time allows for that."""
+    if _ends_for_time(job, report, seen.next_look_seconds + _needed_seconds(job, report)):
+        count = len(report.waiting)
+        reason = f"{count} tasks are still under scale-in protection, and {report.reason}"
+        report.decide(Status.PARTIAL, reason)
+        return False
+    job.run.pause("Wait for protected tasks", seen.next_look_seconds)
     return True
 
 

@@ -123,7 +123,6 @@ def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
         watched=order.newcomer_arns,
         checks_health=order.work.checks_health,
     )
-    _announce(order)
     ends_at = clock.now() + order.ends_within_seconds
     gate = _Gate(order, observer, clock)
     picture = gate.wait()
@@ -135,6 +134,7 @@ def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
         gate.check_protection(gateway)
     if gate.ending is not None:
         return _untouched(order, gate)
+    _announce(order)
     follow = _Follow(order, observer, clock, before=picture, ends_at=ends_at)
     follow.stop_and_wait(gateway)
     return _told(order, follow)
@@ -152,6 +152,9 @@ def _announce(order: Order) -> None:
 
 
 def _untouched(order: Order, gate: _Gate) -> Replacement:
+    logger.info(
+        "Not stopping task %s: %s", order.task.arn, gate.note, extra={"task": order.task.arn}
+    )
     return Replacement(
         task_arn=order.task.arn,
         ending=gate.ending or Ending.INTERRUPTED,

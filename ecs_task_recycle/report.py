@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from ecs_task_recycle.codec import Json, encode
-from ecs_task_recycle.model import CapacityReport, Protection, Replacement, Status, WorkList
+from ecs_task_recycle.model import CapacityReport, Protection, Replacement, Status, Task, WorkList
 from ecs_task_recycle.protection import in_order
 from ecs_task_recycle.selection import quickest_start_seconds
-from ecs_task_recycle.settings import Settings
+from ecs_task_recycle.settings import Action, ProtectedTasks, Settings
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,8 +93,7 @@ class Report:
     def _tasks(self) -> list[Json]:
         if self.status is Status.PLANNED and self.work is not None:
             return [
-                {"task": task.arn, "started_at": encode(task.started_at)}
-                for task in self.work.originals
+                {"task": task.arn, "started_at": encode(task.started_at)} for task in self.planned
             ]
         return [
             {
@@ -109,10 +108,26 @@ class Report:
             if each.is_told
         ]
 
+    @property
+    def _spares_protected(self) -> bool:
+        return (
+            self.settings.action is Action.RECYCLE
+            and self.settings.protected_tasks is not ProtectedTasks.STOP
+        )
+
+    @property
+    def planned(self) -> list[Task]:
+        """The tasks that a dry run says would be recycled."""
+        work = self.needed_work
+        skipped = {each.task_arn for each in work.protections}
+        if self.settings.protected_tasks is not ProtectedTasks.SKIP:
+            skipped = set()
+        return [task for task in work.originals if task.arn not in skipped]
+
     def _skipped(self) -> list[Json]:
-        """Return the protected tasks; of a dry run, those that would be left for last."""
+        """Return the protected tasks; where nothing was recycled, those of the work list."""
         waiting = in_order(self.waiting.values())
-        if self.work is not None and not self.replacements and not waiting:
+        if self.work is not None and not self.replacements and self._spares_protected:
             waiting = self.work.protections
         return [
             {"task": each.task_arn, "reason": each.reason, "until": encode(each.until_at)}

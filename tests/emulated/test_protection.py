@@ -287,3 +287,45 @@ def test_a_missing_right_to_read_or_clear_protection_is_named(
     # The clearing of a task that cannot exist is the check of the right to clear.
     assert {call.operation for call in world.writes} <= {"UpdateTaskProtection"}
     assert all(call.parameters["tasks"] == ["0" * 32] for call in world.writes)
+
+
+def test_a_dry_run_says_of_protected_tasks_what_the_run_would_do(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    first, *_ = by_age(service)
+    world.protect_task(first, minutes=60)
+
+    waits, skips, stops = (
+        bench.recycle(world, dry_run=True, protected_tasks=policy).answer()
+        for policy in ("wait", "skip", "stop")
+    )
+
+    assert [len(each["tasks"]) for each in (waits, skips, stops)] == [3, 2, 3]
+    assert [len(each["skipped"]) for each in (waits, skips, stops)] == [1, 1, 0]
+    assert skips["reason"] == "2 tasks would be recycled"
+
+
+def test_a_dry_run_with_nothing_to_do_says_so(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    for task in service.active_tasks:
+        world.protect_task(task, minutes=60)
+
+    answer = bench.recycle(world, dry_run=True, protected_tasks="skip").answer()
+
+    assert answer["status"] == "nothing_to_do"
+
+
+def test_a_run_that_gives_up_waiting_names_the_protection(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    service = a_service(world)
+    worker, *_ = by_age(service)
+    world.protect_task(worker, minutes=600)
+    caplog.set_level("INFO", "ecs_task_recycle")
+
+    answer = bench.recycle(world).answer()
+
+    assert answer["reason"].startswith("1 tasks are still under scale-in protection, and time")
+    assert any("1 tasks are under scale-in protection" in line for line in caplog.messages)

@@ -117,9 +117,21 @@ def test_a_service_that_is_deleted_meanwhile_ends_the_run(bench: Bench) -> None:
     assert "DRAINING" in str(report.reason) or "INACTIVE" in str(report.reason)
 
 
-def test_stale_reads_never_make_the_run_act_too_early(bench: Bench) -> None:
-    knobs = Knobs(staleness=10, drain=0, stop_time=0, deprovision=0, stop_reaction=0)
-    world = World(knobs=knobs)
+@pytest.mark.parametrize("seed", range(6))
+def test_stale_reads_never_make_the_run_act_too_early_nor_suspect_itself(
+    bench: Bench, seed: int
+) -> None:
+    knobs = Knobs(
+        staleness=10,
+        scheduler_interval=0.5,
+        provisioning=0.5,
+        pending=0.5,
+        drain=0,
+        stop_time=0,
+        deprovision=0,
+        stop_reaction=0,
+    )
+    world = World(knobs=knobs, seed=seed)
     a_service(world, target_group=False)
 
     report = bench.recycle(world, wait_time=0)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ecs_emulator import Killed, World
+from ecs_emulator.parameters import Version
+from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import AlreadyRunningError
-from ecs_task_recycle.model import Status
+from ecs_task_recycle.model import Entry, Status
 from tests.emulated.bench import (
     ACCESS_KEY,
     capacity,
@@ -100,6 +105,40 @@ def test_a_killed_run_leaves_its_journal_and_the_next_is_refused_until_it_is_dea
     assert isinstance(report.error, AlreadyRunningError)
     assert "Run first of demo/web started at 2026-01-05T09:00:10+00:00" in str(report.error)
     assert len(world.writes) == calls
+    assert journal_names(world) == ["/ecs-task-recycle/demo/web"]
+
+
+def test_a_run_that_comes_between_the_read_and_the_creation_of_the_journal_wins(
+    bench: Bench,
+) -> None:
+    world = quick_world()
+
+    def somebody_was_quicker(w: World) -> None:
+        at = as_utc(w.now)
+        entry = Entry(
+            owner="other",
+            run_id="other",
+            run_started_at=at,
+            owner_dead_at=at + timedelta(minutes=15),
+            started_before_at=at,
+            surge=None,
+        )
+        version = Version(
+            number=0,
+            value=json.dumps(encode(entry)),
+            kind="String",
+            written_at=w.now,
+            written_by="other",
+        )
+        w.parameters.put("/ecs-task-recycle/demo/web", version, overwrite=False)
+
+    world.after_call("DescribeTasks", 1, somebody_was_quicker)
+
+    report = bench.recycle(world, **QUICK)
+
+    assert isinstance(report.error, AlreadyRunningError)
+    assert "Run other of demo/web" in str(report.error)
+    assert world.writes == []
     assert journal_names(world) == ["/ecs-task-recycle/demo/web"]
 
 

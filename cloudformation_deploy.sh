@@ -91,6 +91,16 @@ cli() {
     AWS_PAGER="" command aws ${profile:+--profile "$profile"} ${region:+--region "$region"} "$@"
 }
 
+# The AWS CLI passes over names that the template does not have: a misspelt limit would be none.
+require_parameters() {
+    local known override
+    known="$(sed -n '/^Parameters:/,/^[A-Z]/s/^  \([A-Za-z]*\):.*/\1/p' "$here/template.yaml")"
+    for override in ${overrides[@]+"${overrides[@]}"}; do
+        grep -qx "${override%%=*}" <<<"$known" ||
+            fail "${override%%=*} is not a parameter; they are: ${known//$'\n'/ }."
+    done
+}
+
 require_account() {
     command -v aws >/dev/null || fail "the AWS CLI is needed, and there is none on the PATH."
     region="${region:-${AWS_REGION:-${AWS_DEFAULT_REGION:-$(cli configure get region || true)}}}"
@@ -141,7 +151,7 @@ require_bucket() {
 create_bucket() {
     local place=(--create-bucket-configuration "LocationConstraint=$region")
     # The one region that must not be named.
-    [ "$region" != us-east-1 ] || place=(--object-ownership BucketOwnerEnforced)
+    [ "$region" != us-east-1 ] || place=(--object-ownership BucketOwnerEnforced) # the default
     cli s3api create-bucket --bucket "$bucket" "${place[@]}" >/dev/null ||
         fail "the bucket $bucket could not be created; see above. --bucket takes one of yours."
     say "created the bucket $bucket"
@@ -218,6 +228,7 @@ delete_stack() {
 
 read_options "$@"
 [ -z "$delete" ] || [ ${#overrides[@]} -eq 0 ] || fail "--delete takes no parameters."
+require_parameters
 require_account
 if [ -n "$delete" ]; then
     delete_stack

@@ -180,11 +180,17 @@ def test_a_schedule_that_could_not_work_is_refused(
     assert stack(**given).broken_rules() == complaints
 
 
-def test_an_alarm_tells_the_topic_of_errors() -> None:
+@pytest.mark.parametrize(
+    "name, metric", [("Alarm", "Errors"), ("DroppedEventsAlarm", "AsyncEventsDropped")]
+)
+def test_an_alarm_tells_the_topic_of_errors_and_of_events_that_are_dropped(
+    name: str, metric: str
+) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:on-call"
-    alarm = stack(AlarmTopicArn=topic).resource("Alarm")
+    alarm = stack(AlarmTopicArn=topic).resource(name)
     assert alarm
-    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "<Function>"}]
     assert alarm["AlarmActions"] == [topic]
 
 

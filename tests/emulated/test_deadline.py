@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ecs_emulator import Knobs, World
 from ecs_task_recycle.model import Status
 from tests.emulated.bench import (
@@ -32,6 +34,7 @@ def invoked(bench: Bench, world: World, **event: Any) -> dict[str, Any]:  # noqa
     return answer
 
 
+@pytest.mark.slow
 def test_40_tasks_are_recycled_in_several_invocations_each_within_its_limit(
     bench: Bench, measured: Callable[[str], None]
 ) -> None:

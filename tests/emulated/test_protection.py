@@ -226,6 +226,7 @@ def test_a_mark_that_ends_in_47_hours_is_looked_at_every_five_minutes(
     assert min(gaps) >= 300
 
 
+@pytest.mark.slow
 def test_130_tasks_every_second_one_protected(
     bench: Bench, measured: Callable[[str], None]
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ecs_emulator import Knobs, World
 from ecs_task_recycle.model import Status
-from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us
+from tests.emulated.bench import a_service, autoscaled, capacity, journal_names, stopped_by_us
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
@@ -227,3 +227,17 @@ def test_a_task_that_dies_between_two_stops_is_waited_for(bench: Bench, *, maint
 
     assert report.status is Status.COMPLETED
     assert world.lowest_in_service() == (3 if maintain else 2)
+
+
+def test_a_capacity_that_changes_while_the_run_starts_is_not_taken_for_the_original(
+    bench: Bench,
+) -> None:
+    world = World(knobs=Knobs(staleness=0))
+    a_service(world)
+    world.after_call("DescribeTasks", 1, lambda w: w.set_desired_count("demo", "web", 5))
+
+    report = bench.recycle(world)
+
+    assert "was changed while the run was starting" in str(report.error)
+    assert capacity(world)[0] == 5
+    assert journal_names(world) == []

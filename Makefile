@@ -7,6 +7,10 @@ REQUIREMENTS := requirements.txt requirements-dev.txt requirements-rie.txt
 SHELL_SCRIPTS := $(wildcard *.sh .ci/run)
 TEMPLATES := $(wildcard template.yaml)
 
+# MiniStack's own environment: it pins another botocore than ours.
+MINISTACK := .venv-ministack
+MINISTACK_STAMP := $(MINISTACK)/.requirements
+
 # The first of these that is a Python 3.13 builds .venv. PYTHON=... names another.
 PYTHON ?= $(shell for python in python3.13 python3 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null \
@@ -16,13 +20,16 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint shell template types unit sweeps format zip clean
+.PHONY: help demo demo-deploy test check lint shell template types unit sweeps format zip clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
 	@$(BIN)/python -m demo
+
+demo-deploy: $(STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
+	@$(BIN)/python -m demo.deployed
 
 test: check sweeps ## everything, as CI runs it
 
@@ -44,7 +51,7 @@ types: $(STAMP) ## mypy, strict
 unit: $(STAMP) ## the tests that need neither a server nor minutes
 	$(PYTEST) $(PARALLEL) -m "not slow and not e2e"
 
-sweeps: $(STAMP) ## the rest of them: property sweeps, and end to end
+sweeps: $(STAMP) $(MINISTACK_STAMP) ## the rest of them: property sweeps, and end to end
 	$(PYTEST) $(PARALLEL) -m "slow or e2e"
 
 format: $(STAMP) ## ruff's formatter and its safe fixes
@@ -54,20 +61,28 @@ format: $(STAMP) ## ruff's formatter and its safe fixes
 zip: ## dist/ecs-task-recycle.zip
 	./lambda_build.sh
 
-clean: ## remove .venv, dist and every cache
-	rm -rf $(VENV) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove what was installed, dist and every cache
+	rm -rf $(VENV) $(MINISTACK) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
 $(STAMP): $(REQUIREMENTS)
-	@test -n "$(PYTHON)" || { echo "No Python 3.13 found: install it so that python3.13 or \
-	python3 starts it, or name it with 'make PYTHON=/path/to/python3.13 ...'." >&2; exit 1; }
-	rm -rf $(VENV)
-	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
-		-r requirements-dev.txt
-	$(BIN)/python -m pip check
+	$(call new_environment,$(VENV),requirements-dev.txt)
 	$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
 		--no-compile --target $(VENV)/rie -r requirements-rie.txt
 	chmod +x $(VENV)/rie/samcli/local/rapid/aws-lambda-rie-*
 	@touch $(STAMP)
+
+$(MINISTACK_STAMP): requirements-ministack.txt
+	$(call new_environment,$(MINISTACK),requirements-ministack.txt)
+	@touch $(MINISTACK_STAMP)
+
+# $(1) the folder, $(2) the file that pins what is in it
+define new_environment
+	@test -n "$(PYTHON)" || { echo "No Python 3.13 found: install it so that python3.13 or \
+	python3 starts it, or name it with 'make PYTHON=/path/to/python3.13 ...'." >&2; exit 1; }
+	rm -rf $(1)
+	"$(PYTHON)" -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --no-input --no-deps --only-binary :all: -r $(2)
+	$(1)/bin/python -m pip check
+endef

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PROJECT: Final = Path(__file__).parents[1]
 PACKAGE: Final = "ecs_task_recycle"
 BUILD_SCRIPT: Final = "lambda_build.sh"
+BESIDE: Final = (BUILD_SCRIPT, "cloudformation_deploy.sh", "template.yaml")
 
 
 class BuildError(RuntimeError):
@@ -28,8 +29,7 @@ def build_zip(folder: Path, configuration: Mapping[str, Any]) -> tuple[Path, str
     The user's own input.json is neither used nor touched. Everything lands in `folder`, which
     exists. Raises BuildError.
     """
-    tree = _copied_tree(folder / "sources")
-    (tree / "input.json").write_text(json.dumps(configuration, indent=2), encoding="utf-8")
+    tree = copy_sources(folder / "sources", configuration)
     zip_file = folder / "function.zip"
     done = subprocess.run(
         [str(tree / BUILD_SCRIPT), "--output", str(zip_file)],
@@ -43,11 +43,13 @@ def build_zip(folder: Path, configuration: Mapping[str, Any]) -> tuple[Path, str
     return zip_file, done.stdout + done.stderr
 
 
-def _copied_tree(tree: Path) -> Path:
+def copy_sources(tree: Path, configuration: Mapping[str, Any]) -> Path:
+    """Copy what is deployed, and what deploys it, with `configuration` as its input.json."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PROJECT / PACKAGE, tree / PACKAGE, ignore=ignored)
-    for source in (*PROJECT.glob("*.py"), PROJECT / BUILD_SCRIPT):
+    for source in (*PROJECT.glob("*.py"), *(PROJECT / name for name in BESIDE)):
         shutil.copy(source, tree)
+    (tree / "input.json").write_text(json.dumps(configuration, indent=2), encoding="utf-8")
     return tree
 
 

@@ -1,0 +1,192 @@
+"""Deployed for real: the whole road by the user's own commands, and a death on it that heals."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from demo.deployed import TASKS_COUNT, Stage, deploy, fetch_zip, play, set_stage
+from demo.deployed_checks import FUNCTION, verdicts
+from demo.lambda_runtime import LambdaRuntime
+from demo.narration import Narrator
+from demo.package import PROJECT
+from demo.palette import Palette
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(sys.platform != "linux", reason="the Lambda emulator runs on Linux only"),
+]
+
+# Of the run that is to die: as short as it can be for a run to begin, which is stabilize_timeout,
+# 75 s for its end, and the start of the extra task. The others have Lambda's 900 s.
+TIMEOUT_SECONDS: Final = 112
+EVENT: Final = {
+    "cluster_name": "demo",
+    "service_name": "web",
+    "wait_time": 0,
+    "stabilize_timeout": 15,
+}
+FOUND: Final = (TASKS_COUNT, TASKS_COUNT, 6)
+
+
+def narrator() -> Narrator:
+    return Narrator(io.StringIO(), Palette())
+
+
+def capacity(stage: Stage) -> tuple[int, int, int]:
+    target = stage.world.autoscaling.targets["service/demo/web"]
+    desired_count = stage.world.service("demo", "web").desired_count
+    return desired_count, target.min_capacity, target.max_capacity
+
+
+def fetched(stage: Stage, folder: Path) -> Path:
+    """The deployed function's zip, as Lambda hands it back."""
+    done = deploy(stage)
+    assert done.status == 0, done.errors
+    path = folder / "fetched.zip"
+    path.write_bytes(fetch_zip(stage))
+    assert path.read_bytes() == (stage.tree / "dist/ecs-task-recycle.zip").read_bytes()
+    return path
+
+
+def let_aws_hang_after_the_first_stop(stage: Stage) -> None:
+    """No call is answered any more: the run can neither go on nor put anything back."""
+    stage.world.after_call(
+        "StopTask", 1, lambda world: world.faults.fail(times=None, after_seconds=20.0)
+    )
+
+
+def wait_until(instant: str) -> None:
+    left = datetime.fromisoformat(instant) - datetime.now(UTC)
+    time.sleep(max(0.0, left.total_seconds()) + 1)
+
+
+def test_the_whole_road_by_the_users_own_commands(tmp_path: Path) -> None:
+    outcome = play(tmp_path, narrator())
+    broken = [verdict for verdict in verdicts(outcome) if not verdict.holds]
+    assert broken == []
+
+
+def test_the_deployed_zip_killed_at_its_timeout_in_the_middle_is_healed_by_the_next_run(
+    tmp_path: Path,
+) -> None:
+    with ExitStack() as running:
+        stage = set_stage(running, tmp_path, narrator())
+        zip_file = fetched(stage, tmp_path)
+        let_aws_hang_after_the_first_stop(stage)
+        environment = stage.function_environment
+        with LambdaRuntime(
+            zip_file, environment=environment, timeout_seconds=TIMEOUT_SECONDS
+        ) as doomed:
+            assert doomed.invoke(EVENT)["errorType"] == "Sandbox.Timedout"
+        stage.world.faults.clear()
+        assert capacity(stage) == (TASKS_COUNT + 1, TASKS_COUNT + 1, 6)
+        with LambdaRuntime(zip_file, environment=environment) as runtime:
+            assert_heals(stage, runtime)
+
+
+def assert_heals(stage: Stage, runtime: LambdaRuntime) -> None:
+    """The next run is refused while the dead one may be alive, and puts it right afterwards."""
+    refused = runtime.invoke(EVENT)
+    assert refused["errorType"] == "AlreadyRunningError"
+    (instant,) = re.findall(r"may be alive until ([\d:T+.-]+\d)", refused["errorMessage"])
+    wait_until(instant)
+    body: dict[str, Any] = json.loads(runtime.invoke(EVENT)["body"])
+    assert (body["status"], body["original_desired_count"]) == ("completed", TASKS_COUNT)
+    assert capacity(stage) == FOUND
+    assert stage.world.lowest_in_service("demo", "web") >= TASKS_COUNT
+    assert stage.world.parameters.names == []
+
+
+def script(tree: Path, aws: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the script where the AWS CLI is a stand-in, or is missing."""
+    tools = tree / "tools"
+    tools.mkdir()
+    for name in ("bash", "cat", "dirname", "env", "grep", "sed"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    if aws is not None:
+        (tools / "aws").write_text(f"#!/usr/bin/env bash\n{aws}\n")
+        (tools / "aws").chmod(0o755)
+    return subprocess.run(
+        [str(PROJECT / "cloudformation_deploy.sh"), *arguments],
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "aws, arguments, sentence",
+    [
+        (None, (), "the AWS CLI is needed, and there is none on the PATH."),
+        ("exit 1", (), "no region is configured; name one with --region."),
+        ("exit 1", ("--region", "us-east-1"), "AWS does not know who is calling; see above"),
+        (
+            'case "$*" in *get-caller*) echo 1 ;; *) echo "Denied." >&2; exit 1 ;; esac',
+            ("--region=us-east-1", "--delete"),
+            "the stack ecs-task-recycle cannot be read; see above.",
+        ),
+    ],
+)
+def test_where_nobody_can_deploy_the_script_says_why(
+    tmp_path: Path, aws: str | None, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = script(tmp_path, aws, *arguments)
+    assert done.returncode != 0
+    assert sentence in done.stderr.splitlines()[-1]
+
+
+def test_the_profile_and_the_region_reach_every_call(tmp_path: Path) -> None:
+    record = tmp_path / "calls"
+    answers = (
+        'case "$*" in *Account*) echo 1 ;; *StackStatus*) echo "does not exist"; exit 1 ;; esac'
+    )
+    aws = f'echo "$*" >>"{record}"\n{answers}'
+    done = script(tmp_path, aws, "--profile", "a b", "--region", "eu-west-1", "--delete")
+    assert (done.returncode, done.stderr) == (0, "")
+    calls = record.read_text().splitlines()
+    assert calls
+    assert all(call.startswith("--profile a b --region eu-west-1 ") for call in calls)
+
+
+def test_help_names_every_option(tmp_path: Path) -> None:
+    done = script(tmp_path, None, "--help")
+    assert done.returncode == 0
+    for option in ("--stack-name", "--region", "--profile", "--bucket", "--delete", "--help"):
+        assert option in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (("--stack-nam", "x"), "--stack-nam is not an option of mine; --help lists them."),
+        (("--region",), "--region needs a value after it."),
+        (("--delete", "ClusterNames=demo"), "--delete takes no parameters."),
+        (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName Archi"),
+        (("Architecture=riscv",), "the stack ecs-task-recycle was not deployed; see above."),
+        (("--bucket", "not-there"), "could not be put into the bucket not-there"),
+    ],
+)
+def test_what_cannot_be_deployed_is_a_sentence_and_a_status(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    with ExitStack() as running:
+        stage = set_stage(running, tmp_path, narrator())
+        done = stage.type("./cloudformation_deploy.sh", *arguments)
+        assert done.status != 0
+        assert sentence in done.errors.splitlines()[-1]
+        assert FUNCTION not in done.output

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.errors import AwsCallError, RestoreError, StepTimeoutError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError, RestoreError, StepTimeoutError
 from ecs_task_recycle.gateway import patiently
 from ecs_task_recycle.model import Capacity, CapacityReport, Raise, WorkList
 from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer, is_since
@@ -55,7 +55,10 @@ def plan_raise(found: Capacity) -> Raise:
 
 
 def raise_capacity(gateway: Gateway, plan: Raise) -> Capacity:
-    """Write the limits, then the desired count; both are absolute and can be repeated."""
+    """Write the limits, then the desired count; both are absolute and can be repeated.
+
+    Raises PreconditionError if somebody has set another desired count by then.
+    """
     logger.info(
         "Raising the desired count from %d to %d",
         plan.found.desired_count,
@@ -66,8 +69,20 @@ def raise_capacity(gateway: Gateway, plan: Raise) -> Capacity:
         gateway.set_limits(
             min_capacity=plan.written.min_capacity, max_capacity=plan.written.max_capacity
         )
+    service = gateway.service()
+    ours = (plan.found.desired_count, plan.written.desired_count)
+    if service is None or service.desired_count not in ours:
+        raise changed(gateway)
     gateway.set_desired_count(plan.written.desired_count)
     return plan.written
+
+
+def changed(gateway: Gateway) -> PreconditionError:
+    """Return the error for a capacity that somebody else changes at the same time."""
+    return PreconditionError(
+        f"The capacity of {gateway.resource_id} was changed while the run was starting.",
+        remedy="No task was stopped. Invoke again.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

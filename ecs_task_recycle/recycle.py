@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.capacity import PutBack, Surge, plan_raise, raise_capacity
+from ecs_task_recycle.capacity import PutBack, Surge, changed, plan_raise, raise_capacity
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import (
-    PreconditionError,
     RecycleError,
     ReplacementError,
     RestoreError,
@@ -256,10 +255,7 @@ def _require_unchanged(job: Job, work: WorkList) -> None:
     service = job.gateway.service()
     expected = work.found if work.leavings is None else work.leavings.written
     if service is None or capacity_of(service, job.gateway.scalable_target()) != expected:
-        raise PreconditionError(
-            f"The capacity of {job.gateway.resource_id} was changed while the run was starting.",
-            remedy="Nothing was touched. Invoke again.",
-        )
+        raise changed(job.gateway)
 
 
 def _why_nothing(job: Job, work: WorkList) -> str | None:

@@ -241,3 +241,19 @@ def test_a_capacity_that_changes_while_the_run_starts_is_not_taken_for_the_origi
     assert "was changed while the run was starting" in str(report.error)
     assert capacity(world)[0] == 5
     assert journal_names(world) == []
+
+
+def test_a_desired_count_set_between_the_limits_and_the_raise_is_not_overwritten(
+    bench: Bench,
+) -> None:
+    world = World(knobs=Knobs(staleness=0))
+    service = a_service(world)
+    autoscaled(world, 1, 9)
+    world.after_call("RegisterScalableTarget", 1, lambda w: w.set_desired_count("demo", "web", 6))
+
+    report = bench.recycle(world)
+
+    assert "was changed while the run was starting" in str(report.error)
+    assert capacity(world) == (6, 1, 9)
+    assert stopped_by_us(service) == set()
+    assert journal_names(world) == []

@@ -94,11 +94,15 @@ class Stage:
 
     def invoke(self, event: dict[str, Any], *options: str) -> Invocation:
         """Invoke the function by the AWS CLI."""
-        response = self.tree / "response.json"
-        response.unlink(missing_ok=True)
         payload = json.dumps(event, separators=(",", ":"))
         command = ("aws", "lambda", "invoke", "--function-name", FUNCTION, *options)
-        done = self.type(*command, "--payload", payload, response.name)
+        return self.invocation(*command, "--payload", payload, "response.json")
+
+    def invocation(self, *command: str) -> Invocation:
+        """Run a command that invokes the function and writes its answer to response.json."""
+        response = self.tree / "response.json"
+        response.unlink(missing_ok=True)
+        done = self.type(*command)
         written = response.read_text() if response.exists() else ""
         return Invocation(done=done, response=written)
 
@@ -221,7 +225,7 @@ def fetch_zip(stage: Stage) -> bytes:
 
 def _walk(stage: Stage) -> Outcome:
     deployments = _deployments(stage)
-    completed, failed, asynchronous = _invocations(stage)
+    completed, failed, asynchronous = _invocations(stage, pasted(deployments.first.output))
     stage.narrator.heading("The log")
     stage.type(*READ_LOG)
     runs = stage.runs()
@@ -262,12 +266,19 @@ def _deployments(stage: Stage) -> Deployments:
     )
 
 
-def _invocations(stage: Stage) -> tuple[Invocation, Invocation, Invocation]:
+def pasted(output: str) -> str:
+    """Return the command that a deployment has printed, for the service at hand."""
+    printed = re.search(r"^InvokeCommand\t(.+)$", output, re.MULTILINE)
+    command = printed[1] if printed else "false"
+    return command.replace("my-cluster", CLUSTER).replace('"my-service"', '"web","wait_time":0')
+
+
+def _invocations(stage: Stage, command: str) -> tuple[Invocation, Invocation, Invocation]:
     stage.narrator.heading("Invoked: synchronously, for a service that is not there, as an event")
     event = {"cluster_name": CLUSTER, "service_name": "web", "wait_time": 0}
     completed = stage.invoke(event, "--cli-read-timeout", "0")
     failed = stage.invoke({**event, "service_name": "nowhere"})
-    asynchronous = stage.invoke(event, "--invocation-type", "Event")
+    asynchronous = stage.invocation("bash", "-c", command)
     stage.wait_for_runs("web", 2, within_seconds=RUNS_WITHIN_SECONDS)
     stage.narrator.say("(The schedule fires once a minute: waiting for it.)")
     stage.wait_for_runs("api", 1, within_seconds=FIRES_WITHIN_SECONDS)

@@ -6,6 +6,7 @@ import json
 import logging
 import uuid
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,7 +20,7 @@ from ecs_task_recycle.model import Status
 from ecs_task_recycle.recycle import Job, recycle
 from ecs_task_recycle.run import InlineRun
 from ecs_task_recycle.settings import (
-    Configuration,
+    Mail,
     Settings,
     read_configuration,
     settings_from_event,
@@ -27,7 +28,9 @@ from ecs_task_recycle.settings import (
 from Notification import send_notification
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    import boto3
 
 CONFIGURATION_FILE: Final = Path(__file__).with_name("input.json")
 CLOCK: Final[Clock] = SystemClock()
@@ -61,17 +64,20 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     try:
         configuration = read_configuration(CONFIGURATION_FILE)
         settings = _settings(event)
-        job = _job(settings, configuration, run_id, context)
+        session = get_aws_session(configuration.aws)
+        job = _job(settings, session, run_id, context)
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
-            _notify(configuration, _refused(error, run_id))
+            make_session = partial(get_aws_session, configuration.aws)
+            _notify(configuration.mail, _refused(error, run_id), make_session)
         raise
     report = recycle(job)
     body = report.answer()
     # AWS delivers events twice now and then: the run that goes on is the one to be heard of.
     if not settings.dry_run and not isinstance(report.error, AlreadyRunningError):
-        _notify(configuration, body)
+        # The run's own session: its role is assumed already, should STS not answer any more.
+        _notify(configuration.mail, body, lambda: session)
     if report.error is not None:
         raise report.error
     return {"statusCode": report.status.code, "body": json.dumps(body)}
@@ -88,9 +94,8 @@ def _settings(event: object) -> Settings:
 
 
 def _job(
-    settings: Settings, configuration: Configuration, run_id: str, context: LambdaContext | None
+    settings: Settings, session: boto3.Session, run_id: str, context: LambdaContext | None
 ) -> Job:
-    session = get_aws_session(configuration.aws)
     if settings.region is not None and settings.region != session.region_name:
         problem = f"its ARNs lie in {settings.region}, the function works in {session.region_name}"
         raise SettingsError.of("the event", [problem])
@@ -116,13 +121,15 @@ def _deadline_at(context: LambdaContext | None) -> float:
     return CLOCK.now() + context.get_remaining_time_in_millis() / 1000
 
 
-def _notify(configuration: Configuration, summary: Mapping[str, object]) -> None:
-    if configuration.mail is None:
+def _notify(
+    mail: Mail | None, summary: Mapping[str, object], session_of: Callable[[], boto3.Session]
+) -> None:
+    if mail is None:
         return
     give_up_at = CLOCK.now() + MAIL_WITHIN_SECONDS
-    mail = with_login(configuration.mail, lambda: get_aws_session(configuration.aws))
+    with_its_login = with_login(mail, session_of)
     left_seconds = max(1.0, give_up_at - CLOCK.now())
-    send_notification(mail, summary, timeout_seconds=left_seconds)
+    send_notification(with_its_login, summary, timeout_seconds=left_seconds)
 
 
 def _refused(error: SettingsError, run_id: str) -> dict[str, object]:

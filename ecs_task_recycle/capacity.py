@@ -7,6 +7,7 @@ run wrote belongs to somebody else and stays as it is.
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ from ecs_task_recycle.errors import AwsCallError, PreconditionError, RestoreErro
 from ecs_task_recycle.gateway import patiently
 from ecs_task_recycle.model import Capacity, CapacityReport, Raise, WorkList
 from ecs_task_recycle.observation import CONSISTENCY_SECONDS, FailedStarts, Observer, is_since
-from ecs_task_recycle.replacement import raise_if_failing, until_or_cause
+from ecs_task_recycle.replacement import Suspicion, raise_if_failing, until_or_cause
 from ecs_task_recycle.watch import Watch
 
 if TYPE_CHECKING:
@@ -97,32 +98,56 @@ class Surge:
         """How many tasks in service make the service whole."""
         return self.plan.written.desired_count
 
-    def await_in_service(self, gateway: Gateway, clock: Clock, *, timeout_seconds: float) -> float:
-        """Return how many seconds it took until the extra task was in service.
+    def await_in_service(
+        self, gateway: Gateway, clock: Clock, *, timeout_seconds: float
+    ) -> Arrival:
+        """Return how the extra task came into service, or what somebody else did meanwhile.
 
         One more than were in service before is enough here; whether a task may be stopped is
         decided anew before each stop. Raises ReplacementError after the third failed start.
         """
-        began_at = clock.now()
-        failed = FailedStarts(
-            since_at=self.work.run_started_at, run_started_at=self.work.run_started_at
-        )
-        known = frozenset(self.work.known_arns)
-
-        def judge(picture: Picture) -> float | None:
-            failed.learn(picture)
-            raise_if_failing(failed)
-            count = len(picture.in_service)
-            arrived = count > self.work.in_service_count and picture.in_service - known
-            return clock.now() - began_at if arrived or count >= self.whole_count else None
-
+        watcher = _ArrivalWatcher(self, clock)
         return until_or_cause(
             Watch(awaited="the extra task", timeout_seconds=timeout_seconds),
             Observer(gateway, clock, checks_health=self.work.checks_health),
             clock,
-            judge=judge,
-            failed=failed,
+            judge=watcher.judge,
+            failed=watcher.failed,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """How long the extra task took, or why it is waited for no longer."""
+
+    seconds: float
+    interruption: str | None = None
+
+
+class _ArrivalWatcher:
+    """Judges whether the extra task is in service, and whether somebody interferes."""
+
+    def __init__(self, surge: Surge, clock: Clock) -> None:
+        self._surge = surge
+        self._clock = clock
+        self._began_at = clock.now()
+        started_at = surge.work.run_started_at
+        self.failed = FailedStarts(since_at=started_at, run_started_at=started_at)
+        self._suspicion = Suspicion(
+            clock, whole_count=surge.whole_count, deployment_id=surge.work.deployment_id
+        )
+
+    def judge(self, picture: Picture) -> Arrival | None:
+        """Return the arrival, or the interruption once it is certain."""
+        seconds = self._clock.now() - self._began_at
+        reason, certain = self._suspicion.of(picture)
+        if reason is not None:
+            return Arrival(seconds=seconds, interruption=reason) if certain else None
+        self.failed.learn(picture)
+        raise_if_failing(self.failed)
+        work, count = self._surge.work, len(picture.in_service)
+        arrived = count > work.in_service_count and picture.in_service - set(work.known_arns)
+        return Arrival(seconds=seconds) if arrived or count >= self._surge.whole_count else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +157,8 @@ class PutBack:
     Lowering the desired count makes ECS choose a task to stop, and it may choose a healthy one
     while another is still starting. ``patience_seconds`` is how long to wait for the service to be
     whole first; ``withdraws`` says to stop the tasks that are not in service by then and were
-    created since ``raised_since_at``, so that there is nothing left to choose.
+    created since ``raised_since_at``, so that there is nothing left to choose. Calls that fail for
+    a moment are repeated for ``retries_within_seconds``.
     """
 
     plan: Raise
@@ -141,11 +167,13 @@ class PutBack:
     patience_seconds: float
     withdraws: bool
     checks_health: bool
+    retries_within_seconds: float
 
     def run(self, gateway: Gateway, clock: Clock) -> CapacityReport:
         """Put the limits back, then the desired count. Raises RestoreError with the commands."""
         notes = self._settle(gateway, clock)
         restorer = _Restorer(self.plan, gateway, clock, notes)
+        restorer.gives_up_at = clock.now() + self.retries_within_seconds
         restorer.limits()
         restorer.desired_count()
         return restorer.report()
@@ -181,7 +209,8 @@ class PutBack:
 
     def _surplus(self, picture: Picture) -> list[str]:
         """Return the new tasks not in service, no more than there are too many."""
-        if picture.service.desired_count != self.plan.written.desired_count:
+        is_ours = picture.service.desired_count == self.plan.written.desired_count
+        if not is_ours or len(picture.service.deployments) != 1:
             return []
         new = sorted(
             arn
@@ -236,7 +265,9 @@ class _Restorer:
         self._gateway = gateway
         self._clock = clock
         self._left_alone = notes
+        self.gives_up_at = math.inf
         self._failed: list[tuple[str, AwsCallError]] = []
+        self._limits = (plan.found.min_capacity, plan.found.max_capacity)
         self._now = plan.found
 
     def limits(self) -> None:
@@ -265,9 +296,13 @@ class _Restorer:
         min_capacity = self._ours(
             "autoscaling minimum", target.min_capacity, found.min_capacity, written.min_capacity
         )
-        max_capacity = self._ours(
-            "autoscaling maximum", target.max_capacity, found.max_capacity, written.max_capacity
+        max_capacity = self._room_for_theirs(
+            self._ours(
+                "autoscaling maximum", target.max_capacity, found.max_capacity, written.max_capacity
+            ),
+            target.max_capacity,
         )
+        self._limits = (min_capacity, max_capacity)
         if min_capacity is not None or max_capacity is not None:
             self._gateway.set_limits(min_capacity=min_capacity, max_capacity=max_capacity)
         self._now = replace(
@@ -275,6 +310,24 @@ class _Restorer:
             min_capacity=target.min_capacity if min_capacity is None else min_capacity,
             max_capacity=target.max_capacity if max_capacity is None else max_capacity,
         )
+
+    def _room_for_theirs(self, max_capacity: int | None, seen_max_capacity: int) -> int | None:
+        """Return the maximum to write, with room for a desired count that somebody else has set.
+
+        Every call to autoscaling stops tasks that are above the maximum, one for the minimum alone
+        as well.
+        """
+        found, written = self._plan.found.desired_count, self._plan.written.desired_count
+        seen = self._settled(self._read_desired_count, lambda seen: seen in (found, written))
+        desired_count = found if seen == written else seen
+        limit = seen_max_capacity if max_capacity is None else max_capacity
+        if desired_count <= limit:
+            return max_capacity
+        self._left_alone.append(
+            f"the autoscaling maximum is {desired_count} and not {limit}: somebody set the desired "
+            f"count to {desired_count}, and autoscaling would stop tasks"
+        )
+        return desired_count
 
     def _ours(self, name: str, seen: int, found: int | None, written: int | None) -> int | None:
         """Return what to put back, or None where nothing is to be done."""
@@ -323,7 +376,7 @@ class _Restorer:
             action,
             self._clock,
             delays_seconds=PUT_BACK_DELAYS_SECONDS,
-            worth_it=lambda error: error.transient,
+            worth_it=lambda error: error.transient and self._clock.now() < self.gives_up_at,
         )
 
     def report(self) -> CapacityReport:
@@ -335,6 +388,7 @@ class _Restorer:
                 f"The capacity of {self._gateway.resource_id} could not be put back. {causes}",
                 remedy=f"Run: {' && '.join(commands)}",
                 commands=commands,
+                left_alone=self._left_alone,
             )
         logger.info(
             "Capacity put back: desired count %d",
@@ -346,28 +400,51 @@ class _Restorer:
         )
 
     def _limits_command(self) -> str:
-        found = self._plan.found
-        return _command(
-            "application-autoscaling register-scalable-target --service-namespace ecs "
-            "--scalable-dimension ecs:service:DesiredCount",
-            {
-                "resource-id": self._gateway.resource_id,
-                "min-capacity": found.min_capacity,
-                "max-capacity": found.max_capacity,
-                "region": self._gateway.region,
-            },
-        )
+        return limits_command(self._gateway, *self._limits)
 
     def _desired_count_command(self) -> str:
-        return _command(
-            "ecs update-service",
-            {
-                "cluster": self._gateway.cluster_name,
-                "service": self._gateway.service_name,
-                "desired-count": self._plan.found.desired_count,
-                "region": self._gateway.region,
-            },
-        )
+        return desired_count_command(self._gateway, self._plan.found.desired_count)
+
+
+def limits_command(gateway: Gateway, min_capacity: int | None, max_capacity: int | None) -> str:
+    """Return the command that writes the limits that are given."""
+    options = {
+        "resource-id": gateway.resource_id,
+        "min-capacity": min_capacity,
+        "max-capacity": max_capacity,
+        "region": gateway.region,
+    }
+    return _command(
+        "application-autoscaling register-scalable-target --service-namespace ecs "
+        "--scalable-dimension ecs:service:DesiredCount",
+        {name: value for name, value in options.items() if value is not None},
+    )
+
+
+def desired_count_command(gateway: Gateway, desired_count: int) -> str:
+    """Return the command that writes the desired count."""
+    return _command(
+        "ecs update-service",
+        {
+            "cluster": gateway.cluster_name,
+            "service": gateway.service_name,
+            "desired-count": desired_count,
+            "region": gateway.region,
+        },
+    )
+
+
+def not_restored(gateway: Gateway, plan: Raise, error: Exception) -> RestoreError:
+    """Return the error for a put-back that ended in a way that nobody foresaw."""
+    commands = [desired_count_command(gateway, plan.found.desired_count)]
+    if plan.changes_limits:
+        found = plan.found
+        commands.insert(0, limits_command(gateway, found.min_capacity, found.max_capacity))
+    return RestoreError(
+        f"The capacity of {gateway.resource_id} could not be put back. {error!r}",
+        remedy=f"Run: {' && '.join(commands)}",
+        commands=commands,
+    )
 
 
 def _command(verb: str, options: dict[str, object]) -> str:

@@ -148,7 +148,7 @@ class Gateway:
         unknown = {
             each["containerInstanceArn"]
             for each in described
-            if "containerInstanceArn" in each and _ip_address(each) is None
+            if "containerInstanceArn" in each and _shares_ports(each)
         } - set(self._instance_ids)
         for start in range(0, len(unknown), DESCRIBE_TASKS_LIMIT):
             batch = sorted(unknown)[start : start + DESCRIBE_TASKS_LIMIT]
@@ -501,6 +501,12 @@ def _exit_code(containers: Sequence[Any]) -> int | None:
     """Return the exit code that tells most: the first that is not 0, else the first."""
     codes = [each["exitCode"] for each in containers if each.get("exitCode") is not None]
     return next((code for code in codes if code), codes[0] if codes else None)
+
+
+def _shares_ports(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's
+    """Whether a task is reached by ports of its instance (bridge and host networking)."""
+    containers = described.get("containers", ())
+    return any(each.get("networkBindings") for each in containers)
 
 
 def _ip_address(described: Any) -> str | None:  # noqa: ANN401 - an answer of botocore's

@@ -17,11 +17,13 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import decode, encode
 from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError
+from ecs_task_recycle.gateway import patiently
 from ecs_task_recycle.model import Chain, Entry
 from ecs_task_recycle.observation import CONSISTENCY_SECONDS
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
 
 LONGEST_CHAIN: Final = 50
+RELEASE_DELAYS_SECONDS: Final = (2.0, 4.0, 8.0)
+"""A journal that stays behind refuses every run until its owner is certainly dead."""
 NAME_RESTS_SECONDS: Final = 30.0
 
 logger = logging.getLogger(__name__)
@@ -138,9 +142,17 @@ class Journal:
         self._gateway.delete_parameter(chain.names[-1])
 
     def release(self, chain: Chain) -> None:
-        """Delete the chain, the first entry first: from then on the service is free."""
+        """Delete the chain, the first entry first: from then on the service is free.
+
+        What is deleted is not deleted again: it may be another run's by then.
+        """
         for name in chain.names:
-            self._gateway.delete_parameter(name)
+            patiently(
+                partial(self._gateway.delete_parameter, name),
+                self._clock,
+                delays_seconds=RELEASE_DELAYS_SECONDS,
+                worth_it=lambda error: error.transient,
+            )
 
     def declare_dead(self, chain: Chain) -> None:
         """Leave one's own entry to the next run: this one ends without having put back all."""

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.capacity import PutBack, Surge, changed, plan_raise, raise_capacity
+from ecs_task_recycle.capacity import (
+    Arrival,
+    PutBack,
+    Surge,
+    changed,
+    not_restored,
+    plan_raise,
+    raise_capacity,
+)
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import (
@@ -22,7 +30,7 @@ from ecs_task_recycle.errors import (
     RestoreError,
     StepTimeoutError,
 )
-from ecs_task_recycle.gateway import Gateway, patiently
+from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.journal import Journal
 from ecs_task_recycle.model import (
     Capacity,
@@ -49,14 +57,14 @@ from ecs_task_recycle.settings import Action, ProtectedTasks, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+MAIL_SECONDS: Final = 20.0
+"""What mailing may take of the reserve."""
+
 RESERVE_SECONDS: Final = 75.0
 """What putting back, reporting and mailing may take: kept free before Lambda's limit."""
 
 UNLIMITED: Final = timedelta(days=1)
 """After this a run without any deadline is taken for dead."""
-
-CLOSE_DELAYS_SECONDS: Final = (2.0, 4.0, 8.0)
-"""A journal that stays behind refuses every run until its owner is certainly dead."""
 
 DEATH_MARGIN: Final = timedelta(seconds=30)
 """How long a call that was under way at Lambda's limit may still take effect."""
@@ -291,10 +299,10 @@ def _raise(job: Job, surge: Surge, report: Report) -> bool:
     left = job.run.time_left() - RESERVE_SECONDS
     timeout_seconds = min(float(job.settings.stabilize_timeout_seconds), max(0.0, left))
     try:
-        report.seconds_to_start = job.run.step(
+        arrival = job.run.step(
             "Wait for the extra task",
             lambda: surge.await_in_service(job.gateway, job.clock, timeout_seconds=timeout_seconds),
-            float,
+            Arrival,
         )
     except StepFailedError as failed:
         is_cut = timeout_seconds < job.settings.stabilize_timeout_seconds
@@ -302,7 +310,11 @@ def _raise(job: Job, surge: Surge, report: Report) -> bool:
             raise
         report.decide(Status.PARTIAL, f"time ran short: {failed.error.sentence}")
         return False
-    return True
+    report.seconds_to_start = arrival.seconds
+    if arrival.interruption is not None:
+        report.is_interrupted = True
+        report.decide(Status.PARTIAL, arrival.interruption)
+    return not report.is_interrupted
 
 
 def _replace_all(job: Job, report: Report, *, whole_count: int) -> None:
@@ -397,6 +409,7 @@ def _goes_on(report: Report, replacement: Replacement) -> bool:
     if replacement.failure is not None:
         _fail(report, replacement.failure.as_error())
     elif replacement.ending in (Ending.INTERRUPTED, Ending.OUT_OF_TIME):
+        report.is_interrupted = replacement.ending is Ending.INTERRUPTED
         report.decide(Status.PARTIAL, replacement.note)
     return not report.is_decided
 
@@ -468,22 +481,25 @@ def _order(job: Job, report: Report, *, task: Task, whole_count: int) -> Order:
 
 
 def _put_back(job: Job, report: Report, plan: Raise, *, raised_since_at: datetime) -> None:
-    last = report.replacements[-1].ending if report.replacements else None
     put_back = PutBack(
         plan=plan,
         raised_since_at=raised_since_at,
         stopped_arns=tuple(each.task_arn for each in report.replacements if each.stopped_at),
         patience_seconds=_patience_seconds(job, report),
         # A deployment that somebody started has tasks of its own that are still coming up.
-        withdraws=last is not Ending.INTERRUPTED,
+        withdraws=not report.is_interrupted,
         checks_health=report.work is not None and report.work.checks_health,
+        retries_within_seconds=max(0.0, job.run.time_left() - MAIL_SECONDS),
     )
     try:
         report.capacity = job.run.step(
             "Put the capacity back", lambda: put_back.run(job.gateway, job.clock), CapacityReport
         )
     except StepFailedError as failed:
-        _fail(report, failed.error)
+        error = failed.error
+        if not isinstance(error, RestoreError):
+            error = not_restored(job.gateway, plan, error)
+        _fail(report, error)
 
 
 def _patience_seconds(job: Job, report: Report) -> float:
@@ -491,10 +507,8 @@ def _patience_seconds(job: Job, report: Report) -> float:
     if isinstance(report.error, ReplacementError | StepTimeoutError):
         return 0.0
     # The reserve is for putting back itself.
-    if report.replacements and report.replacements[-1].ending in (
-        Ending.INTERRUPTED,
-        Ending.OUT_OF_TIME,
-    ):
+    last = report.replacements[-1].ending if report.replacements else None
+    if report.is_interrupted or last is Ending.OUT_OF_TIME:
         return 0.0
     left = job.run.time_left() - RESERVE_SECONDS
     return max(0.0, min(float(job.settings.stabilize_timeout_seconds), left))
@@ -507,12 +521,7 @@ def _close(job: Job, chain: Chain, report: Report) -> None:
         if isinstance(report.error, RestoreError):
             job.journal.declare_dead(chain)
         else:
-            patiently(
-                lambda: job.journal.release(chain),
-                job.clock,
-                delays_seconds=CLOSE_DELAYS_SECONDS,
-                worth_it=lambda error: error.transient,
-            )
+            job.journal.release(chain)
 
     try:
         job.run.step("Close the journal", close, type(None))

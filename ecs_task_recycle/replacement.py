@@ -125,14 +125,12 @@ def replace_task(gateway: Gateway, clock: Clock, order: Order) -> Replacement:
     )
     ends_at = clock.now() + order.ends_within_seconds
     gate = _Gate(order, observer, clock)
-    picture = gate.wait()
-    if gate.ending is None and clock.now() + order.needed_seconds > ends_at:
-        gate.ending, gate.note = Ending.OUT_OF_TIME, "time ran short before the task was stopped"
-    if gate.ending is None:
+    picture = gate.wait(ends_at - order.needed_seconds)
+    if gate.ending is None and picture is not None:
         gate.check_alarms(gateway, picture)
     if gate.ending is None:
         gate.check_protection(gateway)
-    if gate.ending is not None:
+    if gate.ending is not None or picture is None:
         return _untouched(order, gate)
     _announce(order)
     follow = _Follow(order, observer, clock, before=picture, ends_at=ends_at)
@@ -207,15 +205,26 @@ class _Gate:
         self.note: str | None = None
         self.protected_until_at: datetime | None = None
 
-    def wait(self) -> Picture:
-        """Return the picture by which the task may be stopped, or that ended the wait."""
+    def wait(self, stop_by: float) -> Picture | None:
+        """Return the picture by which the task may be stopped, or that ended the wait.
+
+        ``stop_by`` is the instant (epoch seconds) after which it is too late for a stop: None then.
+        """
+        timeout_seconds = min(self._order.timeout_seconds, max(0.0, stop_by - self._clock.now()))
         watch = Watch(
             awaited=f"{self._order.whole_count} tasks in service to stop task {self._order.number}",
-            timeout_seconds=self._order.timeout_seconds,
+            timeout_seconds=timeout_seconds,
         )
-        return until_or_cause(
-            watch, self._observer, self._clock, judge=self._judge, failed=self._failed
-        )
+        try:
+            return until_or_cause(
+                watch, self._observer, self._clock, judge=self._judge, failed=self._failed
+            )
+        except (StepTimeoutError, ReplacementError) as error:
+            timed_out = StepTimeoutError in (type(error), type(error.__cause__))
+            if not timed_out or self._clock.now() < stop_by:
+                raise
+        self.ending, self.note = Ending.OUT_OF_TIME, "time ran short before the task was stopped"
+        return None
 
     def _judge(self, picture: Picture) -> Picture | None:
         self._failed.learn(picture)

@@ -30,6 +30,7 @@ class Report:
     waiting: dict[str, Protection] = field(default_factory=dict)
     seconds_to_start: float | None = None
     finished_at: datetime | None = None
+    is_interrupted: bool = False
     _decided: bool = False
 
     @property

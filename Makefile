@@ -23,7 +23,7 @@ PARALLEL := -n 2
 .PHONY: help demo demo-deploy test check lint shell template types unit sweeps format zip clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
 	@$(BIN)/python -m demo

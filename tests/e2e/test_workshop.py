@@ -30,7 +30,7 @@ class Workshop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.notes = folder / "notes"
-        for name in ("Makefile", ".ci/run", *REQUIREMENTS):
+        for name in ("Makefile", ".ci/run", *REQUIREMENTS, "requirements-ministack.txt"):
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(PROJECT / name, folder / name)
         self.equip(failing="nothing ever", status=0)
@@ -43,6 +43,8 @@ class Workshop:
             path.write_text(NOTING.format(notes=self.notes, failing=failing, status=status))
             path.chmod(0o755)
         (self.folder / ".venv/.requirements").touch()
+        (self.folder / ".venv-ministack").mkdir(exist_ok=True)
+        (self.folder / ".venv-ministack/.requirements").touch()
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -97,7 +99,7 @@ def test_ci_fails_when_one_part_does_or_finds_no_test(
 
 def test_the_bare_command_lists_what_there_is_to_do(workshop: Workshop) -> None:
     done = workshop.run("make")
-    for target in ("demo", "test", "check", "lint", "types", "format", "clean"):
+    for target in ("demo", "demo-deploy", "test", "check", "lint", "types", "format", "clean"):
         assert re.search(rf"^  make {target}  +\w", done.stdout, re.MULTILINE), target
 
 

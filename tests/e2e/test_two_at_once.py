@@ -140,8 +140,14 @@ def test_of_two_runs_at_once_exactly_one_recycles(
                 leave_a_dead_run(world, service)
             for runner in runners:
                 runner.start(service)
-            outcomes[tuple(sorted(runner.outcome() for runner in runners))] += 1
-            assert world.service("demo", service).desired_count == 1
+            outcome = tuple(sorted(runner.outcome() for runner in runners))
+            counts = [count for _, count, _ in world.desired_history("demo", service)]
+            # A machine under load may hold one process back until the other has ended.
+            took_turns = outcome == ("completed", "completed") and counts == [1, 2, 1, 2, 1]
+            outcomes[("one after the other",) if took_turns else outcome] += 1
+            assert counts[-1] == 1
     measured(f"two at once, {ROUNDS} rounds, half of them after a dead run: {dict(outcomes)}")
-    assert outcomes == {("AlreadyRunningError", "completed"): ROUNDS}
+    turns = outcomes.pop(("one after the other",), 0)
+    assert turns <= ROUNDS // 20
+    assert outcomes == {("AlreadyRunningError", "completed"): ROUNDS - turns}
     assert world.parameters.names == []

@@ -301,6 +301,8 @@ def _restore(bench: Bench, world: World) -> None:
     """Put back, once AWS answers again and the owner is dead, what a run could not put back."""
     world.faults.clear()
     world.advance(LAMBDA_SECONDS + 31)
+    # A kill that came too late for its run must not hit this one.
+    world.revive()
     assert bench.recycle(world, action="restore").status is Status.RESTORED
 
 

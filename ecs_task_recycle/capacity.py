@@ -290,7 +290,7 @@ class _Restorer:
             ),
         )
         if target is None:
-            self._left_alone.append("the scalable target: somebody has deregistered it")
+            self._leave_alone("the scalable target: somebody has deregistered it")
             self._now = replace(self._now, min_capacity=None, max_capacity=None)
             return
         min_capacity = self._ours(
@@ -323,7 +323,7 @@ class _Restorer:
         limit = seen_max_capacity if max_capacity is None else max_capacity
         if desired_count <= limit:
             return max_capacity
-        self._left_alone.append(
+        self._leave_alone(
             f"the autoscaling maximum is {desired_count} and not {limit}: somebody set the desired "
             f"count to {desired_count}, and autoscaling would stop tasks"
         )
@@ -335,10 +335,13 @@ class _Restorer:
             return None
         if seen == written:
             return found
-        note = f"the {name} is {seen}: it was {found}, this run wrote {written}"
+        self._leave_alone(f"the {name} is {seen}: it was {found}, this run wrote {written}")
+        return None
+
+    def _leave_alone(self, note: str) -> None:
+        """Note once what stays, however often the put-back has to be tried."""
         if note not in self._left_alone:
             self._left_alone.append(note)
-        return None
 
     def desired_count(self) -> None:
         """Put the desired count back, and wait until reads show it."""

@@ -425,8 +425,6 @@ def _service(described: Any) -> Service:  # noqa: ANN401 - an answer of botocore
         scheduling_strategy=described.get("schedulingStrategy", "REPLICA"),
         controller=described.get("deploymentController", {}).get("type", "ECS"),
         desired_count=described["desiredCount"],
-        running_count=described["runningCount"],
-        pending_count=described["pendingCount"],
         deployments=tuple(_deployment(each) for each in described.get("deployments", ())),
         load_balancers=tuple(
             _load_balancer(each)

@@ -110,8 +110,6 @@ class Service:
     scheduling_strategy: str
     controller: str
     desired_count: int
-    running_count: int
-    pending_count: int
     deployments: tuple[Deployment, ...]
     load_balancers: tuple[LoadBalancer, ...] = ()
     classic_load_balancers: tuple[str, ...] = ()
@@ -218,19 +216,17 @@ class WorkList:
 
     ``originals`` are the tasks to be replaced, in their order, ``protections`` those of them that
     are under scale-in protection; ``known_arns`` all tasks of the service that were seen,
-    ``task_count`` those meant to run, ``in_service_count`` those in service; ``checks_health``
-    whether any of them has container health checks; ``actions`` the IAM actions that were tried
-    and are allowed; ``leavings`` what a dead run left raised, None where there is nothing.
+    ``in_service_count`` how many are in service; ``checks_health`` whether any of them has
+    container health checks; ``actions`` the IAM actions that were tried and are allowed;
+    ``leavings`` what a dead run left raised, None where there is nothing.
     """
 
-    service_arn: str
     deployment_id: str
     run_started_at: datetime
     started_before_at: datetime
     originals: tuple[Task, ...]
     protections: tuple[Protection, ...]
     known_arns: tuple[str, ...]
-    task_count: int
     in_service_count: int
     checks_health: bool
     found: Capacity

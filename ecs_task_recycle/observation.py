@@ -41,7 +41,6 @@ _TASK_ID: Final = re.compile(r"\(task ([0-9a-f-]+)\)")
 class Picture:
     """The service at one look. ``absent`` tells of each task not in service why not."""
 
-    taken_at: float
     service: Service
     tasks: Mapping[str, Task]
     in_service: frozenset[str]
@@ -150,7 +149,6 @@ class Observer:
             else:
                 absent[arn] = why
         return Picture(
-            taken_at=self._clock.now(),
             service=service,
             tasks=tasks,
             in_service=frozenset(in_service),

@@ -171,14 +171,12 @@ class Surveyor:
         chosen_arns = {task.arn for task in chosen}
         deployments = picture.service.deployments
         return WorkList(
-            service_arn=picture.service.arn,
             deployment_id=deployments[0].id if deployments else "",
             run_started_at=run_started_at,
             started_before_at=started_before_at,
             originals=chosen,
             protections=tuple(each for each in protections if each.task_arn in chosen_arns),
             known_arns=tuple(sorted(picture.tasks)),
-            task_count=len(tasks),
             in_service_count=len(picture.in_service),
             checks_health=checks_health,
             found=found,

@@ -469,8 +469,8 @@ def _order(job: Job, report: Report, *, task: Task, whole_count: int) -> Order:
         work=report.needed_work,
         whole_count=whole_count,
         stopped_arns=tuple(each.task_arn for each in report.replacements),
-        # The first replacement takes about as long to start as the extra task did.
         newcomer_arns=report.newcomer_arns,
+        # The first replacement takes about as long to start as the extra task did.
         expected_seconds=statistics.median(measured) if measured else report.seconds_to_start,
         needed_seconds=_needed_seconds(job, report),
         timeout_seconds=job.settings.stabilize_timeout_seconds,
@@ -506,10 +506,10 @@ def _patience_seconds(job: Job, report: Report) -> float:
     """Return how long the service may take to be whole before a task is taken away."""
     if isinstance(report.error, ReplacementError | StepTimeoutError):
         return 0.0
-    # The reserve is for putting back itself.
     last = report.replacements[-1].ending if report.replacements else None
     if report.is_interrupted or last is Ending.OUT_OF_TIME:
         return 0.0
+    # The reserve is for putting back itself.
     left = job.run.time_left() - RESERVE_SECONDS
     return max(0.0, min(float(job.settings.stabilize_timeout_seconds), left))
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from typing import Any, Final
 
 from ecs_emulator import Knobs, World
+from ecs_emulator.parameters import Version
+from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.codec import encode
+from ecs_task_recycle.model import Entry
 from tests.emulated.bench import LAMBDA_SECONDS, a_service, autoscaled
 
 KNOBS: Final = Knobs(
@@ -36,3 +42,24 @@ def world_with_a_mark() -> World:
     world = quick_world()
     world.protect_task(world.service("demo", "web").active_tasks[0], minutes=1)
     return world
+
+
+def another_run_starts(world: World) -> None:
+    """Write the journal's first entry in the name of another run, alive for 15 minutes."""
+    at = as_utc(world.now)
+    entry = Entry(
+        owner="other",
+        run_id="other",
+        run_started_at=at,
+        owner_dead_at=at + timedelta(minutes=15),
+        started_before_at=at,
+        surge=None,
+    )
+    version = Version(
+        number=0,
+        value=json.dumps(encode(entry)),
+        kind="String",
+        written_at=world.now,
+        written_by="other",
+    )
+    world.parameters.put("/ecs-task-recycle/demo/web", version, overwrite=False)

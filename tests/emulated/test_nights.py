@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ecs_emulator import Killed, Knobs, World
-from ecs_emulator.parameters import Version
-from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import RestoreError
 from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.model import Entry, Status
+from ecs_task_recycle.model import Status
 from tests.emulated.bench import (
     a_service,
     autoscaled,
@@ -23,7 +18,13 @@ from tests.emulated.bench import (
     journal_names,
     stopped_by_us,
 )
-from tests.emulated.quick import KNOBS, OWNER_IS_DEAD_SECONDS, QUICK, quick_world
+from tests.emulated.quick import (
+    KNOBS,
+    OWNER_IS_DEAD_SECONDS,
+    QUICK,
+    another_run_starts,
+    quick_world,
+)
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
@@ -150,18 +151,7 @@ def test_a_journal_that_is_closed_in_two_tries_spares_the_next_runs_lock(bench: 
     world.advance(OWNER_IS_DEAD_SECONDS)
 
     def somebody_starts(w: World) -> None:
-        at = as_utc(w.now)
-        entry = Entry(
-            owner="next",
-            run_id="next",
-            run_started_at=at,
-            owner_dead_at=at + timedelta(minutes=15),
-            started_before_at=at,
-            surge=None,
-        )
-        text = json.dumps(encode(entry))
-        version = Version(number=0, value=text, kind="String", written_at=w.now, written_by="next")
-        w.parameters.put("/ecs-task-recycle/demo/web", version, overwrite=False)
+        another_run_starts(w)
         w.faults.fail("DeleteParameter", times=9, code="ThrottlingException", status=400)
 
     world.after_call("DeleteParameter", 1, somebody_starts)

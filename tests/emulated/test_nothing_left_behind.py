@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ecs_emulator import Killed, World
-from ecs_emulator.parameters import Version
-from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import AlreadyRunningError
-from ecs_task_recycle.model import Entry, Status
+from ecs_task_recycle.model import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
     capacity,
@@ -28,6 +23,7 @@ from tests.emulated.quick import (
     OWNER_IS_DEAD_SECONDS,
     QUICK,
     TASKS,
+    another_run_starts,
     quick_world,
     world_with_a_mark,
 )
@@ -113,26 +109,7 @@ def test_a_run_that_comes_between_the_read_and_the_creation_of_the_journal_wins(
 ) -> None:
     world = quick_world()
 
-    def somebody_was_quicker(w: World) -> None:
-        at = as_utc(w.now)
-        entry = Entry(
-            owner="other",
-            run_id="other",
-            run_started_at=at,
-            owner_dead_at=at + timedelta(minutes=15),
-            started_before_at=at,
-            surge=None,
-        )
-        version = Version(
-            number=0,
-            value=json.dumps(encode(entry)),
-            kind="String",
-            written_at=w.now,
-            written_by="other",
-        )
-        w.parameters.put("/ecs-task-recycle/demo/web", version, overwrite=False)
-
-    world.after_call("DescribeTasks", 1, somebody_was_quicker)
+    world.after_call("DescribeTasks", 1, another_run_starts)
 
     report = bench.recycle(world, **QUICK)
 

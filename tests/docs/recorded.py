@@ -13,8 +13,8 @@ from AWSSession import get_aws_session
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
 from ecs_emulator.permissions import action_of, resource_of
+from ecs_task_recycle.configuration import AwsCredentials, Mail
 from ecs_task_recycle.mail_secret import with_login
-from ecs_task_recycle.settings import AwsCredentials, Mail
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.observers import perfect_seconds
 

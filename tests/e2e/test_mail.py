@@ -17,7 +17,7 @@ import pytest
 
 from demo.mail_server import HangingServer, MailServer, Security, self_signed
 from ecs_task_recycle import smtp
-from ecs_task_recycle.settings import Mail
+from ecs_task_recycle.configuration import Mail
 from Notification import send_notification
 
 if TYPE_CHECKING:

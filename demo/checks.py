@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from demo.mail_server import ReceivedMail
 from demo.record import Phase, Record, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from demo.mail_server import ReceivedMail
     from demo.record import TaskRecord
 
 CLEARING: Final = "UpdateTaskProtection"

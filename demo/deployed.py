@@ -12,11 +12,9 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from demo.deployed_checks import (
     FUNCTION,
@@ -38,6 +36,10 @@ from demo.workshop import leave_the_account_out, pronounce, temporary_folder
 from ecs_emulator import Knobs, World
 from ecs_emulator.clock import WallClock
 from ecs_emulator.server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 CLUSTER: Final = "demo"
 SERVICES: Final = ("web", "api")

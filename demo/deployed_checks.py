@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from demo.checks import Verdict
-from demo.local_cloud import Done
-from demo.mail_server import ReceivedMail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    from demo.local_cloud import Done
+    from demo.mail_server import ReceivedMail
 
 FUNCTION: Final = "ecs-task-recycle-function"
 COMPLETED: Final = "Task recycle completed successfully"

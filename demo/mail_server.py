@@ -11,7 +11,6 @@ import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -25,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from email.message import EmailMessage
 
 type Security = Literal["starttls", "tls", "plain"]
 

@@ -17,12 +17,12 @@ from demo.narration import read_log_record, told_command
 from demo.package import PROJECT, build_zip
 from demo.picture import draw
 from demo.process import LocalProcess
-from demo.record import TaskRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from demo.narration import Narrator
+    from demo.record import TaskRecord
 
 CLUSTER: Final = "demo"
 SERVICE: Final = "web"

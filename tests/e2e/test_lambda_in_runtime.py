@@ -19,12 +19,13 @@ from demo.package import build_zip
 from demo.scenario import SHORT_TIMES
 from ecs_emulator import FailingStart, Knobs, World
 from ecs_emulator.clock import WallClock
-from ecs_emulator.model import Service
 from ecs_emulator.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ecs_emulator.model import Service
 
 pytestmark = [
     pytest.mark.e2e,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from ecs_emulator import StopKind
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.recycle import Run, recycle
+from ecs_task_recycle.recycle import recycle
+from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.settings import settings_from_event
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ecs_task_recycle.settings import (
+from ecs_task_recycle.parameters import (
     MAX_WAIT_TIME_SECONDS,
     PARAMETERS,
     STABILIZE_TIMEOUT_SECONDS,
     ProtectedTasks,
-    settings_from_event,
 )
+from ecs_task_recycle.settings import settings_from_event
 from tests.docs.markdown import codes, table
 from tests.docs.pages import MANUAL
 from tests.infrastructure.template import PROJECT, read_template, stack

@@ -14,6 +14,7 @@ import ecs_emulator.api_ecs
 import ecs_emulator.api_elbv2
 import ecs_emulator.api_protection
 import ecs_emulator.api_secretsmanager
+import ecs_emulator.api_stepfunctions
 import ecs_emulator.api_sts
 from ecs_emulator.errors import ApiError, EmulatorError, NoAnswerError
 from ecs_emulator.faults import Fault

@@ -25,6 +25,7 @@ from ecs_emulator.throttling import Throttle
 
 if TYPE_CHECKING:
     from ecs_emulator.alarms import Alarm
+    from ecs_emulator.executions import Execution
     from ecs_emulator.records import Call
     from ecs_emulator.timeline import Timeline
     from ecs_emulator.vault import Secret
@@ -66,6 +67,7 @@ class Core:
         self.tables = Tables(self)
         self.alarms: dict[str, Timeline[Alarm]] = {}
         self.vault: dict[str, Secret] = {}
+        self.executions: dict[str, Execution] = {}
         self._now = self.started_at
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._sequence = count()

@@ -33,6 +33,7 @@ SERVICES = (
     "ecs",
     "application-autoscaling",
     "elbv2",
+    "stepfunctions",
     "sts",
     "dynamodb",
     "secretsmanager",

@@ -71,10 +71,13 @@ class Budget:
         task_seconds = self.task_seconds(progress)
         return whole_seconds >= INVOCATION_SECONDS + task_seconds + RESERVE_SECONDS
 
-    def require_task(self, progress: Progress, *, before_seconds: float = 0.0) -> None:
+    def require_task(
+        self, progress: Progress, *, before_seconds: float = 0.0, pauses: bool = False
+    ) -> None:
         """Raise OutOfTime if one more task does not fit, begun ``before_seconds`` from now.
 
-        Raises Ended if it could not be replaced before the end that the event asks for.
+        ``pauses``: whoever goes on has to let that time pass, too. Raises Ended if the task could
+        not be replaced before the end that the event asks for.
         """
         needed_seconds = before_seconds + self.task_seconds(progress)
         self._require_before_finish(progress, needed_seconds)
@@ -87,7 +90,8 @@ class Budget:
             advice = f"repeat the event with started_before {started_before} to go on"
         raise OutOfTime(
             f"time runs short: {left_seconds:.0f} s are left, the next task may need "
-            f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; {advice}"
+            f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; {advice}",
+            wait_seconds=before_seconds if pauses else 0.0,
         )
 
     def _require_before_finish(self, progress: Progress, needed_seconds: float) -> None:

@@ -12,7 +12,7 @@ from ecs_task_recycle.aws_errors import retry
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AwsCallError, RestoreError
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.record_errors import already_running, lost, understood
+from ecs_task_recycle.record_errors import already_running, lost, not_understood, understood
 from ecs_task_recycle.run_record import (
     ATTRIBUTES,
     REQUESTS,
@@ -80,7 +80,7 @@ class RecordStore:
         try:
             return from_item(dict(self._seen))
         except ValueError as problem:
-            raise notunderstood(self.table, problem) from problem
+            raise not_understood(self.table, problem) from problem
 
     def require_free(self, record: RunRecord | None) -> None:
         """Raise AlreadyRunningError while the run of a record may be alive."""
@@ -153,6 +153,7 @@ class RecordStore:
             "total": len(self._plan(progress).originals),
             "task": task,
             "deaths": 0 if has_progress else self._owned.deaths,
+            "resumes_at": None,
             "memory": progress.as_memory(),
         }
 
@@ -167,12 +168,12 @@ class RecordStore:
 
         Raises OwnershipLostError, AwsCallError.
         """
-        rests_until = self.clock.now() + wait_seconds + HANDED_OVER_SECONDS
+        resumes = self.clock.now() + wait_seconds
         self._rewrite(
             CLOSE_DELAYS_SECONDS,
             state=RecordState.HANDED_OVER,
-            owner_dead_at=as_utc(rests_until),
-            **self._told(progress),
+            owner_dead_at=as_utc(resumes + HANDED_OVER_SECONDS),
+            **{**self._told(progress), "resumes_at": as_utc(resumes)},
         )
 
     def require_ownership(self, progress: Progress) -> None:
@@ -249,11 +250,6 @@ class RecordStore:
     def _is_still_ours(self, found: Item) -> bool:
         seen = self._seen or {}
         return all(found.get(name) == seen.get(name) for name in GUARDS)
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether this run has ever owned the record."""
-        return self._record is not None
 
     @property
     def _owned(self) -> RunRecord:

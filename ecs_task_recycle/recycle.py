@@ -253,7 +253,7 @@ class _Recycling:
         seconds = float(self._settings.wait_time_seconds)
         number = len(self._progress.results)
         if number < len(plan.originals):
-            self._budget.require_task(self._progress, before_seconds=seconds)
+            self._budget.require_task(self._progress, before_seconds=seconds, pauses=True)
         else:
             seconds = min(seconds, self._budget.work_seconds)
         pause(

@@ -64,9 +64,10 @@ class RunRecord:
 
     ``owner`` is unique to one invocation, as AWS may deliver one request twice; after
     ``owner_dead_at`` it is certainly dead. ``scale_up`` is what has to be restored, None where
-    nothing was raised. ``number`` of ``total`` tasks are stopped or gone, ``task`` is in hand.
-    ``segments`` invocations have worked on it, the last ``deaths`` of them died without progress.
-    ``stop_requested_at`` and ``queued_before_at`` are requests of others to the run.
+    nothing was raised. ``number`` of ``total`` tasks are stopped or gone, ``task`` is in hand. A
+    run that was handed over goes on at ``resumes_at``; ``segments`` invocations have worked on it,
+    the last ``deaths`` of them died without progress. ``stop_requested_at`` and
+    ``queued_before_at`` are requests of others to the run.
     """
 
     version: int
@@ -83,6 +84,7 @@ class RunRecord:
     status: str | None = None
     reason: str | None = None
     ended_at: datetime | None = None
+    resumes_at: datetime | None = None
     segments: int = 1
     deaths: int = 0
     stop_requested_at: datetime | None = None
@@ -124,6 +126,8 @@ def to_item(record: RunRecord) -> dict[str, Any]:
     if record.ended_at is not None:
         values["ended_at"] = record.ended_at.isoformat()
         values["expires_at"] = int((record.ended_at + KEPT).timestamp())
+    if record.resumes_at is not None:
+        values["resumes_at"] = record.resumes_at.isoformat()
     if record.memory is not None:
         values["memory"] = zlib.compress(json.dumps(encode(record.memory)).encode())
     return {name: value for name, value in values.items() if value is not None}
@@ -131,6 +135,7 @@ def to_item(record: RunRecord) -> dict[str, Any]:
 
 ATTRIBUTES: Final = (
     *("status", "reason", "task", "found", "written", "ended_at", "expires_at", "memory"),
+    "resumes_at",
 )
 """The attributes that not every record has."""
 
@@ -165,6 +170,7 @@ def _checked(item: dict[str, Any]) -> RunRecord:
         status=item.get("status"),
         reason=item.get("reason"),
         ended_at=_instant(item["ended_at"]) if "ended_at" in item else None,
+        resumes_at=_instant(item["resumes_at"]) if "resumes_at" in item else None,
         segments=_count(item.get("segments", 1)),
         deaths=_count(item.get("deaths", 0)),
         **{name: _instant(item[name]) for name in REQUESTS if name in item},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from ecs_task_recycle.clock import as_utc
@@ -65,13 +67,15 @@ def run_segment(run: Run) -> Segment:
     now_at = as_utc(run.clock.now())
     if record.state is RecordState.RUNNING and record.may_be_alive(now_at):
         return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
+    if record.resumes_at is not None and (early := record.resumes_at - now_at) > timedelta(0):
+        return Segment(wait_seconds=math.ceil(early.total_seconds()))
     ends = None
     if record.state is RecordState.UNRESTORED:
         ends = Ended(Status.PARTIAL, record.reason or "it ended with its capacity raised")
     report = resume(run, store, record, ends=ends)
     ended = report.progress.ended
     if report.error is None and isinstance(ended, HandedOver):
-        return Segment(report=report, wait_seconds=max(1, round(ended.wait_seconds)))
+        return Segment(report=report, wait_seconds=max(1, math.ceil(ended.wait_seconds)))
     return Segment(report=report)
 
 

@@ -22,8 +22,8 @@ from botocore.exceptions import (
 )
 from botocore.utils import validate_region_name
 
+from ecs_task_recycle.configuration import AwsCredentials
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings import AwsCredentials
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials

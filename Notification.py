@@ -20,7 +20,7 @@ from ecs_task_recycle.smtp import Envelope, NotSentError, Refusals, code_of, han
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ecs_task_recycle.settings import Mail
+    from ecs_task_recycle.configuration import Mail
 
 type Summary = Mapping[str, object]
 

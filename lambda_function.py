@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import uuid
 from datetime import timedelta
 from functools import partial
@@ -12,19 +13,21 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from AWSSession import get_aws_session
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
+from ecs_task_recycle.configuration import (
+    DEFAULT_TABLE,
+    TABLE_VARIABLE,
+    AwsCredentials,
+    Mail,
+    read_configuration,
+)
 from ecs_task_recycle.errors import AlreadyRunningError, SettingsError
 from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.mail_secret import with_login
-from ecs_task_recycle.model import Status
-from ecs_task_recycle.recycle import Job, recycle
-from ecs_task_recycle.run import InlineRun
-from ecs_task_recycle.settings import (
-    Mail,
-    Settings,
-    read_configuration,
-    settings_from_event,
-)
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.recycle import Run, recycle
+from ecs_task_recycle.run_table import RunTable
+from ecs_task_recycle.settings import Settings, settings_from_event
 from Notification import send_notification
 
 if TYPE_CHECKING:
@@ -65,14 +68,14 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         configuration = read_configuration(CONFIGURATION_FILE)
         settings = _settings(event)
         session = get_aws_session(configuration.aws)
-        job = _job(settings, session, run_id, context)
+        run = _run(settings, session, run_id, context)
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
             make_session = partial(get_aws_session, configuration.aws)
             _notify(configuration.mail, _refused(error, run_id), make_session)
         raise
-    report = recycle(job)
+    report = recycle(run)
     body = report.answer()
     # AWS delivers events twice now and then: the run that goes on is the one to be heard of.
     if not settings.dry_run and not isinstance(report.error, AlreadyRunningError):
@@ -93,25 +96,29 @@ def _settings(event: object) -> Settings:
     return settings
 
 
-def _job(
+def _run(
     settings: Settings, session: boto3.Session, run_id: str, context: LambdaContext | None
-) -> Job:
+) -> Run:
     if settings.region is not None and settings.region != session.region_name:
         problem = f"its ARNs lie in {settings.region}, the function works in {session.region_name}"
         raise SettingsError.of("the event", [problem])
-    return Job(
+    gateway = Gateway(
+        session, CLOCK, cluster_name=settings.cluster_name, service_name=settings.service_name
+    )
+    return Run(
         settings=settings,
         run_id=run_id,
         # AWS may deliver one request twice under the same id.
         owner=uuid.uuid4().hex,
-        run=InlineRun(CLOCK, deadline_at=_deadline_at(context)),
-        gateway=Gateway(
-            session,
-            CLOCK,
-            cluster_name=settings.cluster_name,
-            service_name=settings.service_name,
+        gateway=gateway,
+        # The stack's own table: with the function's own role, in the function's own region.
+        table=RunTable(
+            get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION"))),
+            name=os.environ.get(TABLE_VARIABLE, DEFAULT_TABLE),
+            service=gateway.name,
         ),
         clock=CLOCK,
+        deadline_at=_deadline_at(context),
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import ecs_emulator.api_autoscaling
 import ecs_emulator.api_cloudwatch
+import ecs_emulator.api_dynamodb
 import ecs_emulator.api_ecs
 import ecs_emulator.api_elbv2
 import ecs_emulator.api_protection
 import ecs_emulator.api_secretsmanager
-import ecs_emulator.api_ssm
 import ecs_emulator.api_sts  # noqa: F401  imported so that they register their operations
 from ecs_emulator.errors import ApiError, EmulatorError, NoAnswerError
 from ecs_emulator.faults import Fault

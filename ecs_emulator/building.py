@@ -90,6 +90,10 @@ class Building(Core):
         self.vault[name] = Secret(name=name, arn=arn, text=text, created_at=self.now)
         return self.vault[name]
 
+    def drop_table(self, name: str) -> None:
+        """Let there be no such DynamoDB table."""
+        self.tables.drop(name)
+
     def _add_instances(self, service: Service) -> None:
         if service.launch_type == "FARGATE":
             return

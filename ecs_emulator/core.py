@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ecs_emulator.autoscaling import AutoScaling
 from ecs_emulator.clock import Clock, VirtualClock
+from ecs_emulator.dynamodb import Tables
 from ecs_emulator.errors import ApiError, EmulatorError, Killed
 from ecs_emulator.faults import Faults
 from ecs_emulator.identities import Identities
 from ecs_emulator.knobs import Dice, Knobs
 from ecs_emulator.lifecycle import LifeCycle
 from ecs_emulator.model import Cluster, Service, ServiceEvent, Task, TaskState
-from ecs_emulator.parameters import ParameterStore
 from ecs_emulator.plots import Plots
 from ecs_emulator.scheduler import Scheduler
 from ecs_emulator.throttling import Throttle
@@ -63,7 +63,7 @@ class Core:
         self.lifecycle = LifeCycle(self)
         self.scheduler = Scheduler(self)
         self.autoscaling = AutoScaling(self)
-        self.parameters = ParameterStore(self)
+        self.tables = Tables(self)
         self.alarms: dict[str, Timeline[Alarm]] = {}
         self.vault: dict[str, Secret] = {}
         self._now = self.started_at

@@ -1,14 +1,27 @@
 """What a call can end in other than its answer."""
 
+from collections.abc import Mapping
+
 
 class ApiError(Exception):
-    """An error that the service answers with: AWS's code, its message, the HTTP status."""
+    """An error that the service answers with: AWS's code, its message, the HTTP status.
 
-    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+    `details`: further members that the error has, as they go over the wire.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int = 400,
+        details: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.details = details or {}
 
 
 class NoAnswerError(Exception):

@@ -122,13 +122,6 @@ class Knobs:
     """A page of a listing, if it is to be smaller than AWS's own limit."""
     assumed_role_seconds: int | None = None
     """How long assumed-role keys live; None: as asked (DurationSeconds, else 3600)."""
-    parameter_staleness: float = 0.0
-    """Like `staleness`, for reads of the Parameter Store: AWS promises nothing about them."""
-    parameter_rest: float = 0.0
-    """For so long after its deletion a parameter cannot be created again; AWS advises to wait 30 s.
-
-    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameter.html
-    """
     rate_limits: bool = False
     """Whether ECS's own token buckets hold (see throttling.py): too many calls are refused."""
     container_health_default: Seconds = (5.0, 10.0)

@@ -49,15 +49,20 @@ def denial(
 
 def resource_of(world: World, service: str, operation: str, parameters: Parameters) -> str | None:
     """Return the ARN that IAM judges the call by, None where it is the same for all of them."""
-    by_service = {"ssm": _parameter, "secretsmanager": _secret, "sts": _role, "ecs": _ecs}
+    by_service = {
+        "dynamodb": _table,
+        "secretsmanager": _secret,
+        "sts": _role,
+        "ecs": _ecs,
+    }
     if operation == "RegisterScalableTarget":
         return world.arn("application-autoscaling", "scalable-target/*")
     find = by_service.get(service)
     return find(world, operation, parameters) if find else None
 
 
-def _parameter(world: World, _operation: str, parameters: Parameters) -> str:
-    return world.arn("ssm", f"parameter/{str(parameters.get('Name', '*')).lstrip('/')}")
+def _table(world: World, _operation: str, parameters: Parameters) -> str:
+    return world.arn("dynamodb", f"table/{_last(parameters.get('TableName', '*'))}")
 
 
 def _secret(_world: World, _operation: str, parameters: Parameters) -> str:

@@ -1,6 +1,5 @@
 """Over HTTP: any client, the AWS CLI included, on 127.0.0.1 only."""
 
-import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from ecs_emulator.agent import handle_agent, is_agents
 from ecs_emulator.api import handle
 from ecs_emulator.errors import EmulatorError, Killed, NoAnswerError
 from ecs_emulator.report import history
-from ecs_emulator.wire import HttpAnswer, HttpRequest
+from ecs_emulator.wire import HttpAnswer, HttpRequest, dump
 from ecs_emulator.world import World
 
 HOST = "127.0.0.1"
@@ -109,4 +108,4 @@ def route(world: World, request: HttpRequest) -> HttpAnswer:
 
 def _plain(status: int, body: object) -> HttpAnswer:
     headers = {"Content-Type": "application/json"}
-    return HttpAnswer(status=status, body=json.dumps(body).encode(), headers=headers)
+    return HttpAnswer(status=status, body=dump(body), headers=headers)

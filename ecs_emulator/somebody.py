@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ecs_emulator.autoscaling import Limits, ScheduledAction
 from ecs_emulator.building import Building
+from ecs_emulator.dynamodb import Item
 from ecs_emulator.knobs import FailingStart
 from ecs_emulator.lifecycle import StopOrder
 from ecs_emulator.model import Deployment, StopCause, StopKind, Task
@@ -145,6 +146,10 @@ class Somebody(Building):
     def unprotect_task(self, task: Task | str) -> None:
         """Have somebody clear a task's scale-in protection."""
         self.change_task(self._task(task), protected_until=None)
+
+    def put_item(self, table: str, item: Item) -> None:
+        """Have somebody write a whole item (of plain Python values) into a DynamoDB table."""
+        self.tables.put(table, item)
 
     def stop_on_request(self, task: Task, cause: StopCause, reason: str) -> None:
         """Stop a task as StopTask does: replaced by the scheduler, drained if the knob says so."""

@@ -1,9 +1,10 @@
 """The wire: HTTP requests into parameters and answers into HTTP, by botocore's own models.
 
-JSON (ecs, application-autoscaling, ssm, secretsmanager, cloudwatch) and query/XML
+JSON (ecs, application-autoscaling, dynamodb, secretsmanager, cloudwatch) and query/XML
 (elasticloadbalancing, sts). Protocols: https://smithy.io/2.0/aws/protocols/
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from botocore.loaders import Loader
-from botocore.model import ListShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.model import (
+    ListShape,
+    MapShape,
+    OperationModel,
+    ServiceModel,
+    Shape,
+    StructureShape,
+)
 from botocore.validate import ParamValidator, ValidationErrors
 
 from ecs_emulator.descriptions import Known
@@ -26,10 +34,12 @@ SERVICES = (
     "application-autoscaling",
     "elbv2",
     "sts",
-    "ssm",
+    "dynamodb",
     "secretsmanager",
     "cloudwatch",
 )
+_ERROR_NAMESPACES = {"dynamodb": "com.amazonaws.dynamodb.v20120810#"}
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
 _CREDENTIAL = re.compile(r"Credential=([^/,]+)/\d*/[^/]*/([^/]+)/")
 
 
@@ -90,7 +100,7 @@ def decode(request: HttpRequest) -> Decoded:
         prefix, _, name = target.rpartition(".")
         service = _service_by("targetPrefix", prefix)
         model = _operation(service, name)
-        parameters = _from_json(request.body)
+        parameters = _from_json(request.body, model)
         version = request.headers.get("content-type", "").rpartition("-")[2] or "1.1"
     else:
         fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
@@ -107,14 +117,38 @@ def decode(request: HttpRequest) -> Decoded:
     )
 
 
-def _from_json(body: bytes) -> dict[str, Any]:
+def _from_json(body: bytes, model: OperationModel) -> dict[str, Any]:
     try:
         decoded = json.loads(body or b"{}")
     except ValueError:
         decoded = None
     if not isinstance(decoded, dict):
         raise EmulatorError("The request's body is no JSON object.")
+    if _has_blobs(model.service_model.service_name) and model.input_shape is not None:
+        return dict(_with_bytes(decoded, model.input_shape))
     return decoded
+
+
+@cache
+def _has_blobs(service: str) -> bool:
+    model = service_model(service)
+    return any(model.shape_for(name).type_name == "blob" for name in model.shape_names)
+
+
+def _with_bytes(value: Any, shape: Shape) -> Any:  # noqa: ANN401  anything that JSON has
+    """Return the value with its blobs, base64 in JSON, as bytes; what fits no shape as it is."""
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        members = shape.members
+        return {
+            name: _with_bytes(each, members[name]) if name in members else each
+            for name, each in value.items()
+        }
+    if isinstance(shape, MapShape) and isinstance(value, dict):
+        return {name: _with_bytes(each, shape.value) for name, each in value.items()}
+    if isinstance(shape, ListShape) and isinstance(value, list):
+        return [_with_bytes(each, shape.member) for each in value]
+    is_blob = shape.type_name == "blob" and isinstance(value, str)
+    return base64.b64decode(value) if is_blob else value
 
 
 def _signature(headers: Mapping[str, str]) -> tuple[str | None, str]:
@@ -193,7 +227,8 @@ def encode_answer(decoded: Decoded, answer: Mapping[str, Any], request_id: str) 
 def encode_error(decoded: Decoded, error: ApiError, request_id: str) -> HttpAnswer:
     """Encode an error as the service's protocol has it."""
     if decoded.json_version is not None:
-        body = {"__type": error.code, "message": error.message}
+        kind = _ERROR_NAMESPACES.get(decoded.service, "") + error.code
+        body = {"__type": kind, "message": error.message, **error.details}
         return _json(decoded, error.status, body, request_id, error_code=error.code)
     side = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004  HTTP's own boundary
     inner = (
@@ -201,6 +236,19 @@ def encode_error(decoded: Decoded, error: ApiError, request_id: str) -> HttpAnsw
         f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId>"
     )
     return _xml(decoded, error.status, "ErrorResponse", inner=inner, request_id=request_id)
+
+
+def dump(body: object) -> bytes:
+    """Return JSON, with bytes in base64 and instants in epoch seconds."""
+    return json.dumps(body, default=_plain).encode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(f"JSON has nothing for {value!r}.")
 
 
 def _json(
@@ -217,7 +265,7 @@ def _json(
     }
     if error_code and decoded.model.service_model.is_query_compatible:
         headers["x-amzn-query-error"] = f"{error_code};Sender"
-    return HttpAnswer(status=status, body=json.dumps(body).encode(), headers=headers)
+    return HttpAnswer(status=status, body=dump(body), headers=headers)
 
 
 def _xml(decoded: Decoded, status: int, root: str, *, inner: str, request_id: str) -> HttpAnswer:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Self
 
+from ecs_emulator.dynamodb import Item
 from ecs_emulator.errors import EmulatorError
 from ecs_emulator.model import Service
 from ecs_emulator.plots import AfterCall, Kill
@@ -94,6 +95,15 @@ class World(Somebody):
     ) -> list[tuple[float, int, str]]:
         """Return (instant, desired count, who) for the start and every change."""
         return list(self._observed(cluster, service).desired_history)
+
+    def items(self, table: str) -> list[Item]:
+        """Return what is in a DynamoDB table now, as plain Python values."""
+        return self.tables.items(table)
+
+    def item(self, table: str, **key: object) -> Item | None:
+        """Return the item of this key, None where there is none."""
+        fitting = (item for item in self.items(table) if key.items() <= item.items())
+        return next(fitting, None)
 
     def calls_of(self, *operations: str) -> list[Call]:
         """Return the calls of these operations, in their order."""

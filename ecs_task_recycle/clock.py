@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEARTBEAT_SECONDS: Final = 60.0
+"""While anything is awaited, a log line at least this often says what for."""
 
 
 class Clock(Protocol):
@@ -34,3 +40,12 @@ class SystemClock:
 def as_utc(epoch_seconds: float) -> datetime:
     """Return the aware UTC datetime of an instant given in seconds since the epoch."""
     return datetime.fromtimestamp(epoch_seconds, UTC)
+
+
+def pause(clock: Clock, seconds: float, speak: Callable[[float], None]) -> None:
+    """Sleep; ``speak`` is called with the seconds that are left at least once a minute."""
+    until = clock.now() + seconds
+    while (left := until - clock.now()) > 0:
+        clock.sleep(min(left, HEARTBEAT_SECONDS))
+        if (left := until - clock.now()) > 0:
+            speak(left)

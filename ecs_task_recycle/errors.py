@@ -1,12 +1,10 @@
-"""What can end a run: one class per consequence, each a sentence with its values and a remedy.
+"""What makes a run fail: one class per consequence, each a sentence with values and a remedy.
 
 The class name is what a user sees (Lambda's ``errorType``), so it is part of the contract.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,16 +50,20 @@ class AlreadyRunningError(RecycleError):
     """Another run of the same service may still be alive; nothing was touched."""
 
 
+class OwnershipLostError(RecycleError):
+    """Another run has taken over the record: this one stops nothing more and restores nothing."""
+
+
 class ReplacementError(RecycleError):
-    """A task that was to start did not come up, and why is known."""
+    """A new task did not come into service, and why is known."""
 
 
 class StepTimeoutError(RecycleError):
-    """What was awaited did not happen in time; says what was awaited and last seen."""
+    """What was awaited did not happen in time; names what was awaited and last seen."""
 
 
 class RestoreError(RecycleError):
-    """The capacity could not be put back; says the exact commands that put it right."""
+    """The capacity could not be put back; names the exact commands that put it right."""
 
 
 class AwsCallError(RecycleError):
@@ -106,29 +108,3 @@ class AwsCallError(RecycleError):
     def denied(self) -> bool:
         """Whether the caller lacks a permission."""
         return bool(self.lacking_actions)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """An error as a value, for results of steps; survives JSON."""
-
-    kind: str
-    sentence: str
-    remedy: str
-    facts: str
-
-    @classmethod
-    def of(cls, error: RecycleError) -> Failure:
-        """Return the value of an error."""
-        return cls(
-            kind=type(error).__name__,
-            sentence=error.sentence,
-            remedy=error.remedy,
-            facts=json.dumps(dict(error.facts)),
-        )
-
-    def as_error(self) -> RecycleError:
-        """Return the error of the value."""
-        kinds: list[type[RecycleError]] = [RecycleError, *RecycleError.__subclasses__()]
-        (kind,) = (each for each in kinds if each.__name__ == self.kind)
-        return kind(self.sentence, remedy=self.remedy, **json.loads(self.facts))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import boto3
 
-    from ecs_task_recycle.settings import Mail
+    from ecs_task_recycle.configuration import Mail
 
 ACTION: Final = "secretsmanager:GetSecretValue"
 # The mail has 15 s in all: what cannot be read at the second try is not worth more of them.

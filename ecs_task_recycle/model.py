@@ -1,16 +1,14 @@
-"""The values that cross the engine: ECS's own things, and what a run says of them.
+"""The values that cross the engine: ECS's own things, and what a run plans and does with them.
 
-All of them are frozen, and all of them survive JSON (see ``codec``), so that the result of a step
-can be kept and read again. Instants (``_at``) are aware UTC.
+All of them are frozen, and all of them survive JSON (see ``codec``), as the run record keeps some.
+Instants (``_at``) are aware UTC.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-
-from ecs_task_recycle.errors import Failure
 
 NOT_YET_RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING")
 LIFECYCLE = (
@@ -44,6 +42,7 @@ class Task:
     health_status: str = "UNKNOWN"
     created_at: datetime | None = None
     started_at: datetime | None = None
+    stopped_at: datetime | None = None
     stop_code: str | None = None
     stopped_reason: str | None = None
     container_reason: str | None = None
@@ -133,13 +132,39 @@ class Capacity:
     min_capacity: int | None = None
     max_capacity: int | None = None
 
+    @classmethod
+    def of(cls, service: Service, target: ScalableTarget | None) -> Capacity:
+        """Return the capacity that a service and its scalable target show."""
+        return cls(
+            desired_count=service.desired_count,
+            min_capacity=None if target is None else target.min_capacity,
+            max_capacity=None if target is None else target.max_capacity,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Raise:
-    """What a run writes to have one task more, and what stood there before."""
+class ScaleUp:
+    """One task more: the capacity that was found, and what is written in its place."""
 
     found: Capacity
     written: Capacity
+
+    @classmethod
+    def by_one(cls, found: Capacity) -> ScaleUp:
+        """Return what is written for one task more.
+
+        The minimum holds the extra task against scaling in, the maximum makes room for it. Limits
+        that already do both stay: every call to autoscaling also moves the desired count.
+        """
+        desired_count = found.desired_count + 1
+        written = replace(found, desired_count=desired_count)
+        if found.min_capacity is not None and found.max_capacity is not None:
+            written = replace(
+                written,
+                min_capacity=max(found.min_capacity, desired_count),
+                max_capacity=max(found.max_capacity, desired_count),
+            )
+        return cls(found=found, written=written)
 
     @property
     def changes_limits(self) -> bool:
@@ -150,7 +175,7 @@ class Raise:
         )
 
     def undone(self, now: Capacity) -> Capacity:
-        """Return a capacity with every number that this raise wrote put back to what it found."""
+        """Return a capacity with every number that still holds what was written put back."""
         found, written = self.found, self.written
         return Capacity(
             desired_count=found.desired_count
@@ -166,42 +191,6 @@ class Raise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One run's record in the journal.
-
-    ``owner`` is unique to one invocation, where AWS may deliver one request id twice; ``surge`` is
-    None for a run that raises nothing.
-    """
-
-    owner: str
-    run_id: str
-    run_started_at: datetime
-    owner_dead_at: datetime
-    started_before_at: datetime
-    surge: Raise | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """The journal of a service: its entries, the one that counts last, and their parameters."""
-
-    names: tuple[str, ...] = ()
-    entries: tuple[Entry, ...] = ()
-
-    @property
-    def entry(self) -> Entry | None:
-        """The entry that counts, None where no run has left one."""
-        return self.entries[-1] if self.entries else None
-
-    def original(self, now: Capacity) -> Capacity:
-        """Return the capacity as it was before the runs of the chain: undo what is still theirs."""
-        for entry in reversed(self.entries):
-            if entry.surge is not None:
-                now = entry.surge.undone(now)
-        return now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
     """A task under scale-in protection, and when that ends by itself."""
 
@@ -211,65 +200,83 @@ class Protection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkList:
-    """What a run is to recycle, decided once.
+class Original:
+    """A task that is to be replaced, as it was when the work list was made."""
+
+    arn: str
+    created_at: datetime | None
+    started_at: datetime | None
+
+    @property
+    def seconds_to_start(self) -> float | None:
+        """How long it took from its creation to RUNNING, where ECS says so."""
+        if self.started_at is None or self.created_at is None:
+            return None
+        return (self.started_at - self.created_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run is to do, decided once, before anything is touched.
 
     ``originals`` are the tasks to be replaced, in their order, ``protections`` those of them that
-    are under scale-in protection; ``known_arns`` all tasks of the service that were seen,
-    ``in_service_count`` how many are in service; ``checks_health`` whether any of them has
-    container health checks; ``actions`` the IAM actions that were tried and are allowed;
-    ``leavings`` what a dead run left raised, None where there is nothing.
+    are under scale-in protection; ``in_service_count`` is how many tasks of the service are in
+    service; ``actions`` are the IAM actions that were tried and are allowed; ``scale_up`` is None
+    for a run that adds no task. ``dead_run_id`` is the run before, if it is dead and has not
+    closed its record, ``unrestored`` is what it left raised, if anything, and ``raised_since_at``
+    the instant from which on a task more may have been wanted.
+    ``refusals`` and ``nothing_to_do`` are why no task is stopped.
     """
 
     deployment_id: str
     run_started_at: datetime
     started_before_at: datetime
-    originals: tuple[Task, ...]
+    originals: tuple[Original, ...]
     protections: tuple[Protection, ...]
-    known_arns: tuple[str, ...]
     in_service_count: int
     checks_health: bool
     found: Capacity
-    actions: tuple[str, ...]
-    leavings: Raise | None = None
+    scale_up: ScaleUp | None = None
+    dead_run_id: str | None = None
+    unrestored: ScaleUp | None = None
+    raised_since_at: datetime
+    refusals: tuple[str, ...] = ()
+    nothing_to_do: str | None = None
+    actions: tuple[str, ...] = ()
+
+    @property
+    def required_in_service(self) -> int:
+        """How many have to be in service for the next one to be stopped, that one included."""
+        return (self.scale_up.written if self.scale_up else self.found).desired_count
 
 
-class Ending(StrEnum):
-    """How the work on one task ended: also where somebody interfered, or nothing came up."""
+class TaskOutcome(StrEnum):
+    """What became of a task of the work list."""
 
     REPLACED = "replaced"
     GONE = "gone"
-    INTERRUPTED = "interrupted"
-    OUT_OF_TIME = "out of time"
-    PROTECTED = "protected"
-    FAILED = "failed"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replacement:
-    """What became of one task; ``failure`` says why its replacement did not come up."""
+class TaskResult:
+    """What became of one task: replaced, gone by itself, or stopped without a replacement so far.
+
+    ``seconds_to_replace`` is the time from its stop until as many tasks were in service as before.
+    """
 
     task_arn: str
-    ending: Ending
+    outcome: TaskOutcome
     started_at: datetime | None = None
     replacement_arn: str | None = None
     stopped_at: datetime | None = None
     seconds_to_replace: float | None = None
-    lowest_in_service: int | None = None
-    newcomer_arns: tuple[str, ...] = ()
     note: str | None = None
-    protected_until_at: datetime | None = None
-    failure: Failure | None = None
 
     @property
     def is_recycled(self) -> bool:
         """Whether the original is replaced: by this run or by itself."""
-        return self.ending in (Ending.REPLACED, Ending.GONE)
-
-    @property
-    def is_told(self) -> bool:
-        """Whether there is something to report: it is replaced, or it was stopped for nothing."""
-        return self.is_recycled or self.stopped_at is not None
+        return self.outcome in (TaskOutcome.REPLACED, TaskOutcome.GONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,19 +286,3 @@ class CapacityReport:
     found: Capacity
     now: Capacity
     left_alone: tuple[str, ...] = ()
-
-
-class Status(StrEnum):
-    """The outcome of a run as the answer names it."""
-
-    COMPLETED = "completed"
-    PLANNED = "planned"
-    RESTORED = "restored"
-    NOTHING_TO_DO = "nothing_to_do"
-    PARTIAL = "partial"
-    FAILED = "failed"
-
-    @property
-    def code(self) -> int:
-        """The answer's statusCode: 200 for all that was asked, 206 for a part of it."""
-        return 206 if self is Status.PARTIAL else 200

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle import run_table, work_list
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AwsCallError, PreconditionError
 from ecs_task_recycle.gateway import NO_TASK_ID
-from ecs_task_recycle.journal import Journal
-from ecs_task_recycle.model import Capacity, Chain, Protection, Raise, Service, WorkList
-from ecs_task_recycle.observation import Observer
+from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Service
 from ecs_task_recycle.protection import under_protection
-from ecs_task_recycle.selection import originals
-from ecs_task_recycle.settings import ProtectedTasks
+from ecs_task_recycle.refusals import refusals
+from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
+from ecs_task_recycle.settings import Action, ProtectedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,170 +28,16 @@ if TYPE_CHECKING:
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.model import ScalableTarget
-    from ecs_task_recycle.observation import Picture
+    from ecs_task_recycle.record_store import RecordStore
+    from ecs_task_recycle.run_record import RunRecord
+    from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.settings import Settings
+    from ecs_task_recycle.snapshot import Snapshot
 
 AUTOSCALING_READ: Final = "application-autoscaling:DescribeScalableTargets"
 READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """What a run finds: the work, the journal, and every reason not to start."""
-
-    work: WorkList
-    chain: Chain
-    refusals: tuple[str, ...]
-
-    @property
-    def raised_since_at(self) -> datetime:
-        """Since when a task more may have been asked for: by this run, or by dead ones before."""
-        entries = self.chain.entries
-        return entries[0].run_started_at if entries else self.work.run_started_at
-
-
-class Surveyor:
-    """Reads the service, its limits and its journal, and tries every permission."""
-
-    def __init__(self, gateway: Gateway, clock: Clock, settings: Settings) -> None:
-        """Take what is asked; nothing is called yet."""
-        self._gateway = gateway
-        self._clock = clock
-        self._settings = settings
-        self._journal = Journal(gateway, clock)
-        self._permissions = _Permissions()
-
-    def survey(self) -> Survey:
-        """Return what was found.
-
-        Raises PreconditionError with all missing permissions, or for a service that is not there,
-        and AlreadyRunningError while another run may be alive.
-        """
-        run_started_at = as_utc(self._clock.now())
-        gateway, permissions = self._gateway, self._permissions
-        service = permissions.trying(("ecs:DescribeServices",), gateway.service)
-        if service is None and not permissions.lacking:
-            raise absent(gateway)
-        target = permissions.trying((AUTOSCALING_READ,), gateway.scalable_target)
-        chain = permissions.trying(("ssm:GetParameter",), self._journal.read)
-        observer = Observer(gateway, self._clock, checks_health=False)
-        picture = permissions.trying(_read_actions(service), observer.look)
-        if picture is None:
-            self._probe_reads(service)
-        protections = self._read_protections(picture)
-        alarming = self._alarming(service)
-        if service is not None:
-            self._probe_writes(service, target)
-        permissions.require()
-        if service is None or picture is None or chain is None:
-            raise AssertionError("a read without an answer is a missing permission")
-        self._journal.require_dead(chain)
-        work = self._work_list(
-            picture,
-            now=capacity_of(picture.service, target),
-            chain=chain,
-            run_started_at=run_started_at,
-            checks_health=observer.checks_health,
-            protections=protections,
-        )
-        reasons = refusals(picture.service, target, maintain=self._settings.maintain_service_state)
-        return Survey(work=work, chain=chain, refusals=(*reasons, *_alarm_refusals(alarming)))
-
-    def _alarming(self, service: Service | None) -> tuple[str, ...]:
-        if service is None or not service.alarm_names:
-            return ()
-        names = service.alarm_names
-        return (
-            self._permissions.trying(
-                ("cloudwatch:DescribeAlarms",), lambda: self._gateway.alarms_in_alarm(names)
-            )
-            or ()
-        )
-
-    def _read_protections(self, picture: Picture | None) -> tuple[Protection, ...]:
-        """Return which tasks are under scale-in protection; without tasks the right is tried."""
-        arns = [NO_TASK_ID] if picture is None else sorted(set(picture.tasks) - picture.gone)
-        ends = self._permissions.trying(
-            ("ecs:GetTaskProtection",), lambda: self._gateway.protections(arns or [NO_TASK_ID])
-        )
-        return under_protection(ends or {})
-
-    def _probe_reads(self, service: Service | None) -> None:
-        """Try each read of a look by itself, to name all that are denied."""
-        gateway, trying = self._gateway, self._permissions.trying
-        trying(("ecs:ListTasks",), gateway.task_arns)
-        trying(("ecs:DescribeTasks",), lambda: gateway.tasks([NO_TASK_ID]))
-        if service is not None:
-            balancers = service.load_balancers
-            trying(
-                ("elasticloadbalancing:DescribeTargetHealth",), lambda: gateway.targets(balancers)
-            )
-
-    def _probe_writes(self, service: Service, target: ScalableTarget | None) -> None:
-        gateway, trying = self._gateway, self._permissions.trying
-        trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
-        # In this order: should the first ever be accepted, the second clears it away.
-        name = f"{self._journal.name}/permission-check"
-        trying(("ssm:PutParameter",), lambda: gateway.probe_put_parameter(name))
-        trying(("ssm:DeleteParameter",), lambda: gateway.delete_parameter(name))
-        if self._settings.protected_tasks is ProtectedTasks.STOP:
-            trying(("ecs:UpdateTaskProtection",), lambda: gateway.clear_protection(NO_TASK_ID))
-        if not self._settings.raises_capacity:
-            return
-        trying(("ecs:UpdateService",), gateway.probe_update_service)
-        # Where the limits may not even be read, the service may well have some.
-        if target is not None or AUTOSCALING_READ in self._permissions.lacking:
-            trying(
-                ("application-autoscaling:RegisterScalableTarget",),
-                gateway.probe_register_scalable_target,
-            )
-
-    def _work_list(
-        self,
-        picture: Picture,
-        *,
-        now: Capacity,
-        chain: Chain,
-        run_started_at: datetime,
-        checks_health: bool,
-        protections: tuple[Protection, ...],
-    ) -> WorkList:
-        found = chain.original(now)
-        tasks = [task for arn, task in picture.tasks.items() if arn not in picture.gone]
-        started_before_at = self._settings.started_before or run_started_at
-        logger.info(
-            "Original desired count: %d, tasks: %d",
-            found.desired_count,
-            len(tasks),
-            extra={"desired_count": found.desired_count, "tasks": len(tasks)},
-        )
-        chosen = originals(tasks, started_before_at)
-        chosen_arns = {task.arn for task in chosen}
-        deployments = picture.service.deployments
-        return WorkList(
-            deployment_id=deployments[0].id if deployments else "",
-            run_started_at=run_started_at,
-            started_before_at=started_before_at,
-            originals=chosen,
-            protections=tuple(each for each in protections if each.task_arn in chosen_arns),
-            known_arns=tuple(sorted(picture.tasks)),
-            in_service_count=len(picture.in_service),
-            checks_health=checks_health,
-            found=found,
-            actions=tuple(self._permissions.allowed),
-            leavings=Raise(found=found, written=now) if chain.entry else None,
-        )
-
-
-def capacity_of(service: Service, target: ScalableTarget | None) -> Capacity:
-    """Return the capacity that a service and its scalable target show."""
-    return Capacity(
-        desired_count=service.desired_count,
-        min_capacity=None if target is None else target.min_capacity,
-        max_capacity=None if target is None else target.max_capacity,
-    )
 
 
 @dataclass(slots=True)
@@ -225,6 +71,163 @@ class _Permissions:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """What is looked at before anything is touched."""
+
+    gateway: Gateway
+    clock: Clock
+    settings: Settings
+    store: RecordStore
+    watch: ServiceWatch
+    _permissions: _Permissions = field(default_factory=_Permissions)
+
+    def check(self) -> Plan:
+        """Return what the run is to do.
+
+        Raises PreconditionError with all missing permissions, or for a service that is not there,
+        and AlreadyRunningError while another run may be alive.
+        """
+        gateway, trying = self.gateway, self._permissions.trying
+        run_started_at = as_utc(self.clock.now())
+        record = trying((run_table.READ,), self.store.read)
+        self._let_reads_settle(record)
+        service = trying(("ecs:DescribeServices",), gateway.service)
+        if service is None and not self._permissions.lacking:
+            raise absent(gateway)
+        target = trying((AUTOSCALING_READ,), gateway.scalable_target)
+        snapshot = trying(_read_actions(service), self.watch.refresh)
+        if snapshot is None:
+            self._probe_reads(service)
+        protections = self._read_protections(snapshot)
+        alarming = self._alarming(service)
+        trying((run_table.WRITE,), self.store.table.probe_write)
+        if service is not None:
+            self._probe_writes(service, target)
+        self._permissions.require()
+        if service is None or snapshot is None:
+            raise AssertionError("a read without an answer is a missing permission")
+        self.store.require_free(record)
+        reasons = refusals(
+            snapshot.service, target, alarming, maintain=self.settings.maintain_service_state
+        )
+        return self._plan(
+            snapshot,
+            now=Capacity.of(snapshot.service, target),
+            record=record if record is not None and record.is_open else None,
+            run_started_at=run_started_at,
+            protections=protections,
+            reasons=tuple(reasons),
+        )
+
+    def _let_reads_settle(self, record: RunRecord | None) -> None:
+        """Wait until no read can show any more what a run that has just ended had raised."""
+        if record is None or record.ended_at is None:
+            return
+        ended_seconds = self.clock.now() - record.ended_at.timestamp()
+        if 0 <= ended_seconds < CONSISTENCY_SECONDS:
+            self.clock.sleep(CONSISTENCY_SECONDS - ended_seconds)
+
+    def _alarming(self, service: Service | None) -> tuple[str, ...]:
+        if service is None or not service.alarm_names:
+            return ()
+        names = service.alarm_names
+        return (
+            self._permissions.trying(
+                ("cloudwatch:DescribeAlarms",), lambda: self.gateway.alarms_in_alarm(names)
+            )
+            or ()
+        )
+
+    def _read_protections(self, snapshot: Snapshot | None) -> tuple[Protection, ...]:
+        """Return which tasks are under scale-in protection; without tasks the right is tried."""
+        arns = [] if snapshot is None else sorted(snapshot.tasks.keys() - snapshot.leaving)
+        ends = self._permissions.trying(
+            ("ecs:GetTaskProtection",), lambda: self.gateway.protections(arns or [NO_TASK_ID])
+        )
+        return under_protection(ends or {})
+
+    def _probe_reads(self, service: Service | None) -> None:
+        """Try each read of a look by itself, to name all that are denied."""
+        gateway, trying = self.gateway, self._permissions.trying
+        trying(("ecs:ListTasks",), gateway.task_arns)
+        trying(("ecs:DescribeTasks",), lambda: gateway.tasks([NO_TASK_ID]))
+        if service is not None:
+            balancers = service.load_balancers
+            trying(
+                ("elasticloadbalancing:DescribeTargetHealth",), lambda: gateway.targets(balancers)
+            )
+
+    def _probe_writes(self, service: Service, target: ScalableTarget | None) -> None:
+        gateway, trying = self.gateway, self._permissions.trying
+        trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
+        if self.settings.protected_tasks is ProtectedTasks.STOP:
+            trying(("ecs:UpdateTaskProtection",), lambda: gateway.clear_protection(NO_TASK_ID))
+        if not self.settings.raises_capacity:
+            return
+        trying(("ecs:UpdateService",), gateway.probe_update_service)
+        # Where the limits may not even be read, the service may well have some.
+        if target is not None or AUTOSCALING_READ in self._permissions.lacking:
+            trying(
+                ("application-autoscaling:RegisterScalableTarget",),
+                gateway.probe_register_scalable_target,
+            )
+
+    def _plan(
+        self,
+        snapshot: Snapshot,
+        *,
+        now: Capacity,
+        record: RunRecord | None,
+        run_started_at: datetime,
+        protections: tuple[Protection, ...],
+        reasons: tuple[str, ...],
+    ) -> Plan:
+        unrestored = None if record is None else record.scale_up
+        found = now if unrestored is None else unrestored.undone(now)
+        tasks = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
+        started_before_at = self.settings.started_before or run_started_at
+        logger.info(
+            "Original desired count: %d, tasks: %d",
+            found.desired_count,
+            len(tasks),
+            extra={"desired_count": found.desired_count, "tasks": len(tasks)},
+        )
+        originals = work_list.originals(tasks, started_before_at)
+        arns = {task.arn for task in originals}
+        deployments = snapshot.service.deployments
+        plan = Plan(
+            deployment_id=deployments[0].id if deployments else "",
+            run_started_at=run_started_at,
+            started_before_at=started_before_at,
+            originals=originals,
+            protections=tuple(each for each in protections if each.task_arn in arns),
+            in_service_count=len(snapshot.in_service),
+            checks_health=self.watch.memory.checks_health,
+            found=found,
+            unrestored=unrestored,
+            dead_run_id=None if record is None else record.run_id,
+            raised_since_at=_raised_since(record) or run_started_at,
+            refusals=reasons,
+            actions=tuple(self._permissions.allowed),
+        )
+        nothing_to_do = work_list.why_nothing_to_do(plan, self.settings)
+        adds_task = self.settings.maintain_service_state and not (reasons or nothing_to_do)
+        return replace(
+            plan,
+            nothing_to_do=nothing_to_do,
+            scale_up=ScaleUp.by_one(found)
+            if adds_task and self.settings.action is Action.RECYCLE
+            else None,
+        )
+
+
+def _raised_since(record: RunRecord | None) -> datetime | None:
+    if record is None:
+        return None
+    return record.memory.plan.raised_since_at if record.memory else record.run_started_at
+
+
 def _read_actions(service: Service | None) -> tuple[str, ...]:
     if service is not None and service.load_balancers:
         return (*READS, "elasticloadbalancing:DescribeTargetHealth")
@@ -240,74 +243,11 @@ def absent(gateway: Gateway) -> PreconditionError:
     )
 
 
-def refusals(service: Service, target: ScalableTarget | None, *, maintain: bool) -> list[str]:
-    """Return every reason why the service cannot be recycled safely as it is."""
-    return [
-        *_kind_refusals(service),
-        *_deployment_refusals(service),
-        *_limit_refusals(service, target, maintain=maintain),
-    ]
-
-
-def _kind_refusals(service: Service) -> list[str]:
-    """Refuse what has no replacement of single tasks, or whose health cannot be followed."""
-    reasons = []
-    if service.status != "ACTIVE":
-        reasons.append(f"it is {service.status}, not ACTIVE")
-    if service.scheduling_strategy != "REPLICA":
-        reasons.append(f"its scheduling strategy is {service.scheduling_strategy}, not REPLICA")
-    if service.controller != "ECS":
-        reasons.append(f"its deployment controller is {service.controller}, not ECS")
-    if service.classic_load_balancers:
-        names = ", ".join(service.classic_load_balancers)
-        reasons.append(f"it is behind a Classic Load Balancer ({names}), whose health is not read")
-    if any(deployment.uses_vpc_lattice for deployment in service.deployments):
-        reasons.append("it is behind VPC Lattice, whose health is not read")
-    return reasons
-
-
-def _deployment_refusals(service: Service) -> list[str]:
-    """Refuse a service whose deployment is not complete.
-
-    After a failed deployment ECS starts no tasks, so a stopped one would never come back.
-    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
-    """
-    if service.controller != "ECS" or service.status != "ACTIVE":
-        return []
-    if len(service.deployments) != 1:
-        return [f"{len(service.deployments)} deployments are in progress"]
-    state = service.deployments[0].rollout_state
-    if state in (None, "COMPLETED"):
-        return []
-    reason = service.deployments[0].rollout_reason
-    return [f"its deployment is {state}" + (f" ({reason.rstrip('.')})" if reason else "")]
-
-
-def _limit_refusals(
-    service: Service, target: ScalableTarget | None, *, maintain: bool
-) -> list[str]:
-    """Refuse a desired count above the maximum: any call to autoscaling would scale it in."""
-    if not maintain or target is None or service.desired_count <= target.max_capacity:
-        return []
-    reason = (
-        f"its desired count {service.desired_count} is above the autoscaling maximum "
-        f"{target.max_capacity}, and putting the limits back would make autoscaling stop tasks"
-    )
-    return [reason]
-
-
-def _alarm_refusals(alarming: tuple[str, ...]) -> list[str]:
-    if not alarming:
-        return []
-    return [f"its deployment alarms are in ALARM: {', '.join(alarming)}"]
-
-
 def refusal(gateway: Gateway, reasons: Sequence[str], *, healed: bool) -> PreconditionError:
-    """Return the error that names every reason."""
+    """Return the error that names every reason; ``healed``: what a dead run left was restored."""
     touched = "What a dead run had left raised was put back." if healed else "Nothing was touched."
     return PreconditionError(
-        f"Service {gateway.cluster_name}/{gateway.service_name} is not recycled: "
-        f"{'; '.join(reasons)}.",
+        f"Service {gateway.name} is not recycled: {'; '.join(reasons)}.",
         remedy=touched,
         reasons=list(reasons),
     )

@@ -1,4 +1,4 @@
-"""Tasks under scale-in protection: who they are, in which order they get free, when to look.
+"""Tasks under scale-in protection: which they are, when each protection ends, when to read again.
 
 StopTask does not respect the protection, so it is read before each stop.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection.html
@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.model import Protection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
 
 OFTEN_SECONDS: Final = 20.0
-"""A mark that is cleared is noticed, and its task stopped, within half a minute."""
+"""A protection that is cleared is noticed, and its task stopped, within half a minute."""
 SELDOM_SECONDS: Final = 300.0
 FAR_AWAY: Final = timedelta(hours=12)
-"""Beyond this no work is expected to end soon, so looks are seldom."""
+"""Beyond this no work is expected to end soon, so reads are seldom."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionLook:
-    """One look at protected tasks: which are free or gone, which are not, and when to look next."""
+    """One read of protected tasks: which are free or gone, which are not, when to read again."""
 
     free_arns: tuple[str, ...]
     waiting: tuple[Protection, ...]
@@ -55,9 +53,9 @@ def in_order(protections: Iterable[Protection]) -> tuple[Protection, ...]:
     return tuple(sorted(protections, key=lambda each: (each.until_at or NEVER, each.task_arn)))
 
 
-def look(gateway: Gateway, clock: Clock, waiting: Iterable[Protection]) -> ProtectionLook:
-    """Read the protection of tasks that were protected at the last look."""
-    arns = [each.task_arn for each in waiting]
+def look(gateway: Gateway, now_at: datetime, waiting: Iterable[Protection]) -> ProtectionLook:
+    """Read the protection of tasks that were protected when it was read last."""
+    arns = [each.task_arn for each in in_order(waiting)]
     still = under_protection(gateway.protections(arns))
     held = {each.task_arn for each in still}
     if still:
@@ -67,13 +65,13 @@ def look(gateway: Gateway, clock: Clock, waiting: Iterable[Protection]) -> Prote
     return ProtectionLook(
         free_arns=tuple(arn for arn in arns if arn not in held),
         waiting=still,
-        next_look_seconds=next_look_seconds(still, as_utc(clock.now())),
+        next_look_seconds=next_look_seconds(still, now_at),
     )
 
 
-def next_look_seconds(waiting: Iterable[Protection], now: datetime) -> float:
-    """Return when to look next: seldom while all ends lie far away, at once after the first end."""
-    ends = [each.until_at - now for each in waiting if each.until_at is not None]
+def next_look_seconds(waiting: Iterable[Protection], now_at: datetime) -> float:
+    """Return when to read again: seldom while all ends are far away, else at the first one."""
+    ends = [each.until_at - now_at for each in waiting if each.until_at is not None]
     first = min(ends, default=timedelta(0))
     if first > FAR_AWAY:
         return SELDOM_SECONDS

@@ -1,73 +1,38 @@
-"""Recycle a service: read, raise, replace one by one, put back, report.
-
-This is the flow of the README, from top to bottom. Outside of ``run.step`` nothing here calls AWS
-or reads a clock, so that a run can be replayed (see ``run``).
-"""
+"""Recycle a service: the six steps of the README, from top to bottom."""
 
 from __future__ import annotations
 
 import logging
-import math
-import statistics
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.capacity import (
-    Arrival,
-    PutBack,
-    Surge,
-    changed,
-    not_restored,
-    plan_raise,
-    raise_capacity,
-)
-from ecs_task_recycle.clock import Clock, as_utc
-from ecs_task_recycle.codec import encode
+from ecs_task_recycle.budget import Budget
+from ecs_task_recycle.clock import as_utc, pause
 from ecs_task_recycle.errors import (
-    RecycleError,
+    OwnershipLostError,
     ReplacementError,
     RestoreError,
     StepTimeoutError,
 )
-from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.journal import Journal
-from ecs_task_recycle.model import (
-    Capacity,
-    CapacityReport,
-    Chain,
-    Ending,
-    Entry,
-    Protection,
-    Raise,
-    Replacement,
-    Status,
-    Task,
-    WorkList,
-)
-from ecs_task_recycle.observation import short
-from ecs_task_recycle.preflight import Survey, Surveyor, capacity_of, refusal
-from ecs_task_recycle.protection import ProtectionLook, in_order, look
-from ecs_task_recycle.replacement import Order, replace_task
+from ecs_task_recycle.outcome import Ended, Interference, OutOfTime, Status
+from ecs_task_recycle.preflight import Preflight, refusal
+from ecs_task_recycle.progress import Progress
+from ecs_task_recycle.record_store import RecordStore
+from ecs_task_recycle.replacement import Replacer
 from ecs_task_recycle.report import Report
-from ecs_task_recycle.run import Run, StepFailedError
-from ecs_task_recycle.selection import quickest_start_seconds
-from ecs_task_recycle.settings import Action, ProtectedTasks, Settings
+from ecs_task_recycle.restore import Restorer, not_restored
+from ecs_task_recycle.scaling import scale_up
+from ecs_task_recycle.service_watch import Guard, ServiceWatch, Wait
+from ecs_task_recycle.settings import Action, Settings
+from ecs_task_recycle.settling import Settling
+from ecs_task_recycle.work_list import WorkList, planned, quickest_start_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-MAIL_SECONDS: Final = 20.0
-"""What mailing may take of the reserve."""
-
-RESERVE_SECONDS: Final = 75.0
-"""What putting back, reporting and mailing may take: kept free before Lambda's limit."""
-
-UNLIMITED: Final = timedelta(days=1)
-"""After this a run without any deadline is taken for dead."""
-
-DEATH_MARGIN: Final = timedelta(seconds=30)
-"""How long a call that was under way at Lambda's limit may still take effect."""
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.model import Plan, ScaleUp
+    from ecs_task_recycle.run_table import RunTable
+    from ecs_task_recycle.snapshot import Snapshot
 
 LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}
 
@@ -75,494 +40,277 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Run:
     """One run: what is asked, and what it needs to do it.
 
-    ``owner`` is unique to one invocation, also where ``run_id`` comes twice.
+    ``owner`` is unique to one invocation, also where ``run_id`` comes twice; ``deadline_at`` is
+    when Lambda ends it (epoch seconds).
     """
 
     settings: Settings
     run_id: str
     owner: str
-    run: Run
     gateway: Gateway
+    table: RunTable
     clock: Clock
-
-    @property
-    def journal(self) -> Journal:
-        """The journal of the service."""
-        return Journal(self.gateway, self.clock)
+    deadline_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instant:
-    """A reading of the clock, kept as the result of a step."""
-
-    at: datetime
+def recycle(run: Run) -> Report:
+    """Do what the event asks, and report. Never raises for what AWS does: see ``report.error``."""
+    return _Recycling(run).report()
 
 
-def recycle(job: Job) -> Report:
-    """Do what the event asks and report. Never raises for what AWS does: see ``report.error``."""
-    report = Report(settings=job.settings, run_id=job.run_id)
-    try:
-        report.started_at = _start(job)
-        if job.settings.action is Action.RESTORE:
-            _restore(job, report)
-        else:
-            _recycle(job, report)
-    except StepFailedError as failed:
-        _fail(report, failed.error)
-    _finish(job, report)
-    return report
+class _Recycling:
+    """The steps of one run, and what they share."""
 
-
-def _recycle(job: Job, report: Report) -> None:
-    survey = _survey(job, report)
-    work = survey.work
-    # What a dead run has left raised is put back also where there is nothing else to be done.
-    if job.settings.dry_run or work.leavings is None:
-        _decide_beforehand(job, survey, report)
-    if report.is_decided:
-        return
-    surge = _planned_surge(job, survey)
-    chain = _take(job, survey, surge)
-    try:
-        _recycle_as_owner(job, survey, surge, report)
-    except StepFailedError as failed:
-        _fail(report, failed.error)
-    _close(job, chain, report)
-
-
-def _decide_beforehand(job: Job, survey: Survey, report: Report) -> None:
-    """Decide for an outcome that needs no change: refused, nothing to do, planned, no time."""
-    work = survey.work
-    why_nothing = _why_nothing(job, work)
-    needed_seconds = _needed_seconds(job, report) + quickest_start_seconds(work.originals)
-    if survey.refusals:
-        _fail(report, refusal(job.gateway, survey.refusals, healed=False))
-    elif why_nothing:
-        report.decide(Status.NOTHING_TO_DO, why_nothing)
-    elif job.settings.dry_run:
-        report.decide(Status.PLANNED, f"{len(report.planned)} tasks would be recycled")
-    else:
-        _ends_for_time(job, report, needed_seconds)
-
-
-def _planned_surge(job: Job, survey: Survey) -> Surge | None:
-    """Return the extra task to be raised, None for a run that raises nothing."""
-    nothing_to_do = _why_nothing(job, survey.work) is not None
-    if survey.refusals or nothing_to_do or not job.settings.maintain_service_state:
-        return None
-    return Surge(plan=plan_raise(survey.work.found), work=survey.work)
-
-
-def _recycle_as_owner(job: Job, survey: Survey, surge: Surge | None, report: Report) -> None:
-    if surge is None:
-        _recycle_without_surge(job, survey, report)
-        return
-    # Nothing is raised while all tasks are protected, unless a dead run has raised it already.
-    if survey.work.leavings is None and not _is_any_free(job, report):
-        return
-    try:
-        if _raise(job, surge, report):
-            _replace_all(job, report, whole_count=surge.whole_count)
-    except StepFailedError as failed:
-        # In an except, never in a finally: a durable run leaves by an exception at every pause.
-        _fail(report, failed.error)
-    _put_back(job, report, surge.plan, raised_since_at=survey.raised_since_at)
-
-
-def _recycle_without_surge(job: Job, survey: Survey, report: Report) -> None:
-    work = survey.work
-    if work.leavings is not None:
-        _put_back(job, report, work.leavings, raised_since_at=survey.raised_since_at)
-    if report.error is not None:
-        return
-    if survey.refusals:
-        _fail(report, refusal(job.gateway, survey.refusals, healed=True))
-    elif why_nothing := _why_nothing(job, work):
-        report.decide(Status.NOTHING_TO_DO, why_nothing)
-    else:
-        _replace_all(job, report, whole_count=work.found.desired_count)
-
-
-def _restore(job: Job, report: Report) -> None:
-    """Put back what a dead run left raised, and nothing else."""
-    survey = _survey(job, report)
-    dead, leavings = survey.chain.entries, survey.work.leavings
-    if leavings is None:
-        report.decide(Status.NOTHING_TO_DO, "no run has left anything behind")
-        return
-    report.started_before_at = dead[-1].started_before_at
-    if job.settings.dry_run:
-        report.decide(
-            Status.PLANNED, f"run {dead[-1].run_id} is dead, what it has left would be put back"
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._settings = run.settings
+        self._clock = run.clock
+        self._progress = Progress(started_at=as_utc(run.clock.now()))
+        self._watch = ServiceWatch(run.gateway, run.clock)
+        self._budget = Budget(
+            clock=run.clock,
+            deadline_at=run.deadline_at,
+            stabilize_timeout_seconds=run.settings.stabilize_timeout_seconds,
         )
-        return
-    chain = _take(job, survey, None)
-    _put_back(job, report, leavings, raised_since_at=survey.raised_since_at)
-    if report.error is None:
-        report.decide(Status.RESTORED, f"what run {dead[-1].run_id} had left is put back")
-    _close(job, chain, report)
+        self._store = RecordStore(
+            table=run.table,
+            clock=run.clock,
+            owner=run.owner,
+            run_id=run.run_id,
+            deadline_at=run.deadline_at,
+        )
 
-
-def _survey(job: Job, report: Report) -> Survey:
-    survey = job.run.step(
-        "Read the service",
-        lambda: Surveyor(job.gateway, job.clock, job.settings).survey(),
-        Survey,
-    )
-    report.work = survey.work
-    report.started_before_at = survey.work.started_before_at
-    return survey
-
-
-def _take(job: Job, survey: Survey, surge: Surge | None) -> Chain:
-    work = survey.work
-    plan = None if surge is None else surge.plan
-    entry = _entry(job, work.run_started_at, work.started_before_at, surge=plan)
-
-    def take() -> Chain:
-        chain = job.journal.take(entry(), survey.chain)
+    def report(self) -> Report:
+        """Run from the first read to the last log line, whatever happens in between."""
+        _log_start(self._settings)
         try:
-            _require_unchanged(job, work)
-        except RecycleError:
-            job.journal.give_up(chain)
-            raise
-        return chain
-
-    return job.run.step("Take the journal", take, Chain)
-
-
-def _entry(
-    job: Job, run_started_at: datetime, started_before_at: datetime, *, surge: Raise | None
-) -> Callable[[], Entry]:
-    """Return what makes this run's entry; to be called inside of a step, as it reads the clock."""
-    left = job.run.time_left()
-    time_left = UNLIMITED if math.isinf(left) else timedelta(seconds=left)
-
-    def make() -> Entry:
-        return Entry(
-            owner=job.owner,
-            run_id=job.run_id,
-            run_started_at=run_started_at,
-            owner_dead_at=as_utc(job.clock.now()) + time_left + DEATH_MARGIN,
-            started_before_at=started_before_at,
-            surge=surge,
-        )
-
-    return make
-
-
-def _require_unchanged(job: Job, work: WorkList) -> None:
-    """Raise PreconditionError if the capacity is no longer what the work list was made from.
-
-    A run that was just putting back when this one read the service would otherwise pass on its
-    numbers as the original ones.
-    """
-    service = job.gateway.service()
-    expected = work.found if work.leavings is None else work.leavings.written
-    if service is None or capacity_of(service, job.gateway.scalable_target()) != expected:
-        raise changed(job.gateway)
-
-
-def _why_nothing(job: Job, work: WorkList) -> str | None:
-    """Return why there is nothing to recycle, None if there is something."""
-    if not work.found.desired_count:
-        return "the desired count is 0"
-    if not work.originals:
-        return f"no task was started before {work.started_before_at.isoformat()}"
-    skips = job.settings.protected_tasks is ProtectedTasks.SKIP
-    if skips and len(work.protections) == len(work.originals):
-        return f"all {len(work.originals)} tasks are under scale-in protection"
-    return None
-
-
-def _is_any_free(job: Job, report: Report) -> bool:
-    """Wait, with nothing raised yet, while every task is protected; return whether one got free."""
-    work = report.needed_work
-    if job.settings.protected_tasks is not ProtectedTasks.WAIT:
-        return True
-    report.waiting = {each.task_arn: each for each in work.protections}
-    if len(report.waiting) < len(work.originals):
-        return True
-    while not (seen := _look_at_protected(job, report)).free_arns:
-        if not _goes_on_waiting(job, report, seen):
-            return False
-    job.run.step("Look again at the capacity", lambda: _require_unchanged(job, work), type(None))
-    return True
-
-
-def _raise(job: Job, surge: Surge, report: Report) -> bool:
-    """Raise, and wait for the extra task; return whether it came before time ran short."""
-    job.run.step("Raise the capacity", lambda: raise_capacity(job.gateway, surge.plan), Capacity)
-    left = job.run.time_left() - RESERVE_SECONDS
-    timeout_seconds = min(float(job.settings.stabilize_timeout_seconds), max(0.0, left))
-    try:
-        arrival = job.run.step(
-            "Wait for the extra task",
-            lambda: surge.await_in_service(job.gateway, job.clock, timeout_seconds=timeout_seconds),
-            Arrival,
-        )
-    except StepFailedError as failed:
-        is_cut = timeout_seconds < job.settings.stabilize_timeout_seconds
-        if not (is_cut and isinstance(failed.error, StepTimeoutError)):
-            raise
-        report.decide(Status.PARTIAL, f"time ran short: {failed.error.sentence}")
-        return False
-    report.seconds_to_start = arrival.seconds
-    if arrival.interruption is not None:
-        report.is_interrupted = True
-        report.decide(Status.PARTIAL, arrival.interruption)
-    return not report.is_interrupted
-
-
-def _replace_all(job: Job, report: Report, *, whole_count: int) -> None:
-    """Replace one task after the other: first those that nothing protects, then the others."""
-    work = report.needed_work
-    protected = {each.task_arn: each for each in work.protections}
-    if job.settings.protected_tasks is ProtectedTasks.STOP:
-        protected = {}
-    report.waiting = protected
-    others = [task for task in work.originals if task.arn not in protected]
-    if not _turns(job, report, others, whole_count):
-        return
-    if not _turn_to_protected(job, report, whole_count):
-        return
-    left = len(report.waiting)
-    if left:
-        report.decide(Status.PARTIAL, f"{left} tasks are under scale-in protection")
-    else:
-        report.decide(Status.COMPLETED)
-
-
-def _turns(job: Job, report: Report, tasks: Iterable[Task], whole_count: int) -> bool:
-    """Replace tasks in their order; return whether the run goes on."""
-    return all(_turn(job, report, task, whole_count) for task in tasks)
-
-
-def _turn(job: Job, report: Report, task: Task, whole_count: int) -> bool:
-    """Replace one task, and sleep after it; return whether the run goes on."""
-    order = _order(job, report, task=task, whole_count=whole_count)
-    if _ends_for_time(job, report, order.needed_seconds):
-        return False
-    replacement = _replace(job, order)
-    report.waiting.pop(task.arn, None)
-    if replacement.ending is Ending.PROTECTED:
-        report.waiting[task.arn] = Protection(
-            task_arn=task.arn,
-            until_at=replacement.protected_until_at,
-            reason=replacement.note or "",
-        )
-        return True
-    report.replacements.append(replacement)
-    if not _goes_on(report, replacement):
-        return False
-    return replacement.ending is not Ending.REPLACED or _wait(job, report)
-
-
-def _turn_to_protected(job: Job, report: Report, whole_count: int) -> bool:
-    """Replace the protected tasks as they get free; return whether the run goes on.
-
-    With ``wait`` that takes as long as the run has time, with ``skip`` there is one look. With
-    ``stop``, those that are left are the ones whose protection could not be cleared.
-    """
-    tasks = {task.arn: task for task in report.needed_work.originals}
-    while report.waiting and job.settings.protected_tasks is not ProtectedTasks.STOP:
-        before_count = len(report.waiting)
-        seen = _look_at_protected(job, report)
-        if not _turns(job, report, [tasks[arn] for arn in seen.free_arns], whole_count):
-            return False
-        if job.settings.protected_tasks is ProtectedTasks.SKIP or not report.waiting:
-            break
-        if len(report.waiting) < before_count:
-            continue
-        if not _goes_on_waiting(job, report, seen):
-            return False
-    return True
-
-
-def _goes_on_waiting(job: Job, report: Report, seen: ProtectionLook) -> bool:
-    """Sleep until the next look at protected tasks; return whether time allows for that."""
-    if _ends_for_time(job, report, seen.next_look_seconds + _needed_seconds(job, report)):
-        count = len(report.waiting)
-        reason = f"{count} tasks are still under scale-in protection, and {report.reason}"
-        report.decide(Status.PARTIAL, reason)
-        return False
-    job.run.pause("Wait for protected tasks", seen.next_look_seconds)
-    return True
-
-
-def _look_at_protected(job: Job, report: Report) -> ProtectionLook:
-    waiting = in_order(report.waiting.values())
-    seen = job.run.step(
-        f"Look at {len(waiting)} protected tasks",
-        lambda: look(job.gateway, job.clock, waiting),
-        ProtectionLook,
-    )
-    report.waiting |= {each.task_arn: each for each in seen.waiting}
-    return seen
-
-
-def _goes_on(report: Report, replacement: Replacement) -> bool:
-    """Note what ends the run after a task; return whether nothing does."""
-    if replacement.failure is not None:
-        _fail(report, replacement.failure.as_error())
-    elif replacement.ending in (Ending.INTERRUPTED, Ending.OUT_OF_TIME):
-        report.is_interrupted = replacement.ending is Ending.INTERRUPTED
-        report.decide(Status.PARTIAL, replacement.note)
-    return not report.is_decided
-
-
-def _wait(job: Job, report: Report) -> bool:
-    """Sleep after a task; return whether the time allows for the next one after that."""
-    wait_seconds = float(job.settings.wait_time_seconds)
-    number = len(report.replacements)
-    if number < len(report.needed_work.originals):
-        if _ends_for_time(job, report, wait_seconds + _needed_seconds(job, report)):
-            return False
-    else:
-        wait_seconds = max(0.0, min(wait_seconds, job.run.time_left() - RESERVE_SECONDS))
-    job.run.pause(f"Wait after task {number}", wait_seconds)
-    return True
-
-
-def _ends_for_time(job: Job, report: Report, needed_seconds: float) -> bool:
-    """Decide for a partial outcome if what comes next does not fit before the deadline."""
-    left = job.run.time_left()
-    if left >= needed_seconds + RESERVE_SECONDS:
-        return False
-    report.decide(
-        Status.PARTIAL,
-        f"time runs short: {left:.0f} s are left, the next task may need {needed_seconds:.0f} s "
-        f"and the end of the run {RESERVE_SECONDS:.0f} s; "
-        + (
-            f"repeat the event with started_before {encode(report.started_before_at)} to go on"
-            if report.replacements
-            else "lower stabilize_timeout, or raise the function's timeout"
-        ),
-    )
-    return True
-
-
-def _needed_seconds(job: Job, report: Report) -> float:
-    """Return what the next task may take, by what the earlier ones took."""
-    limit = float(job.settings.stabilize_timeout_seconds)
-    measured = report.seconds_to_replace
-    return min(limit, 1.25 * max(measured) + 10) if measured else limit
-
-
-def _replace(job: Job, order: Order) -> Replacement:
-    return job.run.step(
-        f"Replace task {order.number}: {short(order.task.arn)}",
-        lambda: replace_task(job.gateway, job.clock, order),
-        Replacement,
-    )
-
-
-def _order(job: Job, report: Report, *, task: Task, whole_count: int) -> Order:
-    measured = report.seconds_to_replace
-    return Order(
-        number=len(report.replacements) + 1,
-        task=task,
-        protected_tasks=job.settings.protected_tasks,
-        work=report.needed_work,
-        whole_count=whole_count,
-        stopped_arns=tuple(each.task_arn for each in report.replacements),
-        newcomer_arns=report.newcomer_arns,
-        # The first replacement takes about as long to start as the extra task did.
-        expected_seconds=statistics.median(measured) if measured else report.seconds_to_start,
-        needed_seconds=_needed_seconds(job, report),
-        timeout_seconds=job.settings.stabilize_timeout_seconds,
-        ends_within_seconds=job.run.time_left() - RESERVE_SECONDS,
-        wait_seconds=job.settings.wait_time_seconds,
-        run_id=job.run_id,
-    )
-
-
-def _put_back(job: Job, report: Report, plan: Raise, *, raised_since_at: datetime) -> None:
-    put_back = PutBack(
-        plan=plan,
-        raised_since_at=raised_since_at,
-        stopped_arns=tuple(each.task_arn for each in report.replacements if each.stopped_at),
-        patience_seconds=_patience_seconds(job, report),
-        # A deployment that somebody started has tasks of its own that are still coming up.
-        withdraws=not report.is_interrupted,
-        checks_health=report.work is not None and report.work.checks_health,
-        retries_within_seconds=max(0.0, job.run.time_left() - MAIL_SECONDS),
-    )
-    try:
-        report.capacity = job.run.step(
-            "Put the capacity back", lambda: put_back.run(job.gateway, job.clock), CapacityReport
-        )
-    except StepFailedError as failed:
-        error = failed.error
-        if not isinstance(error, RestoreError):
-            error = not_restored(job.gateway, plan, error)
-        _fail(report, error)
-
-
-def _patience_seconds(job: Job, report: Report) -> float:
-    """Return how long the service may take to be whole before a task is taken away."""
-    if isinstance(report.error, ReplacementError | StepTimeoutError):
-        return 0.0
-    last = report.replacements[-1].ending if report.replacements else None
-    if report.is_interrupted or last is Ending.OUT_OF_TIME:
-        return 0.0
-    # The reserve is for putting back itself.
-    left = job.run.time_left() - RESERVE_SECONDS
-    return max(0.0, min(float(job.settings.stabilize_timeout_seconds), left))
-
-
-def _close(job: Job, chain: Chain, report: Report) -> None:
-    """Free the service for the next run; leave the journal to it if anything is not put back."""
-
-    def close() -> None:
-        if isinstance(report.error, RestoreError):
-            job.journal.declare_dead(chain)
+            plan = self._preflight()
+            self._progress.to_restore = plan.unrestored or self._raised_at_once(plan)
+            self._store.take(plan, self._progress.to_restore)
+        except Exception as how:  # noqa: BLE001 - whatever ends a run is reported
+            self._progress.end(how)
         else:
-            job.journal.release(chain)
+            self._recycle_as_owner(plan)
+        self._progress.lowest_in_service = self._watch.lowest_in_service
+        self._progress.finished_at = as_utc(self._clock.now())
+        report = Report(settings=self._settings, run_id=self._run.run_id, progress=self._progress)
+        _log_end(report)
+        return report
 
-    try:
-        job.run.step("Close the journal", close, type(None))
-    except StepFailedError as failed:
-        note = f"The journal {job.journal.name} could not be closed: {failed.error}"
-        logger.warning("%s", note)
-        report.reason = f"{report.reason}. {note}" if report.reason else note
+    def _recycle_as_owner(self, plan: Plan) -> None:
+        try:
+            self._recycle(plan)
+        except Exception as how:  # noqa: BLE001 - our own mistakes, too, end in restoring
+            self._progress.end(how)
+        self._restore(plan)
+        self._close()
 
-
-def _fail(report: Report, error: Exception) -> None:
-    """Note the error; one that comes while putting back names the one before it too."""
-    earlier = report.error
-    report.status, report.error = Status.FAILED, error
-    report.reason = error.sentence if isinstance(error, RecycleError) else repr(error)
-    if earlier is not None:
-        error.__cause__ = earlier
-        report.reason = f"{report.reason} Before that: {earlier}"
-
-
-def _start(job: Job) -> datetime:
-    def speak() -> Instant:
-        cluster, service = job.settings.cluster_name, job.settings.service_name
-        logger.info(
-            "Starting task recycle for %s/%s",
-            cluster,
-            service,
-            extra={"cluster": cluster, "service": service, "action": job.settings.action.value},
+    def _recycle(self, plan: Plan) -> None:
+        """Replace every task of the plan. Always leaves by an exception: ``Ended``, or an error."""
+        self._heal(plan)
+        turns = WorkList(
+            gateway=self._run.gateway,
+            clock=self._clock,
+            budget=self._budget,
+            policy=self._settings.protected_tasks,
+            progress=self._progress,
+            plan=plan,
         )
-        return Instant(at=as_utc(job.clock.now()))
+        replacer = Replacer(
+            gateway=self._run.gateway,
+            clock=self._clock,
+            watch=self._watch,
+            store=self._store,
+            budget=self._budget,
+            settings=self._settings,
+            plan=plan,
+            progress=self._progress,
+        )
+        if plan.unrestored is None and plan.scale_up is not None:
+            turns.wait_until_any_is_free()
+        self._watch.guard(
+            Guard(deployment_id=plan.deployment_id, required_in_service=plan.required_in_service)
+        )
+        self._scale_up(plan)
+        for task in turns.turns():
+            self._budget.require_task(self._progress)
+            if replacer.replace(task):
+                self._pause(plan)
+        left_count = len(self._progress.protected)
+        if left_count:
+            raise Ended(Status.PARTIAL, f"{left_count} tasks are under scale-in protection")
+        raise Ended(Status.COMPLETED)
 
-    return job.run.step("Start", speak, Instant).at
+    # -- before the first stop -------------------------------------------------------------------
 
+    def _preflight(self) -> Plan:
+        """Return the plan. Raises Ended or an error for a run that has nothing to change."""
+        plan = Preflight(
+            gateway=self._run.gateway,
+            clock=self._clock,
+            settings=self._settings,
+            store=self._store,
+            watch=self._watch,
+        ).check()
+        self._progress.plan = plan
+        # What a dead run has left raised is restored also where there is nothing else to be done.
+        if plan.dead_run_id is None or self._settings.dry_run:
+            self._require_work(plan, healed=False)
+            self._require_first_task_fits(plan)
+        return plan
 
-def _finish(job: Job, report: Report) -> None:
-    def speak() -> Instant:
-        if report.status is Status.COMPLETED:
-            logger.info("Task recycle completed successfully")
+    def _require_work(self, plan: Plan, *, healed: bool) -> None:
+        """Raise for a run that stops no task, whatever the reason."""
+        if self._settings.action is Action.RESTORE:
+            raise self._end_of_restore(plan)
+        if plan.refusals:
+            raise refusal(self._run.gateway, plan.refusals, healed=healed)
+        if plan.nothing_to_do is not None:
+            raise Ended(Status.NOTHING_TO_DO, plan.nothing_to_do)
+        if self._settings.dry_run:
+            count = len(planned(plan, self._settings))
+            raise Ended(Status.PLANNED, f"{count} tasks would be recycled")
+
+    def _end_of_restore(self, plan: Plan) -> Ended:
+        if plan.dead_run_id is None:
+            return Ended(Status.NOTHING_TO_DO, "no run has left anything behind")
+        dead = f"run {plan.dead_run_id}"
+        if self._settings.dry_run:
+            return Ended(
+                Status.PLANNED, f"{dead} is dead, the capacity that it left would be put back"
+            )
+        return Ended(Status.RESTORED, f"the capacity that {dead} left raised is put back")
+
+    @staticmethod
+    def _raised_at_once(plan: Plan) -> ScaleUp | None:
+        """Return what is raised as soon as the record is taken; nothing, if all is protected."""
+        return plan.scale_up if len(plan.protections) < len(plan.originals) else None
+
+    def _require_first_task_fits(self, plan: Plan) -> None:
+        surge_seconds = quickest_start_seconds(plan.originals)
+        self._budget.require_task(self._progress, before_seconds=surge_seconds)
+
+    def _heal(self, plan: Plan) -> None:
+        """Restore first what a dead run left, unless this run goes on with its extra task."""
+        if plan.dead_run_id is None or plan.scale_up is not None:
+            return
+        self._require_work(plan, healed=True)
+        self._restore(plan)
+        if self._progress.errors:
+            raise self._progress.errors.pop()
+
+    def _scale_up(self, plan: Plan) -> None:
+        """Add one task, and wait until it is in service."""
+        if plan.scale_up is None:
+            return
+        if self._progress.to_restore != plan.scale_up:
+            self._progress.to_restore = plan.scale_up
+            self._store.renew(self._progress)
+        began_at = self._clock.now()
+        known = frozenset(self._watch.memory.tasks)
+        scale_up(self._run.gateway, self._watch, plan.scale_up)
+
+        def extra_task_in_service(snapshot: Snapshot) -> bool | None:
+            count = len(snapshot.in_service)
+            is_more = count > plan.in_service_count and snapshot.in_service - known
+            return True if is_more or count >= plan.required_in_service else None
+
+        wait = Wait(
+            awaited="the extra task",
+            timeout_seconds=self._settings.stabilize_timeout_seconds,
+            deadline_at=self._budget.work_ends_at,
+            shortest_seconds=quickest_start_seconds(plan.originals),
+        )
+        self._watch.until(extra_task_in_service, wait)
+        self._progress.seconds_to_start = self._clock.now() - began_at
+
+    def _pause(self, plan: Plan) -> None:
+        """Sleep after a task. Raises OutOfTime if no other one fits after that."""
+        seconds = float(self._settings.wait_time_seconds)
+        number = len(self._progress.results)
+        if number < len(plan.originals):
+            self._budget.require_task(self._progress, before_seconds=seconds)
         else:
-            level = LOG_LEVELS.get(report.status, logging.INFO)
-            text = "Task recycle ended, %s: %s"
-            logger.log(level, text, report.status.value, report.reason)
-        return Instant(at=as_utc(job.clock.now()))
+            seconds = min(seconds, self._budget.work_seconds)
+        pause(
+            self._clock,
+            seconds,
+            lambda left: logger.info(
+                "Waiting after task %d: %d s left",
+                number,
+                left,
+                extra={"number": number, "seconds_left": round(left)},
+            ),
+        )
 
-    report.finished_at = job.run.step("Finish", speak, Instant).at
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _restore(self, plan: Plan) -> None:
+        """Put back what is raised; whatever comes in between is one more error of the run."""
+        scaled = self._progress.to_restore
+        if scaled is None or isinstance(self._progress.error, OwnershipLostError):
+            return
+        try:
+            self._store.require_ownership(self._progress)
+            settling = Settling(self._run.gateway, self._clock, self._watch, scaled)
+            notes = settling.settle(
+                patience_seconds=self._patience_seconds(),
+                # A deployment that somebody started has tasks of its own that are still starting.
+                withdraws=not isinstance(self._progress.ended, Interference),
+                raised_since_at=plan.raised_since_at,
+            )
+            restorer = Restorer(
+                self._run.gateway, self._clock, scaled, retry_until=self._budget.retry_until
+            )
+            self._progress.capacity = restorer.restore(notes)
+        except RestoreError as error:
+            self._progress.end(error)
+        except OwnershipLostError as error:
+            self._progress.end(error)
+        except Exception as error:  # noqa: BLE001 - nobody may be left without the commands
+            self._progress.end(not_restored(self._run.gateway, scaled, error))
+        else:
+            self._progress.to_restore = None
+
+    def _patience_seconds(self) -> float:
+        """Return how long to wait for all tasks to be in service before one is taken away."""
+        progress = self._progress
+        if isinstance(progress.error, ReplacementError | StepTimeoutError):
+            return 0.0
+        is_cut = isinstance(progress.ended, OutOfTime) and progress.in_hand is not None
+        if isinstance(progress.ended, Interference) or is_cut:
+            return 0.0
+        # The reserve is for restoring itself.
+        return min(float(self._settings.stabilize_timeout_seconds), self._budget.work_seconds)
+
+    def _close(self) -> None:
+        """Free the service for the next run; what could not be restored is left to it."""
+        if isinstance(self._progress.error, OwnershipLostError):
+            return
+        try:
+            self._store.close(self._progress)
+        except Exception as error:  # noqa: BLE001 - the outcome stands all the same
+            note = f"The run record could not be closed: {error}"
+            logger.warning("%s", note)
+            self._progress.notes.append(note)
+
+
+def _log_start(settings: Settings) -> None:
+    cluster, service = settings.cluster_name, settings.service_name
+    logger.info(
+        "Starting task recycle for %s/%s",
+        cluster,
+        service,
+        extra={"cluster": cluster, "service": service, "action": settings.action.value},
+    )
+
+
+def _log_end(report: Report) -> None:
+    if report.status is Status.COMPLETED:
+        logger.info("Task recycle completed successfully")
+        return
+    level = LOG_LEVELS.get(report.status, logging.INFO)
+    logger.log(level, "Task recycle ended, %s: %s", report.status.value, report.reason)

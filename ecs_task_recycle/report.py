@@ -1,89 +1,69 @@
-"""What a run says of itself: the body of the answer, and of the mail."""
+"""What a run answers: the body of the answer, and of the mail, made from what it knows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ecs_task_recycle.codec import Json, encode
-from ecs_task_recycle.model import CapacityReport, Protection, Replacement, Status, Task, WorkList
+from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.protection import in_order
-from ecs_task_recycle.selection import quickest_start_seconds
 from ecs_task_recycle.settings import Action, ProtectedTasks, Settings
+from ecs_task_recycle.work_list import planned, quickest_start_seconds
+
+if TYPE_CHECKING:
+    from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.progress import Progress
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The state of a run, from its start to its end."""
+    """The report of a run that has ended."""
 
     settings: Settings
     run_id: str
-    status: Status = Status.FAILED
-    reason: str | None = None
-    error: Exception | None = None
-    work: WorkList | None = None
-    replacements: list[Replacement] = field(default_factory=list)
-    capacity: CapacityReport | None = None
-    started_at: datetime | None = None
-    started_before_at: datetime | None = None
-    waiting: dict[str, Protection] = field(default_factory=dict)
-    seconds_to_start: float | None = None
-    finished_at: datetime | None = None
-    is_interrupted: bool = False
-    _decided: bool = False
+    progress: Progress
 
     @property
-    def is_decided(self) -> bool:
-        """Whether the outcome is known."""
-        return self._decided or self.error is not None
-
-    def decide(self, status: Status, reason: str | None = None) -> None:
-        """Set the outcome of a run that did not fail."""
-        if self.error is None:
-            self.status, self.reason, self._decided = status, reason, True
+    def status(self) -> Status:
+        """The outcome."""
+        return self.progress.status
 
     @property
-    def needed_work(self) -> WorkList:
-        """The work list, where there must be one."""
-        if self.work is None:
-            raise AssertionError("there is no work before the service was read")
-        return self.work
+    def reason(self) -> str | None:
+        """Why it ended so, in sentences."""
+        return self.progress.reason
 
     @property
-    def seconds_to_replace(self) -> list[float]:
-        """What the replaced tasks took, in their order."""
-        taken = (each.seconds_to_replace for each in self.replacements)
-        return [seconds for seconds in taken if seconds is not None]
-
-    @property
-    def newcomer_arns(self) -> tuple[str, ...]:
-        """The tasks that came into service during the run."""
-        return tuple({arn for each in self.replacements for arn in each.newcomer_arns})
+    def error(self) -> Exception | None:
+        """What made the run fail, None if it did not."""
+        return self.progress.error
 
     def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""
-        work = self.work
+        progress, plan = self.progress, self.progress.plan
+        results = progress.results.values()
+        started_before_at = None if plan is None else plan.started_before_at
         body: dict[str, Any] = {
             "cluster": self.settings.cluster_name,
             "service": self.settings.service_name,
             "status": self.status.value,
             "reason": self.reason,
             "run_id": self.run_id,
-            "tasks_recycled": sum(each.is_recycled for each in self.replacements),
+            "tasks_recycled": sum(each.is_recycled for each in results),
             "tasks": self._tasks(),
             "skipped": self._skipped(),
             "remaining": self._remaining(),
-            "original_desired_count": None if work is None else work.found.desired_count,
+            "original_desired_count": None if plan is None else plan.found.desired_count,
             "lowest_in_service": self._lowest_in_service(),
-            "capacity": None if self.capacity is None else encode(self.capacity),
-            "started_before": encode(self.started_before_at),
+            "capacity": None if progress.capacity is None else encode(progress.capacity),
+            "started_before": encode(started_before_at),
             "duration_seconds": self._duration_seconds(),
-            "timestamp": encode(self.finished_at),
+            "timestamp": encode(progress.finished_at),
         }
-        if self.status is Status.PLANNED and self.work is not None:
-            body["at_least_seconds"] = self._at_least_seconds(self.work)
-            body["permissions"] = list(self.work.actions)
+        if self.status is Status.PLANNED and plan is not None:
+            body["at_least_seconds"] = self._at_least_seconds(plan)
+            body["permissions"] = list(plan.actions)
         if self.error is not None:
             body |= {
                 "error": type(self.error).__name__,
@@ -92,9 +72,11 @@ class Report:
         return body
 
     def _tasks(self) -> list[Json]:
-        if self.status is Status.PLANNED and self.work is not None:
+        plan = self.progress.plan
+        if self.status is Status.PLANNED and plan is not None:
             return [
-                {"task": task.arn, "started_at": encode(task.started_at)} for task in self.planned
+                {"task": task.arn, "started_at": encode(task.started_at)}
+                for task in planned(plan, self.settings)
             ]
         return [
             {
@@ -105,56 +87,41 @@ class Report:
                 "seconds_to_replace": each.seconds_to_replace,
                 "note": each.note,
             }
-            for each in self.replacements
-            if each.is_told
+            for each in self.progress.results.values()
         ]
-
-    @property
-    def _spares_protected(self) -> bool:
-        return (
-            self.settings.action is Action.RECYCLE
-            and self.settings.protected_tasks is not ProtectedTasks.STOP
-        )
-
-    @property
-    def planned(self) -> list[Task]:
-        """The tasks that a dry run says would be recycled."""
-        work = self.needed_work
-        skipped = {each.task_arn for each in work.protections}
-        if self.settings.protected_tasks is not ProtectedTasks.SKIP:
-            skipped = set()
-        return [task for task in work.originals if task.arn not in skipped]
 
     def _skipped(self) -> list[Json]:
         """Return the protected tasks; where nothing was recycled, those of the work list."""
-        waiting = in_order(self.waiting.values())
-        if self.work is not None and not self.replacements and self._spares_protected:
-            waiting = self.work.protections
+        plan, skipped = self.progress.plan, in_order(self.progress.protected.values())
+        spares = (
+            self.settings.action is Action.RECYCLE
+            and self.settings.protected_tasks is not ProtectedTasks.STOP
+        )
+        if plan is not None and not self.progress.results and spares:
+            skipped = plan.protections
         return [
             {"task": each.task_arn, "reason": each.reason, "until": encode(each.until_at)}
-            for each in waiting
+            for each in skipped
         ]
 
     def _remaining(self) -> list[Json]:
-        if self.work is None:
-            return []
-        done = {each.task_arn for each in self.replacements if each.is_told}
-        return [task.arn for task in self.work.originals if task.arn not in done]
+        plan, results = self.progress.plan, self.progress.results
+        originals = () if plan is None else plan.originals
+        return [task.arn for task in originals if task.arn not in results]
 
     def _lowest_in_service(self) -> int | None:
-        seen = [each.lowest_in_service for each in self.replacements]
-        counts = [count for count in seen if count is not None]
-        if self.work is not None:
-            counts.append(self.work.in_service_count)
-        return min(counts, default=None)
+        counts = [self.progress.lowest_in_service]
+        if self.progress.plan is not None:
+            counts.append(self.progress.plan.in_service_count)
+        return min((count for count in counts if count is not None), default=None)
 
     def _duration_seconds(self) -> float | None:
-        if self.started_at is None or self.finished_at is None:
+        if self.progress.finished_at is None:
             return None
-        return round((self.finished_at - self.started_at).total_seconds(), 1)
+        return round((self.progress.finished_at - self.progress.started_at).total_seconds(), 1)
 
-    def _at_least_seconds(self, work: WorkList) -> int:
-        """Return the sum of all waits and of the quickest start seen, surge included."""
-        starts = len(work.originals) + int(self.settings.maintain_service_state)
-        waits = len(work.originals) * self.settings.wait_time_seconds
-        return round(starts * quickest_start_seconds(work.originals) + waits)
+    def _at_least_seconds(self, plan: Plan) -> int:
+        """Return the sum of all pauses and of the quickest start seen, extra task included."""
+        starts = len(plan.originals) + int(self.settings.maintain_service_state)
+        pauses = len(plan.originals) * self.settings.wait_time_seconds
+        return round(starts * quickest_start_seconds(plan.originals) + pauses)

@@ -1,25 +1,21 @@
-"""Event and input.json become frozen values here; every default stands here, once.
+"""The event becomes frozen settings here; every default of it stands here, once.
 
-Nothing in this module calls AWS or reads a clock. Every problem of a source is found before the
-first is reported (:class:`~ecs_task_recycle.errors.SettingsError`).
+Nothing in this module calls AWS or reads a clock. Every problem is found before the first is
+reported (:class:`~ecs_task_recycle.errors.SettingsError`).
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from ecs_task_recycle.errors import SettingsError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REQUIRED: Final = object()
 MAX_WAIT_TIME_SECONDS: Final = 86_400
@@ -214,7 +210,7 @@ def settings_from_event(event: object) -> Settings:
     Raises SettingsError naming every problem: parameter, value, what was expected.
     """
     given = _parameters_of(event)
-    problems = _unknown(given, [parameter.name for parameter in PARAMETERS], "parameter")
+    problems = unknown_names(given, [parameter.name for parameter in PARAMETERS], "parameter")
     values: dict[str, object] = {}
     for parameter in PARAMETERS:
         try:
@@ -245,7 +241,8 @@ def _parameters_of(event: object) -> Mapping[str, object]:
     return event
 
 
-def _unknown(given: Mapping[str, object], known: list[str], kind: str) -> list[str]:
+def unknown_names(given: Mapping[str, object], known: list[str], kind: str) -> list[str]:
+    """Return a problem for each name that is not known, with the nearest one that is."""
     problems = []
     for name in given:
         if name in known:
@@ -298,193 +295,3 @@ def _settings(values: Mapping[str, object]) -> Settings:
         action=cast("Action", values["action"]),
         region=cluster.region or service.region,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AwsCredentials:
-    """Section ``awsCredentials``: all optional; empty means boto3's default chain."""
-
-    region_name: str | None = None
-    profile_name: str | None = None
-    role_arn: str | None = None
-    access_key: str | None = None
-    secret_key: str | None = None
-    session_token: str | None = None
-
-    def __repr__(self) -> str:
-        """Show nothing that could be a secret."""
-        return f"AwsCredentials(region_name={self.region_name!r}, …)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
-    """Sections ``smtpCredentials`` and ``emailNotification`` of a configuration that mails.
-
-    ``secret_id`` names the secret that holds username and password; these are None then.
-    """
-
-    host: str
-    port: int
-    from_email: str
-    to: tuple[str, ...]
-    username: str | None = None
-    password: str | None = None
-    secret_id: str | None = None
-    email_subject: str | None = None
-    subject_prefix: str | None = None
-
-    def __repr__(self) -> str:
-        """Show nothing that could be a secret."""
-        return f"Mail(host={self.host!r}, port={self.port}, …)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
-    """What input.json says. ``mail`` is None when nobody is to be mailed."""
-
-    aws: AwsCredentials
-    mail: Mail | None
-
-
-DEFAULT_SMTP_PORT: Final = 587
-_HIGHEST_PORT: Final = 65_535
-_SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "awsCredentials": (
-        "region_name",
-        "profile_name",
-        "role_arn",
-        "access_key",
-        "secret_key",
-        "session_token",
-    ),
-    "smtpCredentials": ("host", "port", "username", "password", "secret_id", "from_email"),
-    "emailNotification": ("email_subject", "subject_prefix", "to"),
-}
-
-
-def read_configuration(path: Path) -> Configuration:
-    """Read input.json. Raises SettingsError naming every problem, and never a secret's value."""
-    try:
-        # Editors on Windows may put a byte order mark in front.
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as problem:
-        raise SettingsError.of("input.json", [_unreadable(problem)]) from None
-    return configuration_from(document)
-
-
-def _unreadable(problem: Exception) -> str:
-    # None of the exceptions' own messages: a decoder's may quote what it could not read.
-    match problem:
-        case FileNotFoundError():
-            return "the file is missing"
-        case OSError():
-            return f"it cannot be read: {problem.strerror}"
-        case UnicodeDecodeError():
-            return "it is not UTF-8 text"
-        case json.JSONDecodeError():
-            return f"it is not JSON, see line {problem.lineno}"
-        case _:  # A number of thousands of digits, or thousands of brackets in each other.
-            return "it is not JSON that can be read"
-
-
-def configuration_from(document: object) -> Configuration:
-    """Read the parsed input.json. Raises SettingsError naming every problem."""
-    if not isinstance(document, Mapping):
-        raise SettingsError.of("input.json", ["it is not an object of sections"])
-    problems = _unknown(document, list(_SECTIONS), "section")
-    sections = {name: _section(document, name, problems) for name in _SECTIONS}
-    aws = AwsCredentials(**_texts(sections["awsCredentials"], "awsCredentials", problems))
-    problems += _halves(aws)
-    mail = _mail(sections["smtpCredentials"], sections["emailNotification"], problems)
-    if problems:
-        raise SettingsError.of("input.json", problems)
-    return Configuration(aws=aws, mail=mail)
-
-
-def _section(document: Mapping[str, object], name: str, problems: list[str]) -> dict[str, object]:
-    section = document.get(name)
-    if section is None:
-        return {}
-    if not isinstance(section, Mapping):
-        problems.append(f"{name} is not an object")
-        return {}
-    problems += [f"{name}: {text}" for text in _unknown(section, list(_SECTIONS[name]), "key")]
-    return {key: value for key, value in section.items() if key in _SECTIONS[name]}
-
-
-def _texts(section: Mapping[str, object], name: str, problems: list[str]) -> dict[str, str | None]:
-    texts: dict[str, str | None] = {}
-    for key, value in section.items():
-        if value is None or isinstance(value, str):
-            texts[key] = (value or "").strip() or None
-        else:
-            problems.append(f"{name}.{key} is {type(value).__name__}, expected text")
-    return texts
-
-
-def _halves(aws: AwsCredentials) -> list[str]:
-    problems = []
-    if (aws.access_key is None) != (aws.secret_key is None):
-        missing = "secret_key" if aws.secret_key is None else "access_key"
-        problems.append(f"awsCredentials.{missing} is missing: the two keys belong together")
-    if aws.session_token is not None and aws.access_key is None:
-        problems.append("awsCredentials.session_token is given without access_key and secret_key")
-    return problems
-
-
-def _mail(
-    smtp: Mapping[str, object], email: Mapping[str, object], problems: list[str]
-) -> Mail | None:
-    recipients = _recipients(email.get("to"), problems)
-    port = _port(smtp.get("port"), problems)
-    texts = _texts({k: v for k, v in smtp.items() if k != "port"}, "smtpCredentials", problems)
-    subject = _texts({k: v for k, v in email.items() if k != "to"}, "emailNotification", problems)
-    if not recipients:
-        return None
-    problems += [
-        f"smtpCredentials.{key} is missing: emailNotification.to asks for mail"
-        for key in ("host", "from_email")
-        if not texts.get(key)
-    ]
-    problems += _login_problems(texts)
-    return Mail(
-        host=texts.get("host") or "",
-        port=port,
-        from_email=texts.get("from_email") or "",
-        to=recipients,
-        username=texts.get("username"),
-        password=texts.get("password"),
-        secret_id=texts.get("secret_id"),
-        **subject,
-    )
-
-
-def _login_problems(texts: Mapping[str, str | None]) -> list[str]:
-    given = [key for key in ("username", "password") if texts.get(key)]
-    if texts.get("secret_id") and given:
-        return [f"smtpCredentials.secret_id is given, and so is {given[0]}: one of them is enough"]
-    if len(given) == 1:
-        return ["smtpCredentials.username and password belong together, one is missing"]
-    return []
-
-
-def _recipients(value: object, problems: list[str]) -> tuple[str, ...]:
-    addresses = [value] if isinstance(value, str) else value
-    if addresses is None:
-        return ()
-    if not isinstance(addresses, list) or not all(isinstance(each, str) for each in addresses):
-        problems.append("emailNotification.to is not a list of addresses")
-        return ()
-    return tuple(each.strip() for each in addresses if each.strip())
-
-
-def _port(value: object, problems: list[str]) -> int:
-    if value in (None, ""):
-        return DEFAULT_SMTP_PORT
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value):
-        value = int(value)
-    if type(value) is not int or not 1 <= value <= _HIGHEST_PORT:
-        # Not even this value is shown: it may be a password in the wrong line.
-        problems.append("smtpCredentials.port is not a whole number from 1 to 65535")
-        return DEFAULT_SMTP_PORT
-    return value

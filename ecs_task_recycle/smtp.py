@@ -10,15 +10,15 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from email.headerregistry import Address
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from email.headerregistry import Address
     from email.message import EmailMessage
 
     from _typeshed import ReadableBuffer
 
-    from ecs_task_recycle.settings import Mail
+    from ecs_task_recycle.configuration import Mail
 
 type Refusals = Mapping[str, tuple[int, bytes]]
 

@@ -30,13 +30,12 @@ def without_fences(text: str) -> str:
 
 
 def table(text: str, first_column: str) -> list[dict[str, str]]:
-    """Return the rows of the table whose first column is named so, by their columns' names."""
+    """Return the rows of the tables whose first column is named so, by their columns' names."""
     blocks = re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE)
-    for block in blocks:
-        lines = [_cells(line) for line in block.strip().splitlines()]
-        if lines[0][0] == first_column:
-            return [dict(zip(lines[0], line, strict=True)) for line in lines[2:]]
-    raise AssertionError(f"there is no table with a first column {first_column!r}")
+    tables = [[_cells(line) for line in block.strip().splitlines()] for block in blocks]
+    found = [each for each in tables if each[0][0] == first_column]
+    assert found, f"there is no table with a first column {first_column!r}"
+    return [dict(zip(head, row, strict=True)) for head, _, *rows in found for row in rows]
 
 
 def _cells(line: str) -> list[str]:

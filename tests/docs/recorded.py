@@ -13,8 +13,8 @@ from AWSSession import get_aws_session
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
 from ecs_emulator.permissions import action_of, resource_of
+from ecs_task_recycle.configuration import AwsCredentials, Mail
 from ecs_task_recycle.mail_secret import with_login
-from ecs_task_recycle.settings import AwsCredentials, Mail
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.observers import perfect_seconds
 
@@ -36,15 +36,13 @@ class Request:
 class Record:
     """Log lines, IAM actions of the calls, and bodies of answers, of all runs together.
 
-    Of one ordinary run of three tasks also its time, as a multiple of a perfect observer's, and
-    how often it looked per task.
+    Of one ordinary run of three tasks also its figures: calls and delay.
     """
 
     lines: set[str] = field(default_factory=set)
     requests: set[Request] = field(default_factory=set)
     answers: list[dict[str, Any]] = field(default_factory=list)
-    ratio: float = 0.0
-    looks_per_task: float = 0.0
+    figures: dict[str, float] = field(default_factory=dict)
 
     def run(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
         """Run the event in a world and note all of it; a run that is killed answers nothing."""
@@ -111,9 +109,16 @@ def _ordinary(record: Record, bench: Bench) -> None:
     ours, perfect = World(), World()
     a_service(ours)
     record.run(bench, ours)
-    seconds = perfect_seconds(perfect, a_service(perfect), wait_seconds=30)
-    record.ratio = record.answers[-1]["duration_seconds"] / seconds
-    record.looks_per_task = len(ours.calls_of("DescribeTasks")) / 3
+    perfect_run = perfect_seconds(perfect, a_service(perfect), wait_seconds=30)
+    seconds = record.answers[-1]["duration_seconds"]
+    # The first attempt to stop a task is the permission check.
+    first_stop = ours.calls_of("StopTask")[1].number
+    record.figures = {
+        "calls per task": sum(each.number >= first_stop for each in ours.calls) / 3,
+        "calls per second": len(ours.calls) / seconds,
+        # Four tasks come into service: the extra one and three replacements.
+        "seconds late": (seconds - perfect_run) / 4,
+    }
 
 
 def _with_everything(record: Record, bench: Bench) -> None:
@@ -150,7 +155,8 @@ def _answered_badly(record: Record, bench: Bench) -> None:
     autoscaled(world, 1, 3)
     world.faults.fail("DescribeTasks", nth=5, times=10, code="ThrottlingException")
     world.faults.fail("RegisterScalableTarget", nth=2, code="ConcurrentUpdateException")
-    world.after_call("UpdateService", 2, lambda w: w.faults.deny("ssm:DeleteParameter"))
+    closing = ("ssm:DeleteParameter", "dynamodb:UpdateItem")
+    world.after_call("UpdateService", 2, lambda w: w.faults.deny(*closing))
     record.run(bench, world)
 
 

@@ -1,34 +1,35 @@
-"""Every AWS CLI command of the README is one that the AWS CLI understands."""
+"""Every AWS CLI command of the pages is one that the AWS CLI understands."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.docs.commands import aws_commands, files_of, refusal_of
 from tests.docs.markdown import fences
+from tests.docs.pages import MANUAL
 
-PROJECT: Final = Path(__file__).parents[2]
-README: Final = (PROJECT / "README.md").read_text()
-COMMANDS: Final = aws_commands(README)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMANDS: Final = aws_commands(MANUAL)
 SAVED: Final = {
     "trust.json": '"Principal"',
     "policy.json": '"Sid"',
     "targets.json": '"RetryPolicy"',
     "pattern.json": '"detail-type"',
 }
-"""The blocks that the page says to save, each by what stands in it alone."""
+"""The blocks that the pages say to save, each by what stands in it alone."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the files that the page says to save or to build."""
+    """A folder with the files that the pages say to save or to build."""
     for name, mark in SAVED.items():
-        (body,) = [each.body for each in fences(README, "json") if mark in each.body]
+        (body,) = [each.body for each in fences(MANUAL, "json") if mark in each.body]
         (tmp_path / name).write_text(body)
     (tmp_path / "dist").mkdir()
     with zipfile.ZipFile(tmp_path / "dist/ecs-task-recycle.zip", "w"):
@@ -42,17 +43,17 @@ def test_the_aws_cli_takes_every_command_as_it_stands(command: list[str], folder
     assert refusal_of(command, folder) is None
 
 
-def test_the_function_is_created_updated_invoked_and_its_log_read() -> None:
+def test_the_function_is_created_updated_invoked_and_its_log_and_run_record_read() -> None:
     named = {" ".join(command[:2]) for command in COMMANDS}
     assert {"lambda create-function", "lambda update-function-code", "lambda invoke"} <= named
-    assert {"logs filter-log-events", "ssm get-parameters-by-path"} <= named
+    assert {"logs filter-log-events", "dynamodb get-item", "dynamodb create-table"} <= named
 
 
 def test_every_payload_is_json() -> None:
     payloads = [
         command[command.index("--payload") + 1] for command in COMMANDS if "--payload" in command
     ]
-    assert len(payloads) == 2
+    assert len(payloads) == 3
     for payload in payloads:
         assert "cluster_name" in json.loads(payload)
 
@@ -63,7 +64,7 @@ def test_every_payload_is_json() -> None:
         ["lambda", "invoke", "--function", "f"],
         ["lambda", "invoke-function", "--function-name", "f", "out.json"],
         ["lambda", "update-function-code", "--function-name", "f", "--zip-file", "fileb://none"],
-        ["ssm", "get-parameters-by-path"],
+        ["dynamodb", "get-item", "--table-name", "t"],
         ["lambda", "put-function-event-invoke-config", "--function-name", "f",
          "--maximum-retry-attempts", "none"],
     ],

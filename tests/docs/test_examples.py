@@ -1,9 +1,8 @@
-"""Every Python example of the README does what the page says, against an emulated ECS."""
+"""Every Python example of the pages does what its page says, against an emulated ECS."""
 
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
@@ -11,22 +10,23 @@ import pytest
 from ecs_emulator import Knobs, WallClock, World
 from ecs_emulator.server import serve
 from tests.docs.markdown import fences
+from tests.docs.pages import MANUAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ecs_emulator.model import Task
 
 pytestmark = pytest.mark.local_socket
 
-README: Final = (Path(__file__).parents[2] / "README.md").read_text()
 QUEUE_WORKER: Final = "ECS_AGENT_URI"
 SESSION_TRACKER: Final = "update_task_protection"
 
 
 def example(mark: str, folder: Path) -> dict[str, Any]:
     """Run the one Python block with this text in it, as a file; return what it defines."""
-    (body,) = [each.body for each in fences(README, "python") if mark in each.body]
+    (body,) = [each.body for each in fences(MANUAL, "python") if mark in each.body]
     path = folder / "example.py"
     path.write_text(body)
     return runpy.run_path(str(path))
@@ -59,7 +59,9 @@ def test_the_queue_worker_is_protected_while_it_works_and_not_after(
     assert minutes_left(world, task) is None
 
 
-def test_the_queue_worker_clears_the_mark_of_a_job_that_fails(world: World, tmp_path: Path) -> None:
+def test_the_queue_worker_clears_its_protection_when_a_job_fails(
+    world: World, tmp_path: Path
+) -> None:
     work_on = example(QUEUE_WORKER, tmp_path)["work_on"]
     with pytest.raises(ValueError, match="no video"):
         work_on("no video", fail)
@@ -80,15 +82,15 @@ def test_the_queue_worker_begins_no_job_without_protection(world: World, tmp_pat
     assert begun == []
 
 
-def test_the_session_tracker_marks_and_clears_tasks_ten_at_a_time(
+def test_the_session_tracker_protects_and_clears_tasks_ten_at_a_time(
     world: World, tmp_path: Path
 ) -> None:
     tracker = example(SESSION_TRACKER, tmp_path)
     tasks = world.services[0].tasks
     arns = [task.arn for task in tasks]
-    assert tracker["mark"]("demo", arns, enabled=True) == {}
+    assert tracker["set_protection"]("demo", arns, enabled=True) == {}
     assert [minutes_left(world, task) for task in tasks] == [30] * 25
-    assert tracker["mark"]("demo", arns[:12], enabled=False) == {}
+    assert tracker["set_protection"]("demo", arns[:12], enabled=False) == {}
     assert [minutes_left(world, task) for task in tasks] == [None] * 12 + [30] * 13
     asked = [call.parameters["tasks"] for call in world.calls_of("UpdateTaskProtection")]
     sizes = [len(cast("list[str]", each)) for each in asked]
@@ -100,11 +102,11 @@ def test_the_session_tracker_tells_what_was_refused(world: World, tmp_path: Path
     tracker = example(SESSION_TRACKER, tmp_path)
     known = world.services[0].tasks[0].arn
     unknown = known[:-32] + "0" * 32
-    assert tracker["mark"]("demo", [known, unknown], enabled=True) == {unknown: "MISSING"}
+    assert tracker["set_protection"]("demo", [known, unknown], enabled=True) == {unknown: "MISSING"}
     tracker["ecs"].close()
 
 
 def test_there_is_no_python_example_that_is_not_run() -> None:
     marks = (QUEUE_WORKER, SESSION_TRACKER)
-    blocks = [each.body for each in fences(README, "python")]
+    blocks = [each.body for each in fences(MANUAL, "python")]
     assert [sum(mark in body for mark in marks) for body in blocks] == [1, 1]

@@ -9,7 +9,7 @@ import pytest
 
 from ecs_task_recycle.settings import Parameter
 from tests.docs import guards
-from tests.docs.markdown import section
+from tests.docs.markdown import section, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,8 +70,8 @@ def test_an_action_that_is_missing_or_superfluous_is_found_in_table_and_policy()
                        {"Action": "ecs:StopTask", "Resource": "*"}]}
         ```
     """)
-    table = guards.documented_actions(text)
-    assert guards.different(table, {"ecs:ListTasks"}, of="action") == [
+    actions = guards.documented_actions(text)
+    assert guards.different(actions, {"ecs:ListTasks"}, of="action") == [
         "action ecs:ListTasks is not documented",
         "action ecs:StopTask is documented, but there is none",
     ]
@@ -92,6 +92,13 @@ def test_statuses_and_fields_are_read_from_their_tables() -> None:
     assert guards.documented_fields(text) == {"cluster", "service"}
 
 
+def test_rows_are_gathered_from_every_table_of_the_kind() -> None:
+    text = "| A | B |\n|---|---|\n| 1 | 2 |\n\n| C |\n|---|\n| 3 |\n\n| A |\n|---|\n| 4 |\n"
+    assert table(text, "A") == [{"A": "1", "B": "2"}, {"A": "4"}]
+    with pytest.raises(AssertionError, match="no table"):
+        table(text, "B")
+
+
 def test_a_log_line_that_no_run_says_and_one_that_is_not_documented_are_found() -> None:
     text = "| Log line |\n|---|\n| `Task N recycled, waiting Xs` |\n| `Done with {service}` |\n"
     spoken = {"Task 1 recycled, waiting 30s", "Something else"}
@@ -101,12 +108,18 @@ def test_a_log_line_that_no_run_says_and_one_that_is_not_documented_are_found() 
     ]
 
 
-def test_figures_that_were_not_measured_are_found() -> None:
-    text = "It takes 1.03 to 1.07 times as\nlong, with about 20 looks per task."
-    assert guards.wrong_figures(text, ratio=1.05, looks_per_task=21.0) == []
-    assert guards.wrong_figures(text, ratio=1.09, looks_per_task=26.0) == [
-        "a run took 1.090 times as long",
-        "it took 26.0 looks",
+def test_figures_that_are_worse_than_a_page_says_are_found() -> None:
+    text = (
+        "It makes at most about 20 AWS calls per task and 0.3 per\nsecond. It notices within 5 "
+        "seconds that a replacement is in service."
+    )
+    good = {"calls per task": 21.0, "calls per second": 0.2, "seconds late": 4.0}
+    assert guards.wrong_figures(text, good) == []
+    bad = {"calls per task": 26.0, "calls per second": 0.4, "seconds late": 6.0}
+    assert guards.wrong_figures(text, bad) == [
+        "calls per task: at most 20, measured 26.00",
+        "calls per second: at most 0.3, measured 0.40",
+        "seconds late: at most 5, measured 6.00",
     ]
 
 
@@ -138,7 +151,26 @@ def other(a):
 def test_messages_are_whole_sentences_with_gaps_and_never_docstrings() -> None:
     refusal = "it is {}, not ACTIVE (really)"
     assert guards.messages_of(SOURCE) == {refusal, "took %s", "five steps"}
-    assert guards.messages_of(SOURCE, within=lambda name: "refusals" in name) == {refusal}
+    assert guards.reasons_of(SOURCE) == {refusal}
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ('raise errors.PreconditionError("a b", remedy="c d")', {"a b"}),
+        ('raise SettingsError("a b")', set()),
+        ('raise Ended(Status.PARTIAL, f"a {b}")', {"a {}"}),
+        ('report.decide(Status.PARTIAL, "a b" if c else "d e")', {"a b", "d e"}),
+        ('report.decide(Status.PLANNED, "a b")', set()),
+        ('result(note="a b", reason="c d")', {"a b"}),
+        ('def f():\n    return "a b"', set()),
+        ('def _why_nothing():\n    return "a b"', {"a b"}),
+    ],
+)
+def test_the_reasons_are_those_of_errors_outcomes_notes_and_functions_named_for_it(
+    source: str, found: set[str]
+) -> None:
+    assert guards.reasons_of(source) == found
 
 
 def test_a_sentence_that_the_product_does_not_say_is_found() -> None:

@@ -1,22 +1,24 @@
-"""The other pages: decisions of half a page, a changelog, and links that lead somewhere."""
+"""Links that lead somewhere, decisions of half a page, and a changelog."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.docs.guards import broken_links
 from tests.docs.markdown import headings_of
+from tests.docs.pages import GUIDES, PROJECT, README, README_PATH
 
-PROJECT: Final = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 DECISIONS: Final = sorted((PROJECT / "docs/decisions").glob("*.md"))
 HALF_A_PAGE_LINES: Final = 35
 
 
 def pages() -> dict[Path, str]:
-    paths = [PROJECT / "README.md", PROJECT / "CHANGELOG.md", *DECISIONS]
-    return {path: path.read_text() for path in paths}
+    others = {path: path.read_text() for path in (PROJECT / "CHANGELOG.md", *DECISIONS)}
+    return {README_PATH: README, **GUIDES, **others}
 
 
 def decision_problems(name: str, text: str) -> list[str]:
@@ -39,10 +41,21 @@ def test_every_decision_has_its_context_and_its_price() -> None:
     ] == []
 
 
-def test_the_decisions_are_numbered_one_after_the_other() -> None:
+def gaps(numbers: list[int], texts: list[str]) -> list[int]:
+    """Return the numbers that are missing although no decision says that it replaces them."""
+    replacing = [line for text in texts for line in re.findall(r"^Replaces .*", text, re.MULTILINE)]
+    replaced = {int(each) for line in replacing for each in re.findall(r"\d+", line)}
+    return sorted(set(range(1, max(numbers) + 1)) - set(numbers) - replaced)
+
+
+def test_the_decisions_are_numbered_and_only_replaced_ones_are_missing() -> None:
     numbers = [int(path.name[:4]) for path in DECISIONS]
-    assert numbers == list(range(1, len(numbers) + 1))
-    assert numbers
+    assert len(set(numbers)) == len(numbers) > 0
+    assert gaps(numbers, [path.read_text() for path in DECISIONS]) == []
+
+
+def test_a_decision_that_is_missing_and_not_replaced_is_found() -> None:
+    assert gaps([1, 4], ["Replaces decision 2: too dear.", "In 3 words"]) == [3]
 
 
 def test_the_changelog_names_its_versions_and_what_kind_of_change_each_is() -> None:

@@ -1,47 +1,57 @@
-"""README.md says what is so: tables, log lines, messages, commands, links, against the code."""
+"""The pages say what is so: tables, log lines, messages, commands, files, against the code."""
 
 from __future__ import annotations
 
 import logging
 from email.headerregistry import Address
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ecs_emulator.api_autoscaling import PROBED_ACTIONS
+from ecs_task_recycle.configuration import Mail
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.model import Status
-from ecs_task_recycle.settings import PARAMETERS, Mail
+from ecs_task_recycle.settings import PARAMETERS
 from ecs_task_recycle.smtp import Envelope
 from Notification import _all_served, send_notification
 from tests.docs import guards
-from tests.docs.markdown import codes, section, table
+from tests.docs.markdown import codes, headings_of, section, table, without_fences
+from tests.docs.pages import GUIDES, MANUAL, PROJECT, README, README_PATH, guide
 from tests.infrastructure.policy import actions_in
+from tests.infrastructure.template import read_template
 
 if TYPE_CHECKING:
     import pytest
 
     from tests.docs.recorded import Record
 
-PROJECT: Final = Path(__file__).parents[2]
-README: Final = (PROJECT / "README.md").read_text()
 PRODUCT: Final = sorted((PROJECT / "ecs_task_recycle").glob("*.py"))
 NOT_CALLED_BY_US: Final = {"logs:CreateLogStream", "logs:PutLogEvents", *PROBED_ACTIONS}
 """Lambda writes the log; Application Auto Scaling checks what its caller may."""
 
 
-def is_reason(function: str) -> bool:
-    """Whether a function of the product tells why something was not recycled."""
-    return function.endswith("_refusals") or function in {
-        "interference",
-        "_why_nothing",
-        "_ends_for_time",
-        "absent",
-        "_already_running",
-        "_require_unchanged",
-        "_replace_all",
-        "check_protection",
-        "_clear_protection",
-    }
+HEADINGS: Final = (
+    "Overview",
+    "Features",
+    "Architecture",
+    "Prerequisites",
+    "Installation",
+    "Usage",
+    "Parameters",
+    "How it works",
+    "Scale-in protection",
+    "Configuration",
+    "IAM permissions",
+    "CloudFormation resources",
+    "Monitoring",
+    "Troubleshooting",
+    "Best practices",
+    "Comparison with force deployment",
+    "Security",
+    "Cost",
+    "Limitations",
+    "Contributing",
+)
+"""Where readers of the first README look, also for what has moved to a page of its own."""
 
 
 def product_messages() -> set[str]:
@@ -49,10 +59,7 @@ def product_messages() -> set[str]:
 
 
 def product_reasons() -> set[str]:
-    sources = [path.read_text() for path in PRODUCT]
-    found = {text for each in sources for text in guards.messages_of(each, within=is_reason)}
-    # Remedies are for reading, not for searching.
-    return {text for text in found if not text.startswith("Nothing was touched")}
+    return {text for path in PRODUCT for text in guards.reasons_of(path.read_text())}
 
 
 def mail_lines(caplog: pytest.LogCaptureFixture) -> set[str]:
@@ -66,44 +73,44 @@ def mail_lines(caplog: pytest.LogCaptureFixture) -> set[str]:
 
 
 def test_the_parameter_table_is_that_of_the_settings() -> None:
-    assert guards.wrong_parameters(README, PARAMETERS) == []
+    assert guards.wrong_parameters(MANUAL, PARAMETERS) == []
 
 
 def test_the_iam_table_names_the_actions_that_runs_of_every_kind_have_called(
     record: Record,
 ) -> None:
     actual = record.actions | NOT_CALLED_BY_US
-    assert guards.different(guards.documented_actions(README), actual, of="action") == []
+    assert guards.different(guards.documented_actions(MANUAL), actual, of="action") == []
 
 
 def test_the_iam_table_names_the_actions_that_the_code_names() -> None:
     named = {action for path in PRODUCT for action in actions_in(path.read_text())}
     actual = named | NOT_CALLED_BY_US
-    assert guards.different(guards.documented_actions(README), actual, of="action") == []
+    assert guards.different(guards.documented_actions(MANUAL), actual, of="action") == []
 
 
 def test_the_policy_has_exactly_the_actions_of_the_table() -> None:
-    actual = guards.documented_actions(README)
-    assert guards.different(guards.policy_actions(README), actual, of="action") == []
+    actual = guards.documented_actions(MANUAL)
+    assert guards.different(guards.policy_actions(MANUAL), actual, of="action") == []
 
 
 def test_the_error_table_names_the_classes_of_errors() -> None:
-    said = [codes(row["Error"])[0] for row in table(README, "Error")]
+    said = [codes(row["Error"])[0] for row in table(MANUAL, "Error")]
     actual = [each.__name__ for each in RecycleError.__subclasses__()]
     assert guards.different(said, actual, of="error") == []
 
 
 def test_the_status_table_is_that_of_the_answers() -> None:
     actual = {each.value: str(each.code) for each in Status if each is not Status.FAILED}
-    assert guards.documented_statuses(README) == actual
+    assert guards.documented_statuses(MANUAL) == actual
 
 
 def test_the_fields_of_the_body_are_those_of_the_answers(record: Record) -> None:
     actual = {name for answer in record.answers for name in answer}
-    assert guards.different(guards.documented_fields(README), actual, of="field") == []
+    assert guards.different(guards.documented_fields(MANUAL), actual, of="field") == []
 
 
-def test_the_runs_that_the_page_is_held_against_are_of_every_kind(record: Record) -> None:
+def test_the_runs_that_the_pages_are_held_against_are_of_every_kind(record: Record) -> None:
     statuses = {answer["status"] for answer in record.answers}
     assert statuses == {each.value for each in Status}
 
@@ -111,16 +118,17 @@ def test_the_runs_that_the_page_is_held_against_are_of_every_kind(record: Record
 def test_the_log_lines_are_those_that_runs_of_every_kind_have_said(
     record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert guards.wrong_log_lines(README, record.lines | mail_lines(caplog)) == []
+    assert guards.wrong_log_lines(MANUAL, record.lines | mail_lines(caplog)) == []
 
 
 def test_the_messages_quoted_for_troubleshooting_are_those_of_the_product() -> None:
-    quoted = section(README, "Troubleshooting") + section(README, "Scale-in protection")
+    quoted = guide("troubleshooting") + guide("scale-in-protection")
+    quoted += section(README, "Troubleshooting") + section(README, "Scale-in protection")
     assert guards.unknown_sentences(quoted, product_messages()) == []
 
 
 def test_every_quote_can_be_found_by_searching() -> None:
-    assert guards.broken_quotes(README) == []
+    assert guards.broken_quotes(MANUAL) == []
 
 
 def test_every_reason_not_to_recycle_is_explained() -> None:
@@ -128,28 +136,51 @@ def test_every_reason_not_to_recycle_is_explained() -> None:
     assert any("not ACTIVE" in each for each in reasons)
     assert any("a deployment started" in each for each in reasons)
     assert any("could not be cleared" in each for each in reasons)
-    assert guards.unexplained(section(README, "Troubleshooting"), reasons) == []
+    assert guards.unexplained(guide("troubleshooting"), reasons) == []
+
+
+def test_no_reason_that_is_explained_escapes_the_search_for_reasons() -> None:
+    """Whoever renames the functions that tell reasons must not blind the test above."""
+    for heading in ("Why a second run is refused", "Why was my service not recycled"):
+        explained = section(guide("troubleshooting"), heading)
+        assert guards.unknown_sentences(explained, product_reasons()) == []
 
 
 def test_the_figures_are_those_that_an_ordinary_run_has(record: Record) -> None:
-    ratio, looks = record.ratio, record.looks_per_task
-    assert guards.wrong_figures(README, ratio=ratio, looks_per_task=looks) == []
+    assert guards.wrong_figures(MANUAL, record.figures) == []
 
 
 def test_every_json_block_can_be_used_as_it_stands() -> None:
-    assert guards.wrong_json(README) == []
+    assert guards.wrong_json(MANUAL) == []
 
 
 def test_every_make_target_exists() -> None:
-    assert guards.wrong_make_targets(README, (PROJECT / "Makefile").read_text()) == []
+    assert guards.wrong_make_targets(MANUAL, (PROJECT / "Makefile").read_text()) == []
 
 
 def test_every_module_and_script_that_is_named_exists() -> None:
     folders = [PROJECT, PROJECT / "ecs_task_recycle"]
-    assert guards.missing_files(README, folders) == []
+    assert guards.missing_files(MANUAL, folders) == []
 
 
-def test_the_two_commands_stand_on_the_first_screen() -> None:
+def test_the_table_of_resources_is_that_of_the_template() -> None:
+    said = {name for row in table(MANUAL, "Resource") for name in codes(row["Resource"])}
+    actual = read_template()["Resources"]
+    assert guards.different(said, actual, of="resource") == []
+
+
+def test_the_commands_to_start_with_stand_on_the_first_screen() -> None:
     first_screen = "\n".join(README.splitlines()[:24])
-    assert "make demo " in first_screen
-    assert "make test " in first_screen
+    for command in ("make demo ", "make test ", "./cloudformation_deploy.sh", "aws lambda invoke"):
+        assert command in first_screen
+
+
+def test_readers_of_the_first_readme_find_its_headings_in_their_order() -> None:
+    headings = [each[2] for each in headings_of(without_fences(README)) if len(each[1]) == 2]
+    assert headings == list(HEADINGS)
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    paths = [path.relative_to(README_PATH.parent).as_posix() for path in GUIDES]
+    assert paths
+    assert [each for each in paths if f"]({each}" not in README] == []

@@ -17,7 +17,7 @@ import pytest
 
 from demo.mail_server import self_signed, server_context
 from ecs_task_recycle import smtp
-from ecs_task_recycle.settings import Mail
+from ecs_task_recycle.configuration import Mail
 from Notification import send_notification
 from tests.mail_servers import HangingServer, MailServer, Security
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ecs_emulator import StopKind
-from ecs_emulator.in_process import Switchboard
+from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.recycle import Job, recycle
-from ecs_task_recycle.run import InlineRun
+from ecs_task_recycle.recycle import Run, recycle
+from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.settings import settings_from_event
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
     from ecs_emulator import World
+    from ecs_emulator.in_process import Switchboard
     from ecs_emulator.model import Service, Task
     from ecs_task_recycle.report import Report
 
@@ -69,20 +70,22 @@ class Bench:
         clock = world.clock
         parameters = {"cluster_name": CLUSTER, "service_name": SERVICE, **event}
         settings = settings_from_event(parameters)
-        job = Job(
+        gateway = Gateway(
+            self.session.as_session(),
+            clock,
+            cluster_name=settings.cluster_name,
+            service_name=settings.service_name,
+        )
+        run = Run(
             settings=settings,
             run_id=run_id,
             owner=f"owner-{next(_owners)}",
-            run=InlineRun(clock, deadline_at=clock.now() + deadline_seconds),
-            gateway=Gateway(
-                self.session.as_session(),
-                clock,
-                cluster_name=settings.cluster_name,
-                service_name=settings.service_name,
-            ),
+            gateway=gateway,
+            table=RunTable(self.session.as_session(), name=RUNS_TABLE, service=gateway.name),
             clock=clock,
+            deadline_at=clock.now() + deadline_seconds,
         )
-        return recycle(job)
+        return recycle(run)
 
 
 def stopped_by_us(service: Service) -> set[str]:
@@ -118,9 +121,14 @@ def autoscaled(world: World, lowest: int, highest: int) -> None:
     )
 
 
-def journal_names(world: World) -> list[str]:
-    """Return the names of the parameters that runs have left."""
-    return [name for name in world.parameters.names if name.startswith("/ecs-task-recycle/")]
+def record(world: World) -> dict[str, Any]:
+    """Return the run record of demo/web, empty where there is none."""
+    return world.item(RUNS_TABLE, service=f"{CLUSTER}/{SERVICE}") or {}
+
+
+def is_free(world: World) -> bool:
+    """Whether the run record of demo/web is open for any run: there is none, or its run ended."""
+    return bool(record(world).get("state", "ended") == "ended")
 
 
 def stopped_under_protection(world: World) -> list[str]:

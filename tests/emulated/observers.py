@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def perfect_seconds(world: World, service: Service, *, wait_seconds: float) -> float:
-    """Return how long a recycle takes that sees every change at the instant it happens."""
+    """Return how long a recycle takes that goes on at the instant when enough are in service."""
     began_at = world.now
     originals = sorted(service.active_tasks, key=lambda task: task.created_at)
     original_count = service.desired_count
@@ -25,10 +25,7 @@ def perfect_seconds(world: World, service: Service, *, wait_seconds: float) -> f
 
 def _replace(world: World, service: Service, task: Task, *, whole_count: int) -> None:
     world.stop_task(task)
-    _until(
-        world,
-        lambda: task.last_status == "STOPPED" and service.in_service_count >= whole_count,
-    )
+    _until(world, lambda: not task.in_service and service.in_service_count >= whole_count)
 
 
 def _until(world: World, condition: Any) -> None:  # noqa: ANN401 - a plain callable

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any, Final
 
 from ecs_emulator import Knobs, World
-from ecs_emulator.parameters import Version
+from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.codec import encode
-from ecs_task_recycle.model import Entry
-from tests.emulated.bench import LAMBDA_SECONDS, a_service, autoscaled
+from ecs_task_recycle.run_record import RecordState, RunRecord, to_item
+from tests.emulated.bench import CLUSTER, LAMBDA_SECONDS, SERVICE, a_service, autoscaled
 
 KNOBS: Final = Knobs(
     scheduler_interval=1.0,
@@ -45,21 +43,15 @@ def world_with_a_mark() -> World:
 
 
 def another_run_starts(world: World) -> None:
-    """Write the journal's first entry in the name of another run, alive for 15 minutes."""
+    """Write the run record in the name of another run, alive for 15 minutes."""
     at = as_utc(world.now)
-    entry = Entry(
+    other = RunRecord(
+        version=999,
+        state=RecordState.RUNNING,
         owner="other",
+        owner_dead_at=at + timedelta(minutes=15),
         run_id="other",
         run_started_at=at,
-        owner_dead_at=at + timedelta(minutes=15),
         started_before_at=at,
-        surge=None,
     )
-    version = Version(
-        number=0,
-        value=json.dumps(encode(entry)),
-        kind="String",
-        written_at=world.now,
-        written_by="other",
-    )
-    world.parameters.put("/ecs-task-recycle/demo/web", version, overwrite=False)
+    world.put_item(RUNS_TABLE, {"service": f"{CLUSTER}/{SERVICE}", **to_item(other)})

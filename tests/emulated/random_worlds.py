@@ -59,7 +59,6 @@ KNOBS = st.builds(
     stop_time=spans(90),
     deprovision=spans(40),
     staleness=st.floats(0, 10),
-    parameter_staleness=st.floats(0, 5),
     latency=st.floats(0, 1),
     scale_in_choice=st.sampled_from(ScaleInChoice),
     aas_lag=spans(10),

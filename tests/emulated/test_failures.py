@@ -13,7 +13,7 @@ from ecs_task_recycle.errors import (
     RestoreError,
     StepTimeoutError,
 )
-from ecs_task_recycle.model import Status
+from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_a_task_that_was_stopped_for_nothing_is_in_the_report(bench: Bench) -> N
     assert answer["status"] == "failed"
     (task,) = answer["tasks"]
     assert task["replacement"] is None
-    assert "no replacement came up" in task["note"]
+    assert "no replacement came into service" in task["note"]
     assert len(answer["remaining"]) == 2
 
 
@@ -165,7 +165,7 @@ def test_replacements_that_come_up_and_soon_die_end_the_run(bench: Bench, wait_t
     report = bench.recycle(world, wait_time=wait_time)
 
     assert isinstance(report.error, ReplacementError)
-    assert "New tasks do not stay up" in str(report.error)
+    assert "New tasks do not stay in service" in str(report.error)
     assert "exit code 3" in str(report.error)
     assert len(originals & {task.arn for task in service.active_tasks}) >= 3
     assert capacity(world)[0] == 6

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_task_recycle.errors import RestoreError
-from ecs_task_recycle.model import Status
+from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
     capacity,
-    journal_names,
+    is_free,
     stopped_by_us,
     stopped_under_protection,
 )
@@ -57,9 +57,8 @@ ACTIONS = (
     "elasticloadbalancing:DescribeTargetHealth",
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:RegisterScalableTarget",
-    "ssm:GetParameter",
-    "ssm:PutParameter",
-    "ssm:DeleteParameter",
+    "dynamodb:GetItem",
+    "dynamodb:UpdateItem",
 )
 
 
@@ -132,8 +131,8 @@ def _not_healed(bench: Bench, world: World) -> list[str]:
     """Return what is wrong after a run could not put back: its commands, or the next restore."""
     world.faults.clear()
     world.faults.allow_all()
-    if not journal_names(world):
-        return ["RestoreError without a journal"]
+    if is_free(world):
+        return ["RestoreError without a record"]
     world.advance(60)
     restored = bench.recycle(world, action="restore")
     if restored.status is not Status.RESTORED:

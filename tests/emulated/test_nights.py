@@ -10,15 +10,17 @@ import pytest
 from ecs_emulator import Killed, Knobs, World
 from ecs_task_recycle.errors import RestoreError
 from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.model import Status
+from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     a_service,
     autoscaled,
     capacity,
-    journal_names,
+    is_free,
+    record,
     stopped_by_us,
 )
 from tests.emulated.quick import (
+    FOUND,
     KNOBS,
     OWNER_IS_DEAD_SECONDS,
     QUICK,
@@ -27,6 +29,7 @@ from tests.emulated.quick import (
 )
 
 if TYPE_CHECKING:
+    from ecs_task_recycle.model import Service
     from tests.emulated.bench import Bench
 
 NO_STALE = Knobs(staleness=0)
@@ -88,7 +91,7 @@ def test_a_gate_that_waits_for_slow_tasks_ends_before_the_limit(bench: Bench) ->
     assert world.elapsed < limit
     assert report.status is Status.PARTIAL
     assert capacity(world)[0] == 6
-    assert journal_names(world) == []
+    assert is_free(world)
 
 
 def test_a_deployment_while_the_extra_task_is_awaited_keeps_its_tasks(bench: Bench) -> None:
@@ -117,16 +120,16 @@ def test_an_extra_task_that_somebody_takes_away_at_once_is_not_waited_for(bench:
     assert world.elapsed < 90
 
 
-def test_a_put_back_that_breaks_in_an_unforeseen_way_leaves_the_journal_and_the_command(
+def test_a_put_back_that_breaks_in_an_unforeseen_way_leaves_its_record_and_the_command(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = quick_world()
     write = Gateway.set_desired_count
 
-    def broken(gateway: Gateway, desired_count: int) -> None:
+    def broken(gateway: Gateway, desired_count: int) -> Service:
         if desired_count == 2:
             raise KeyError("services")
-        write(gateway, desired_count)
+        return write(gateway, desired_count)
 
     monkeypatch.setattr(Gateway, "set_desired_count", broken)
     report = bench.recycle(world, **QUICK)
@@ -136,29 +139,23 @@ def test_a_put_back_that_breaks_in_an_unforeseen_way_leaves_the_journal_and_the_
     assert "aws ecs update-service --cluster demo --service web --desired-count 2" in str(
         report.error
     )
-    assert journal_names(world) == ["/ecs-task-recycle/demo/web"]
+    assert record(world)["state"] == "unrestored"
     world.advance(60)
     assert bench.recycle(world, action="restore").status is Status.RESTORED
     assert capacity(world) == (2, 1, 2)
 
 
-def test_a_journal_that_is_closed_in_two_tries_spares_the_next_runs_lock(bench: Bench) -> None:
+def test_a_record_that_somebody_took_over_at_the_end_is_not_closed(bench: Bench) -> None:
     world = quick_world()
-    world.kill_at(world.elapsed + 25)
-    with pytest.raises(Killed):
-        bench.recycle(world, **QUICK)
-    world.revive()
-    world.advance(OWNER_IS_DEAD_SECONDS)
+    # The checks make the first of them, raising and restoring the other two.
+    world.after_call("UpdateService", 2, another_run_starts)
 
-    def somebody_starts(w: World) -> None:
-        another_run_starts(w)
-        w.faults.fail("DeleteParameter", times=9, code="ThrottlingException", status=400)
+    report = bench.recycle(world, **QUICK)
 
-    world.after_call("DeleteParameter", 1, somebody_starts)
-
-    bench.recycle(world, **QUICK)
-
-    assert journal_names(world) == ["/ecs-task-recycle/demo/web"]
+    assert record(world)["owner"] == "other"
+    assert record(world)["state"] == "running"
+    assert "The run record could not be closed" in str(report.reason)
+    assert capacity(world) == FOUND
 
 
 def test_tasks_with_their_own_address_on_ec2_need_no_right_to_read_instances(

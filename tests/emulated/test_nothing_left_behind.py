@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ import pytest
 
 from ecs_emulator import Killed, World
 from ecs_task_recycle.errors import AlreadyRunningError
-from ecs_task_recycle.model import Status
+from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
     capacity,
-    journal_names,
+    is_free,
+    record,
     stopped_under_protection,
 )
 from tests.emulated.quick import (
@@ -29,6 +29,8 @@ from tests.emulated.quick import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ecs_task_recycle.report import Report
     from tests.emulated.bench import Bench
 
@@ -86,7 +88,7 @@ def _dead(bench: Bench, world: World) -> World:
     return world
 
 
-def test_a_killed_run_leaves_its_journal_and_the_next_is_refused_until_it_is_dead(
+def test_a_killed_run_leaves_its_record_and_the_next_is_refused_until_it_is_dead(
     bench: Bench,
 ) -> None:
     world = quick_world()
@@ -94,17 +96,17 @@ def test_a_killed_run_leaves_its_journal_and_the_next_is_refused_until_it_is_dea
     with pytest.raises(Killed):
         bench.recycle(world, run_id="first", **QUICK)
     world.revive()
-    calls = len(world.writes)
+    calls, left = len(world.writes), record(world)
 
     report = bench.recycle(world, run_id="second", **QUICK)
 
     assert isinstance(report.error, AlreadyRunningError)
     assert "Run first of demo/web started at 2026-01-05T09:00:10+00:00" in str(report.error)
     assert len(world.writes) == calls
-    assert journal_names(world) == ["/ecs-task-recycle/demo/web"]
+    assert record(world) == left
 
 
-def test_a_run_that_comes_between_the_read_and_the_creation_of_the_journal_wins(
+def test_a_run_that_takes_the_record_between_its_read_and_its_write_wins(
     bench: Bench,
 ) -> None:
     world = quick_world()
@@ -116,7 +118,7 @@ def test_a_run_that_comes_between_the_read_and_the_creation_of_the_journal_wins(
     assert isinstance(report.error, AlreadyRunningError)
     assert "Run other of demo/web" in str(report.error)
     assert world.writes == []
-    assert journal_names(world) == ["/ecs-task-recycle/demo/web"]
+    assert record(world)["owner"] == "other"
 
 
 def test_restore_is_refused_while_the_owner_may_be_alive(bench: Bench) -> None:
@@ -156,7 +158,7 @@ def test_a_run_without_surge_puts_back_what_a_dead_one_had_raised(bench: Bench) 
 
     assert report.status is Status.COMPLETED
     assert capacity(world) == FOUND
-    assert journal_names(world) == []
+    assert is_free(world)
 
 
 def test_a_refused_run_still_puts_back_what_a_dead_one_had_raised(bench: Bench) -> None:
@@ -168,7 +170,7 @@ def test_a_refused_run_still_puts_back_what_a_dead_one_had_raised(bench: Bench) 
 
     assert "What a dead run had left raised was put back" in str(report.error)
     assert capacity(world) == FOUND
-    assert journal_names(world) == []
+    assert is_free(world)
 
 
 def test_what_somebody_set_after_the_death_stays(bench: Bench) -> None:
@@ -185,14 +187,14 @@ def test_what_somebody_set_after_the_death_stays(bench: Bench) -> None:
 
 def test_a_chain_of_deaths_is_healed_too(bench: Bench) -> None:
     world = quick_world()
-    for seconds in (25, 40, 20, 60):
+    for seconds in (25, 40, 20, 35):
         killed_after(bench, world, seconds)
 
     report = bench.recycle(world, **QUICK)
 
     assert report.status is Status.COMPLETED
     assert capacity(world) == FOUND
-    assert journal_names(world) == []
+    assert is_free(world)
     assert world.lowest_in_service() == TASKS
 
 
@@ -247,7 +249,7 @@ def _problem(kill: Kill, world: World, report: Report, *, wrong: dict[str, bool]
         "failed": report.error is not None or report.status is Status.PARTIAL,
         "capacity": capacity(world) != FOUND,
         "fewer in service": world.lowest_in_service() < TASKS,
-        "journal left": journal_names(world) != [],
+        "record left open": not is_free(world),
         "stopped under protection": stopped_under_protection(world) != [],
         **wrong,
     }

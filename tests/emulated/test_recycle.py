@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, World
-from ecs_task_recycle.model import Status
+from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us
 from tests.emulated.observers import perfect_seconds, recycle_with_services_stable
 
@@ -211,7 +211,7 @@ def test_the_log_lines_are_those_of_the_contract(
 def test_a_line_at_least_once_a_minute_says_what_is_awaited(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = World(knobs=Knobs(drain=300))
+    world = World(knobs=Knobs(target_health_delay=200))
     a_service(world, tasks=1)
     caplog.set_level(logging.INFO, "ecs_task_recycle")
     spoken: list[float] = []
@@ -226,19 +226,25 @@ def test_a_line_at_least_once_a_minute_says_what_is_awaited(
 
     gaps = [later - earlier for earlier, later in pairwise(spoken)]
     assert max(gaps) <= 60
-    assert any("draining" in line or "DEACTIVATING" in line for line in caplog.messages)
+    assert any("RUNNING, target initial" in line for line in caplog.messages)
 
 
-def test_looks_are_never_more_than_five_seconds_apart(bench: Bench) -> None:
-    world = World(knobs=Knobs(latency=0))
-    a_service(world)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("pending", [1.0, (1.0, 60.0)], ids=str)
+def test_a_replacement_in_service_is_noticed_within_five_seconds(
+    bench: Bench, seed: int, pending: float | tuple[float, float]
+) -> None:
+    world = World(knobs=Knobs(latency=0, staleness=0, pending=pending), seed=seed)
+    a_service(world, tasks=5)
 
     report = bench.recycle(world, wait_time=0)
 
-    looks = [call.at for call in world.calls_of("DescribeTasks")]
-    gaps = [later - earlier for earlier, later in pairwise(looks)]
     assert report.status is Status.COMPLETED
-    assert max(gaps) <= 5.001
+    whole = [at for at, count in world.in_service_history() if count == 6]
+    for result in report.progress.results.values():
+        assert result.stopped_at
+        noticed = result.stopped_at.timestamp() + (result.seconds_to_replace or 0)
+        assert noticed - max(at for at in whole if at <= noticed + 0.1) <= 5.1
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -24,9 +24,8 @@ EVERY_ACTION = [
     "elasticloadbalancing:DescribeTargetHealth",
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:RegisterScalableTarget",
-    "ssm:GetParameter",
-    "ssm:PutParameter",
-    "ssm:DeleteParameter",
+    "dynamodb:GetItem",
+    "dynamodb:UpdateItem",
 ]
 
 

@@ -214,11 +214,12 @@ def test_rate_limits_hold_where_they_are_asked_for(bench: Bench, calm: Knobs) ->
         bench.listed()
     assert codes(bench, "ListTasks") == [None] * 100
     bench.listed()
-    assert codes(bench, "ListTasks")[100:] == ["ThrottlingException", None], "the retry waited"
+    *refused, last = codes(bench, "ListTasks")[100:]
+    assert (set(refused), last) == ({"ThrottlingException"}, None), "the retry waited"
     bench.sleep(60)
     for _ in range(100):
         bench.listed()
-    assert codes(bench, "ListTasks")[102:] == [None] * 100
+    assert codes(bench, "ListTasks")[-100:] == [None] * 100
     bench.furnish()
     for _ in range(300):
         bench.listed()

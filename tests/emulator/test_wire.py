@@ -61,8 +61,8 @@ def test_a_query_request_is_understood() -> None:
 
 
 def test_an_unknown_service_is_said_loudly() -> None:
-    with pytest.raises(EmulatorError, match="DynamoDB"):
-        decode(request(x_amz_target="DynamoDB_20120810.GetItem"))
+    with pytest.raises(EmulatorError, match="Kinesis"):
+        decode(request(x_amz_target="Kinesis_20131202.PutRecord"))
 
 
 @pytest.mark.parametrize(

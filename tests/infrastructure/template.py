@@ -101,7 +101,7 @@ class Stack:
         if name == "Ref":
             return self._ref(value)
         if name == "GetAtt":
-            return f"<{value[0]}.{value[1]}>"
+            return self._attribute(*value)
         if name == "If":
             return self.resolve(value[1] if self.holds(value[0]) else value[2])
         if name == "Sub":
@@ -130,6 +130,12 @@ class Stack:
         if name in PSEUDO:
             return PSEUDO[name]
         return self.parameter(name) if name in self.template["Parameters"] else f"<{name}>"
+
+    def _attribute(self, resource: str, attribute: str) -> str:
+        if (resource, attribute) == ("RunTable", "Arn"):
+            place = ":".join((PSEUDO["AWS::Region"], PSEUDO["AWS::AccountId"]))
+            return f"arn:aws:dynamodb:{place}:table/{self.parameter('RunTableName')}"
+        return f"<{resource}.{attribute}>"
 
     def _sub(self, value: Any) -> str:  # noqa: ANN401
         text, names = value if isinstance(value, list) else (value, {})

@@ -10,6 +10,7 @@ import pytest
 from ecs_emulator import World
 from ecs_emulator.api_autoscaling import PROBED_ACTIONS
 from tests.docs.markdown import fences
+from tests.docs.pages import MANUAL
 from tests.infrastructure.policy import actions_in, actions_of, allows
 from tests.infrastructure.template import PROJECT, PSEUDO, stack
 
@@ -123,11 +124,19 @@ def test_one_secret_and_one_role_are_reached_and_only_where_they_are_named() -> 
     assert not {"MailSecret", "AssumedRole"} & bare
 
 
-def test_the_policy_of_the_readme_is_that_of_the_template() -> None:
-    readme = (PROJECT / "README.md").read_text()
+def test_of_the_database_only_the_stacks_own_table_is_reached() -> None:
+    place = "arn:aws:dynamodb:us-east-1:123456789012:table"
+    second = stack(RunTableName="second").statements()
+    for action in ("dynamodb:GetItem", "dynamodb:UpdateItem"):
+        assert allows(stack().statements(), action, f"{place}/ecs-task-recycle-runs", {})
+        assert allows(second, action, f"{place}/second", {})
+        assert not allows(second, action, f"{place}/ecs-task-recycle-runs", {})
+
+
+def test_the_policy_of_the_pages_is_that_of_the_template() -> None:
     (policy,) = [
         json.loads(each.body)
-        for each in fences(readme, "json")
+        for each in fences(MANUAL, "json")
         if '"Statement"' in each.body and '"Resource"' in each.body
     ]
     assert policy["Statement"] == as_in_the_readme()

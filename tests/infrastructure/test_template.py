@@ -16,6 +16,7 @@ from ecs_task_recycle.settings import (
     settings_from_event,
 )
 from tests.docs.markdown import codes, table
+from tests.docs.pages import MANUAL
 from tests.infrastructure.template import PROJECT, read_template, stack
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def test_a_parameter_without_limits_is_found() -> None:
     assert undescribed({"A": {"Description": "", "Default": ""}}) == ["A"]
 
 
-def test_the_readme_tells_of_every_parameter_and_its_default() -> None:
-    rows = table((PROJECT / "README.md").read_text(), "Stack parameter")
+def test_the_pages_tell_of_every_parameter_and_its_default() -> None:
+    rows = table(MANUAL, "Stack parameter")
     told = {codes(row["Stack parameter"])[0]: "".join(codes(row["Default"])) for row in rows}
     assert told == {name: str(each["Default"]) for name, each in TEMPLATE["Parameters"].items()}
 
@@ -77,7 +78,13 @@ def test_every_parameter_has_its_place_in_the_console() -> None:
 
 def test_a_bare_stack_is_the_function_and_what_it_cannot_do_without() -> None:
     bare = stack()
-    assert bare.resource_names() == {"Function", "FunctionInvocations", "LogGroup", "Role"}
+    assert bare.resource_names() == {
+        "Function",
+        "FunctionInvocations",
+        "LogGroup",
+        "Role",
+        "RunTable",
+    }
     assert bare.broken_rules() == []
 
 
@@ -102,6 +109,30 @@ def test_a_failed_event_is_not_repeated_and_a_queued_one_does_not_run_late() -> 
     for limits in (invocations, schedule["Targets"][0]["RetryPolicy"]):
         assert limits["MaximumRetryAttempts"] == 0
         assert limits["MaximumEventAgeInSeconds"] == 60
+
+
+def test_the_table_has_one_item_per_service_which_expires() -> None:
+    assert stack().resource("RunTable") == {
+        "TableName": "ecs-task-recycle-runs",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "service", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "service", "KeyType": "HASH"}],
+        "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True},
+        "SSESpecification": {"SSEEnabled": True},
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": False},
+    }
+
+
+def test_the_table_and_the_log_go_with_the_stack() -> None:
+    for name in ("RunTable", "LogGroup"):
+        resource = TEMPLATE["Resources"][name]
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Delete", "Delete")
+
+
+def test_the_function_is_told_its_table() -> None:
+    function = stack().resource("Function")
+    assert function
+    assert function["Environment"]["Variables"]["RUN_TABLE"] == "<RunTable>"
 
 
 def test_the_log_group_is_the_functions_and_keeps_7_days() -> None:
@@ -207,6 +238,7 @@ def test_an_alarm_tells_the_topic_of_errors_and_of_events_that_are_dropped(
         ("AssumedRoleArn", "arn:aws-us-gov:iam::123456789012:role/path/Recycler"),
         ("AlarmTopicArn", "arn:aws-cn:sns:cn-north-1:123456789012:on-call"),
         ("FunctionName", "second_recycler"),
+        ("RunTableName", "second.runs"),
     ],
 )
 def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
@@ -229,6 +261,8 @@ def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
         ("AssumedRoleArn", "arn:aws:iam::123456789012:role/*"),
         ("AlarmTopicArn", "on-call"),
         ("FunctionName", "a/b"),
+        ("RunTableName", "ab"),
+        ("RunTableName", "a/b"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(parameter: str, value: str) -> None:

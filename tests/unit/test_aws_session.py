@@ -15,8 +15,8 @@ from botocore.httpsession import URLLib3Session
 
 from AWSSession import get_aws_session
 from ecs_task_recycle.clock import SystemClock, as_utc
+from ecs_task_recycle.configuration import AwsCredentials
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings import AwsCredentials
 
 if TYPE_CHECKING:
     from pathlib import Path

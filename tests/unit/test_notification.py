@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_task_recycle.settings import Mail
+from ecs_task_recycle.configuration import Mail
 from ecs_task_recycle.smtp import NotSentError
 from Notification import SHOWN_ROWS_COUNT, compose, send_notification
 

@@ -12,18 +12,20 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ecs_task_recycle.configuration import (
+    AwsCredentials,
+    Configuration,
+    Mail,
+    configuration_from,
+    read_configuration,
+)
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings import (
     PARAMETERS,
     REQUIRED,
     Action,
-    AwsCredentials,
-    Configuration,
-    Mail,
     ProtectedTasks,
     Settings,
-    configuration_from,
-    read_configuration,
     settings_from_event,
 )
 

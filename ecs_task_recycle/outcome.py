@@ -1,0 +1,47 @@
+"""How a run ends: by an outcome that it reached, or by an error."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The outcome of a run as the answer names it."""
+
+    COMPLETED = "completed"
+    PLANNED = "planned"
+    RESTORED = "restored"
+    NOTHING_TO_DO = "nothing_to_do"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+    @property
+    def code(self) -> int:
+        """The answer's statusCode: 200 for all that was asked, 206 for a part of it."""
+        return 206 if self is Status.PARTIAL else 200
+
+
+class Ended(Exception):  # noqa: N818 - an outcome, not an error
+    """The run ends here, with an outcome that the answer reports."""
+
+    def __init__(self, status: Status, reason: str | None = None) -> None:
+        """Take the outcome, and a sentence without its full stop that says why."""
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class OutOfTime(Ended):
+    """What comes next does not fit before the deadline."""
+
+    def __init__(self, reason: str) -> None:
+        """Take what did not fit."""
+        super().__init__(Status.PARTIAL, reason)
+
+
+class Interference(Ended):
+    """Somebody else changed the service, so that no further task may be stopped."""
+
+    def __init__(self, reason: str) -> None:
+        """Take what was changed."""
+        super().__init__(Status.PARTIAL, reason)

@@ -1,0 +1,91 @@
+"""What a run knows of itself, from its start to its end. What it answers is made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ecs_task_recycle.errors import RecycleError
+from ecs_task_recycle.model import TaskOutcome
+from ecs_task_recycle.outcome import Ended, Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ecs_task_recycle.model import CapacityReport, Plan, Protection, ScaleUp, TaskResult
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """The state of a run.
+
+    ``results`` holds the tasks that were stopped or are gone, in their order, ``protected`` those
+    that are waited for or spared; ``seconds_to_start`` is what the extra task took;
+    ``to_restore`` is what is raised. ``ended`` is
+    its outcome, ``errors`` are what made it fail, the first one first.
+    """
+
+    started_at: datetime
+    plan: Plan | None = None
+    started_before_at: datetime | None = None
+    results: dict[str, TaskResult] = field(default_factory=dict)
+    protected: dict[str, Protection] = field(default_factory=dict)
+    seconds_to_start: float | None = None
+    lowest_in_service: int | None = None
+    to_restore: ScaleUp | None = None
+    capacity: CapacityReport | None = None
+    ended: Ended | None = None
+    errors: list[Exception] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    finished_at: datetime | None = None
+
+    @property
+    def seconds_to_replace(self) -> list[float]:
+        """What the replaced tasks took, in their order."""
+        taken = (each.seconds_to_replace for each in self.results.values())
+        return [seconds for seconds in taken if seconds is not None]
+
+    @property
+    def stopped_count(self) -> int:
+        """How many tasks this run has stopped."""
+        return sum(each.stopped_at is not None for each in self.results.values())
+
+    @property
+    def in_hand(self) -> TaskResult | None:
+        """The task that was stopped and is not replaced yet."""
+        last = next(reversed(self.results.values()), None)
+        return last if last is not None and last.outcome is TaskOutcome.STOPPED else None
+
+    @property
+    def error(self) -> Exception | None:
+        """What made the run fail, the last thing first."""
+        return self.errors[-1] if self.errors else None
+
+    @property
+    def status(self) -> Status:
+        """The outcome; a run that has not ended would be a failure."""
+        return Status.FAILED if self.errors or self.ended is None else self.ended.status
+
+    @property
+    def reason(self) -> str | None:
+        """Why, in sentences."""
+        if self.errors:
+            *earlier, last = self.errors
+            before = (f"Before that: {error}" for error in reversed(earlier))
+            return " ".join([sentence_of(last), *before, *self.notes])
+        reason = None if self.ended is None else self.ended.reason
+        return ". ".join(filter(None, (reason, *self.notes))) or None
+
+    def end(self, how: Exception) -> None:
+        """Note how the run ended: by an outcome, or by one more error."""
+        if isinstance(how, Ended):
+            self.ended = how
+            return
+        if self.errors:
+            how.__cause__ = self.errors[-1]
+        self.errors.append(how)
+
+
+def sentence_of(error: Exception) -> str:
+    """Return what an error says, its remedy left out."""
+    return error.sentence if isinstance(error, RecycleError) else repr(error)

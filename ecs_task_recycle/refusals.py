@@ -1,0 +1,75 @@
+"""What cannot be recycled safely: verdicts on a service as it is, each a part of a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ecs_task_recycle.model import ScalableTarget, Service
+
+
+def refusals(
+    service: Service, target: ScalableTarget | None, alarming: Sequence[str], *, maintain: bool
+) -> list[str]:
+    """Return every reason why the service cannot be recycled safely as it is."""
+    return [
+        *_kind_refusals(service),
+        *_deployment_refusals(service),
+        *_limit_refusals(service, target, maintain=maintain),
+        *_alarm_refusals(alarming),
+    ]
+
+
+def _kind_refusals(service: Service) -> list[str]:
+    """Refuse what has no replacement of single tasks, or whose health cannot be followed."""
+    reasons = []
+    if service.status != "ACTIVE":
+        reasons.append(f"it is {service.status}, not ACTIVE")
+    if service.scheduling_strategy != "REPLICA":
+        reasons.append(f"its scheduling strategy is {service.scheduling_strategy}, not REPLICA")
+    if service.controller != "ECS":
+        reasons.append(f"its deployment controller is {service.controller}, not ECS")
+    if service.classic_load_balancers:
+        names = ", ".join(service.classic_load_balancers)
+        reasons.append(f"it is behind a Classic Load Balancer ({names}), whose health is not read")
+    if any(deployment.uses_vpc_lattice for deployment in service.deployments):
+        reasons.append("it is behind VPC Lattice, whose health is not read")
+    return reasons
+
+
+def _deployment_refusals(service: Service) -> list[str]:
+    """Refuse a service whose deployment is not complete.
+
+    After a failed deployment ECS starts no tasks, so a stopped one would never come back.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+    """
+    if service.controller != "ECS" or service.status != "ACTIVE":
+        return []
+    if len(service.deployments) != 1:
+        return [f"{len(service.deployments)} deployments are in progress"]
+    state = service.deployments[0].rollout_state
+    if state in (None, "COMPLETED"):
+        return []
+    reason = service.deployments[0].rollout_reason
+    return [f"its deployment is {state}" + (f" ({reason.rstrip('.')})" if reason else "")]
+
+
+def _limit_refusals(
+    service: Service, target: ScalableTarget | None, *, maintain: bool
+) -> list[str]:
+    """Refuse a desired count above the maximum: any call to autoscaling would scale it in."""
+    if not maintain or target is None or service.desired_count <= target.max_capacity:
+        return []
+    reason = (
+        f"its desired count {service.desired_count} is above the autoscaling maximum "
+        f"{target.max_capacity}, and putting the limits back would make autoscaling stop tasks"
+    )
+    return [reason]
+
+
+def _alarm_refusals(alarming: Sequence[str]) -> list[str]:
+    if not alarming:
+        return []
+    return [f"its deployment alarms are in ALARM: {', '.join(alarming)}"]

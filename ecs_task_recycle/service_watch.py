@@ -1,0 +1,282 @@
+"""The one that waits: reads the service until something holds, and says meanwhile what is awaited.
+
+A wait asks only the question that is open: for the new task's name, then for its state, then for
+its targets' health, one call at a time and never more than five seconds apart. Whatever else may
+happen (a deployment, a task that dies) is read at a slower beat.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.clock import HEARTBEAT_SECONDS, as_utc
+from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
+from ecs_task_recycle.failed_starts import FailedStarts
+from ecs_task_recycle.gateway import DESCRIBE_TASKS_LIMIT
+from ecs_task_recycle.outcome import Interference, OutOfTime
+from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.model import Service
+    from ecs_task_recycle.snapshot import Snapshot
+
+CLOSE_SECONDS: Final = 3.0
+"""Between polls when what is awaited may come at any moment."""
+SLOWEST_SECONDS: Final = 5.0
+"""Between polls at any time but the first half of the shortest wait so far."""
+IDLE_SECONDS: Final = 10.0
+"""Between polls in that first half."""
+BEAT_SECONDS: Final = 15.0
+"""How old a read may get of what is not in question: the service's deployments, other tasks."""
+FRESH_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """One thing to wait for.
+
+    ``deadline_at`` (epoch seconds) is the run's own limit: reaching it is no error.
+    ``shortest_seconds`` is the shortest time that it took before. ``is_guarded``: failed starts and
+    interference end the wait. ``is_fresh``: it has to hold in a read that is seconds old at most.
+    """
+
+    awaited: str
+    timeout_seconds: float
+    deadline_at: float = math.inf
+    shortest_seconds: float = 0.0
+    is_guarded: bool = True
+    is_fresh: bool = False
+
+    def delay_seconds(self, elapsed_seconds: float) -> float:
+        """Return how long to wait for the next poll.
+
+        Close together around the shortest time so far, then ever more slowly; before that only as
+        often as a replacement that is quicker than ever, or a failure, has to be noticed.
+        """
+        until_half = self.shortest_seconds / 2 - elapsed_seconds
+        if until_half > 0:
+            return min(IDLE_SECONDS, max(CLOSE_SECONDS, until_half))
+        until_close = 0.9 * self.shortest_seconds - elapsed_seconds
+        if until_close > 0:
+            return min(SLOWEST_SECONDS, max(CLOSE_SECONDS, until_close))
+        return min(SLOWEST_SECONDS, max(CLOSE_SECONDS, -until_close / 5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """What the service has to look like for the run to go on."""
+
+    deployment_id: str
+    required_in_service: int
+
+    def interference(self, service: Service) -> str | None:
+        """Return what somebody else did that ends the run, or None."""
+        if service.status != "ACTIVE":
+            return f"the service is {service.status}"
+        ids = [deployment.id for deployment in service.deployments]
+        if ids != [self.deployment_id]:
+            return f"a deployment started: {', '.join(ids) or 'none is left of the known one'}"
+        if service.deployments[0].rollout_state == "FAILED":
+            return "the deployment failed, so ECS starts no more tasks"
+        if service.desired_count < self.required_in_service:
+            return (
+                f"somebody set the desired count to {service.desired_count}, "
+                f"{self.required_in_service} are needed to go on"
+            )
+        return None
+
+
+class ServiceWatch:
+    """Polls one service for one run, and remembers over the whole run."""
+
+    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+        """Take the gateway of the service; nothing is called yet."""
+        self._gateway = gateway
+        self._clock = clock
+        now_at = as_utc(clock.now())
+        self.memory = ServiceMemory(now_at)
+        self.failed_starts = FailedStarts(run_started_at=now_at, since_at=now_at)
+        self.lowest_in_service: int | None = None
+        self._guard: Guard | None = None
+        self._problem: str | None = None
+        self._stopped_by_run: set[str] = set()
+        self._written = clock.now()
+        self._service_read = self._tasks_read = self._listed = self._everything_read = -math.inf
+
+    # -- what the run does itself ----------------------------------------------------------------
+
+    def guard(self, guard: Guard) -> None:
+        """Let guarded waits end when the service no longer looks like this."""
+        self._guard = guard
+
+    def wrote(self, service: Service) -> None:
+        """Take in the answer to a write of this run: for a while reads may be older than that."""
+        self._written = self._clock.now()
+        self.memory.learn_service(service)
+
+    def stopped(self, arn: str) -> None:
+        """Count a task out from the instant at which the run stops it."""
+        self._stopped_by_run.add(arn)
+        self.memory.mark_stopped(arn)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def refresh(self) -> Snapshot:
+        """Read the service, all its tasks and their targets, and return what is seen."""
+        memory = self.memory
+        self._read_service()
+        if not memory.tasks or memory.lacks_tasks:
+            self._list()
+        self._read_tasks(memory.worth_reading(memory.live_arns, len(memory.live_arns) + 100))
+        self._read_targets()
+        self._everything_read = self._clock.now()
+        return self._seen()
+
+    def _ask(self) -> Snapshot:
+        """Read what is in question, and at its beat the rest.
+
+        A new task's name is in the service's events, or else in the list.
+        """
+        memory, due = self.memory, self._clock.now() - BEAT_SECONDS + SLOWEST_SECONDS
+        if memory.lacks_tasks or self._service_read <= due:
+            self._read_service()
+        if memory.lacks_tasks and self._listed <= due:
+            self._list()
+        in_question = [*memory.unread, *memory.unready]
+        if in_question or self._tasks_read <= due:
+            self._read_tasks(memory.worth_reading(in_question, DESCRIBE_TASKS_LIMIT))
+        if memory.may_be_reached(self._clock.now()):
+            self._read_targets()
+        return self._seen()
+
+    def _read_service(self) -> None:
+        service = self._gateway.service()
+        if service is None:
+            raise AwsCallError.of("ecs:DescribeServices", "MISSING", "the service is not there")
+        self._service_read = self._clock.now()
+        self.memory.learn_service(service)
+
+    def _list(self) -> None:
+        self.memory.learn_arns(self._gateway.task_arns())
+        self._listed = self._clock.now()
+
+    def _read_tasks(self, arns: Sequence[str]) -> None:
+        if arns:
+            self.memory.learn_tasks(arns, self._gateway.tasks(arns), self._clock.now())
+        self._tasks_read = self._clock.now()
+
+    def _read_targets(self) -> None:
+        service = self.memory.service
+        if service is not None and service.load_balancers:
+            targets = self._gateway.targets(service.load_balancers)
+            self.memory.learn_targets(targets, self._clock.now())
+
+    def _seen(self) -> Snapshot:
+        count = self.memory.in_service_count()
+        if self._guard is not None:
+            lowest = self.lowest_in_service
+            self.lowest_in_service = count if lowest is None else min(count, lowest)
+        return self.memory.snapshot()
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def until[T](self, condition: Callable[[Snapshot], T | None], wait: Wait) -> T:
+        """Poll until the condition returns a value, and return it.
+
+        Reads that fail for a moment are repeated. Raises Interference for what somebody else did,
+        OutOfTime at the run's own deadline, ReplacementError after the third failed start or when
+        time runs out after a failed one, else StepTimeoutError, and whatever the condition raises.
+        """
+        started = spoken = self._clock.now()
+        self.failed_starts.begin(as_utc(started))
+        if not self._is_fresh():
+            self._poll(reads_all=True)
+        while True:
+            verdict = self._judge(condition, wait)
+            if verdict is not None and (not wait.is_fresh or self._is_fresh()):
+                return verdict
+            elapsed = self._clock.now() - started
+            self._require_time(wait, elapsed)
+            if self._clock.now() - spoken >= HEARTBEAT_SECONDS - SLOWEST_SECONDS:
+                spoken = self._clock.now()
+                _log_wait(wait, elapsed, self._last_seen())
+            if verdict is None or self._problem:
+                self._clock.sleep(self._delay_seconds(wait, elapsed))
+            self._poll(reads_all=verdict is not None)
+
+    def _is_fresh(self) -> bool:
+        return self._clock.now() - self._everything_read <= FRESH_SECONDS
+
+    def _poll(self, *, reads_all: bool) -> None:
+        """Read; a read that fails for a moment is a problem to be told, not one to end for."""
+        self._problem = None
+        try:
+            if reads_all:
+                self.refresh()
+            else:
+                self._ask()
+        except AwsCallError as error:
+            if not error.transient:
+                raise
+            text = "Could not read the service, trying again: %s"
+            logger.warning(text, error, extra=dict(error.facts))
+            self._problem = error.sentence
+
+    def _last_seen(self) -> str:
+        seen = self.memory.snapshot().describe()
+        return f"{seen}, then {self._problem}" if self._problem else seen
+
+    def _judge[T](self, condition: Callable[[Snapshot], T | None], wait: Wait) -> T | None:
+        snapshot = self.memory.snapshot()
+        if not wait.is_guarded or self._guard is None:
+            return condition(snapshot)
+        reason = self._guard.interference(snapshot.service)
+        if reason is not None:
+            if self._clock.now() - self._written >= CONSISTENCY_SECONDS:
+                raise Interference(reason)
+            self._service_read = -math.inf
+            return None
+        has_room = self._stopped_by_run <= snapshot.left
+        self.failed_starts.learn(snapshot, self.memory.new_tasks, has_room=has_room)
+        self.failed_starts.require_few()
+        return condition(snapshot)
+
+    def _require_time(self, wait: Wait, elapsed: float) -> None:
+        is_late = elapsed >= wait.timeout_seconds
+        if not is_late and self._clock.now() < wait.deadline_at:
+            return
+        seen = self._last_seen()
+        if not is_late:
+            raise OutOfTime(f"time ran short while waiting for {wait.awaited}; last seen: {seen}")
+        timeout = StepTimeoutError(
+            f"Waited {wait.timeout_seconds:g} s for {wait.awaited}; last seen: {seen}.",
+            remedy="If the tasks only need longer, raise stabilize_timeout.",
+            awaited=wait.awaited,
+            last_seen=seen,
+        )
+        if wait.is_guarded and self.failed_starts.cause() is not None:
+            raise self.failed_starts.error() from timeout
+        raise timeout
+
+    def _delay_seconds(self, wait: Wait, elapsed: float) -> float:
+        left = min(wait.timeout_seconds - elapsed, wait.deadline_at - self._clock.now())
+        return max(0.0, min(left, wait.delay_seconds(elapsed)))
+
+
+def _log_wait(wait: Wait, elapsed: float, seen: str) -> None:
+    logger.info(
+        "Waiting for %s for %d s: %s",
+        wait.awaited,
+        elapsed,
+        seen,
+        extra={"awaited": wait.awaited, "seconds": round(elapsed), "seen": seen},
+    )

@@ -1,0 +1,127 @@
+"""Before a task is taken away: wait until ECS has no healthy one to lose by it.
+
+Lowering the desired count makes ECS choose a task to stop, and it may choose a healthy one while
+another is still starting. So the service should have all its tasks in service first, one of them
+without scale-in protection; and if it will not, the tasks that never came into service are stopped
+instead, so that there is nothing left to choose.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
+from ecs_task_recycle.failed_starts import is_since
+from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
+from ecs_task_recycle.service_watch import ServiceWatch, Wait
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.model import ScaleUp
+    from ecs_task_recycle.snapshot import Snapshot
+
+PROTECTION_SECONDS: Final = 20.0
+"""How often scale-in protection is read while every task is protected."""
+
+ALL_PROTECTED: Final = (
+    "the extra task: all tasks are under scale-in protection, ECS takes one away when the first "
+    "protection ends"
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Settling:
+    """Waits until the desired count may be lowered, or is no longer ours to lower."""
+
+    def __init__(
+        self, gateway: Gateway, clock: Clock, watch: ServiceWatch, scale_up: ScaleUp
+    ) -> None:
+        """Take what is to be lowered; nothing is called yet."""
+        self._gateway = gateway
+        self._clock = clock
+        self._watch = watch
+        self._written = scale_up.written.desired_count
+        self._found = scale_up.found.desired_count
+        self._changed_since: float | None = None
+        self._protection_read: float | None = None
+        self.notes: list[str] = []
+
+    def settle(
+        self, *, patience_seconds: float, withdraws: bool, raised_since_at: datetime
+    ) -> list[str]:
+        """Wait; return what the report has to name if no task can be taken away.
+
+        ``withdraws``: stop the tasks that are not in service by then and were created since
+        ``raised_since_at``.
+        """
+        if self._found == self._written:
+            return []
+        wait = Wait(
+            awaited=f"{self._written} tasks in service, one of them without scale-in protection, "
+            "to take one away",
+            timeout_seconds=patience_seconds,
+            is_guarded=False,
+            is_fresh=True,
+        )
+        try:
+            self._watch.until(self._is_settled, wait)
+        except (StepTimeoutError, AwsCallError) as error:
+            logger.info("Restoring while not all tasks are in service: %s", error)
+            if withdraws:
+                self._withdraw(raised_since_at)
+        return self.notes
+
+    def _is_settled(self, snapshot: Snapshot) -> bool | None:
+        if snapshot.service.desired_count == self._written:
+            self._changed_since = None
+            return True if self._can_spare_one(snapshot) else None
+        # Somebody has changed it, or the read is older than the last write.
+        if self._changed_since is None:
+            self._changed_since = self._clock.now()
+        certain = self._clock.now() - self._changed_since >= CONSISTENCY_SECONDS
+        return True if certain else None
+
+    def _can_spare_one(self, snapshot: Snapshot) -> bool:
+        """Whether all are in service, and not all of them under scale-in protection.
+
+        ECS takes no protected task away. With more of them than desired it would refuse to renew
+        any protection, until one ends.
+        """
+        if len(snapshot.in_service) < self._written:
+            self.notes = []
+            return False
+        now, read = self._clock.now(), self._protection_read
+        if self.notes and read is not None and now - read < PROTECTION_SECONDS:
+            return False
+        ends = self._gateway.protections(sorted(snapshot.in_service))
+        self._protection_read = now
+        self.notes = [] if None in ends.values() else [ALL_PROTECTED]
+        return not self.notes
+
+    def _withdraw(self, raised_since_at: datetime) -> None:
+        try:
+            surplus = self._surplus(self._watch.refresh(), raised_since_at)
+            ends = self._gateway.protections(surplus)
+            for arn in [arn for arn, until_at in ends.items() if until_at is None]:
+                self._gateway.stop_task(arn, reason="not in service in time, no longer wanted")
+        except AwsCallError as error:
+            logger.warning("Could not withdraw a task: %s", error, extra=dict(error.facts))
+
+    def _surplus(self, snapshot: Snapshot, raised_since_at: datetime) -> list[str]:
+        """Return the new tasks not in service, no more than there are too many."""
+        is_ours = snapshot.service.desired_count == self._written
+        if not is_ours or len(snapshot.service.deployments) != 1:
+            return []
+        known = snapshot.tasks
+        new = sorted(
+            arn
+            for arn in snapshot.not_in_service
+            if arn in known and is_since(known[arn].created_at, raised_since_at)
+        )
+        meant_to_run = len(snapshot.in_service) + len(snapshot.not_in_service)
+        return new[: max(0, meant_to_run - self._found)]

@@ -1,0 +1,109 @@
+"""Who is in service, decided task by task.
+
+In service is a task that is RUNNING and meant to run, HEALTHY where the service's tasks have
+container health checks, and healthy in every target group of the service. The service's own counts
+are not used: ECS counts tasks as running before they are healthy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ecs_task_recycle.gateway import Targets
+    from ecs_task_recycle.model import LoadBalancer, Service, Task
+
+SHOWN_TASKS_COUNT = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The service as the reads so far show it.
+
+    ``not_in_service`` says of each task that is meant to run why it is not in service; ``leaving``
+    are the tasks that are stopping or were asked to stop, ``left`` those of them that are STOPPED.
+    """
+
+    service: Service
+    tasks: Mapping[str, Task]
+    in_service: frozenset[str]
+    not_in_service: Mapping[str, str]
+    leaving: frozenset[str]
+    left: frozenset[str]
+
+    def describe(self) -> str:
+        """Return what was seen, for a log line or an error."""
+        stopping = sorted((self.leaving - self.left) & self.tasks.keys())
+        details = [
+            *(f"{short(arn)}: {why}" for arn, why in sorted(self.not_in_service.items())),
+            *(f"{short(arn)}: {self.tasks[arn].last_status}, stopping" for arn in stopping),
+        ]
+        counts = f"{len(self.in_service)} in service of {self.service.desired_count} desired"
+        return "; ".join([counts, *details[:SHOWN_TASKS_COUNT]])
+
+
+def why_not_in_service(
+    task: Task, load_balancers: Iterable[LoadBalancer], targets: Targets, *, checks_health: bool
+) -> str | None:
+    """Return why a task is not in service, or None if it is."""
+    return why_not_ready(task, checks_health=checks_health) or why_not_reached(
+        task, load_balancers, targets
+    )
+
+
+def why_not_ready(task: Task, *, checks_health: bool) -> str | None:
+    """Return what the task's own state lacks, target groups apart, or None."""
+    if task.last_status != "RUNNING":
+        return task.last_status
+    if not task.is_meant_to_run:
+        return f"RUNNING, desired {task.desired_status}"
+    if checks_health and task.health_status != "HEALTHY":
+        return f"RUNNING, container health {task.health_status}"
+    return None
+
+
+def why_not_reached(
+    task: Task, load_balancers: Iterable[LoadBalancer], targets: Targets
+) -> str | None:
+    """Return in which target group the task is not healthy, or None."""
+    for each in load_balancers:
+        state = _target_state(task, each, targets)
+        if state != "healthy":
+            group = each.target_group_arns[0].rpartition(":targetgroup/")[2]
+            return f"RUNNING, target {state} in {group}"
+    return None
+
+
+def _target_state(task: Task, load_balancer: LoadBalancer, targets: Targets) -> str:
+    """Return the task's state in a load balancer's groups; healthy in one of them is enough."""
+    found = {
+        targets[(group, *address)]
+        for group in load_balancer.target_group_arns
+        for address in _addresses(task, load_balancer)
+        if (group, *address) in targets
+    }
+    if "healthy" in found:
+        return "healthy"
+    return ", ".join(sorted(found)) or "not registered"
+
+
+def _addresses(task: Task, load_balancer: LoadBalancer) -> list[tuple[str, int]]:
+    """Return the address of a task as its target: its own, or its instance's and a host port."""
+    if task.ip_address is not None:
+        return [(task.ip_address, load_balancer.container_port)]
+    if task.instance_id is None:
+        return []
+    return [
+        (task.instance_id, binding.host_port)
+        for binding in task.port_bindings
+        if binding.container_port == load_balancer.container_port
+        and load_balancer.container_name in (None, binding.container_name)
+    ]
+
+
+def short(arn: str) -> str:
+    """Return the last part of an ARN: the task's id."""
+    return arn.rpartition("/")[2]

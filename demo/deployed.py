@@ -53,7 +53,6 @@ EMULATED: Final = (
     "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING",
     "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
     "AWS_ENDPOINT_URL_STS",
-    "AWS_ENDPOINT_URL_SSM",
     "AWS_ENDPOINT_URL_CLOUDWATCH",
 )
 """What our emulator answers to the functions; MiniStack answers all else."""

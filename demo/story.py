@@ -174,10 +174,10 @@ def _promises_to_the_user(
 
 
 def _run_record_is_closed(url: str) -> bool:
-    """Tell whether the run has left no journal: an SSM parameter while it is under way."""
-    ssm = boto3.client("ssm", endpoint_url=url)
-    try:
-        ssm.get_parameter(Name=f"/ecs-task-recycle/{CLUSTER}/{SERVICE}")
-    except ssm.exceptions.ParameterNotFound:
-        return True
-    return False
+    """Tell whether the run's record, an item of a DynamoDB table, says that it has ended."""
+    answer = boto3.client("dynamodb", endpoint_url=url).get_item(
+        TableName="ecs-task-recycle-runs",
+        Key={"service": {"S": f"{CLUSTER}/{SERVICE}"}},
+        ConsistentRead=True,
+    )
+    return answer.get("Item", {}).get("state", {}).get("S") == "ended"

@@ -8,10 +8,8 @@ import re
 import shlex
 import time
 import urllib.request
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -29,11 +27,14 @@ from demo.process import (
 )
 from demo.show import Promise, heading, say
 from demo.stage import CLUSTER, PROJECT, TASKS_COUNT, copy_sources, emulated_ecs, input_json, main
-from ecs_emulator import World
 from ecs_emulator.server import serve
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
     from subprocess import CompletedProcess
+
+    from ecs_emulator import World
 
 MINISTACK: Final = PROJECT / ".venv-ministack" / "bin" / "ministack"
 DEPLOY: Final = "./cloudformation_deploy.sh"

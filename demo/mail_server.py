@@ -9,7 +9,6 @@ import logging
 import ssl
 from dataclasses import dataclass
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiosmtpd.controller import Controller
@@ -23,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from demo.process import LOCALHOST
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
     from pathlib import Path
 
 USERNAME: Final = "demo"

@@ -173,7 +173,7 @@ def test_help_names_every_option(tmp_path: Path) -> None:
         (("--stack-nam", "x"), "--stack-nam is not an option of mine; --help lists them."),
         (("--region",), "--region needs a value after it."),
         (("--delete", "ClusterNames=demo"), "--delete takes no parameters."),
-        (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName Archi"),
+        (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName RunTab"),
         (("Architecture=riscv",), "the stack ecs-task-recycle was not deployed; see above."),
         (("--bucket", "not-there"), "could not be put into the bucket not-there"),
     ],

@@ -47,19 +47,17 @@ class Ending:
         if scaled is None or isinstance(self.progress.error, OwnershipLostError):
             return
         try:
+            settling = Settling(self.gateway, self.clock, self.watch, scaled)
+            is_settled = settling.wait(self._patience_seconds())
             self.go_ahead.note()
             self.store.require_ownership(self.progress)
-            settling = Settling(self.gateway, self.clock, self.watch, scaled)
-            notes = settling.settle(
-                patience_seconds=self._patience_seconds(),
-                # A deployment that somebody started has tasks of its own that are still starting.
-                withdraws=not isinstance(self.progress.ended, Interference),
-                raised_since_at=plan.raised_since_at,
-            )
+            # A deployment that somebody started has tasks of its own that are still starting.
+            if not is_settled and not isinstance(self.progress.ended, Interference):
+                settling.withdraw(plan.raised_since_at)
             restorer = Restorer(
                 self.gateway, self.clock, scaled, retry_until=self.budget.retry_until
             )
-            self.progress.capacity = restorer.restore(notes)
+            self.progress.capacity = restorer.restore(settling.notes)
         except (RestoreError, OwnershipLostError) as error:
             self.progress.end(error)
         except Exception as error:  # noqa: BLE001 - nobody may be left without the commands

@@ -16,7 +16,6 @@ from ecs_task_recycle.record_errors import already_running, lost, not_understood
 from ecs_task_recycle.run_record import (
     ATTRIBUTES,
     REQUESTS,
-    Memory,
     RecordState,
     RunRecord,
     from_item,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ecs_task_recycle.clock import Clock
-    from ecs_task_recycle.model import Plan, ScaleUp
+    from ecs_task_recycle.model import Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.run_table import Item, RunTable
 
@@ -87,12 +86,13 @@ class RecordStore:
         if record is not None and record.may_be_alive(as_utc(self.clock.now())):
             raise already_running(self.table.service, record)
 
-    def take(self, plan: Plan, to_restore: ScaleUp | None) -> None:
-        """Take the record that was read last, for a new run with this plan.
+    def take(self, progress: Progress) -> None:
+        """Take the record that was read last, for a new run.
 
-        ``to_restore`` is what a dead run left raised, or what this one raises next. Raises
+        What it has to restore is what a dead run left raised, or what this one raises next. Raises
         AlreadyRunningError if another run was first.
         """
+        plan = self._plan(progress)
         mine = RunRecord(
             version=0 if self._seen is None else self._seen["version"],
             state=RecordState.RUNNING,
@@ -101,9 +101,9 @@ class RecordStore:
             run_id=self.run_id,
             run_started_at=plan.run_started_at,
             started_before_at=plan.started_before_at,
-            scale_up=to_restore,
+            scale_up=progress.to_restore,
             total=len(plan.originals),
-            memory=Memory(plan=plan),
+            memory=progress.as_memory(),
         )
         self._take(renewed(mine), remove=REQUESTS)
 

@@ -182,7 +182,9 @@ class _Recycling:
             surge_seconds = quickest_start_seconds(plan.originals)
             self._budget.require_task(self._progress, before_seconds=surge_seconds)
         self._progress.to_restore = plan.unrestored or plan.raised_at_once
-        self._store.take(plan, self._progress.to_restore)
+        if self._progress.to_restore is not None and plan.unrestored is None:
+            self._progress.raised_at = as_utc(self._clock.now())
+        self._store.take(self._progress)
         return plan
 
     def _take_over(self, record: RunRecord) -> Plan:

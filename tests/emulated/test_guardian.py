@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,8 +152,7 @@ def killed_at(bench: Bench, build: Callable[[], World], kills: list[tuple[int, b
     first, *others = kills
     world.kill_at_call(first[0], after_effect=first[1])
     guarded.on_revival = [
-        (lambda n=number, e=after: world.kill_at_call(n, after_effect=e))
-        for number, after in others
+        partial(world.kill_at_call, number, after_effect=after) for number, after in others
     ]
     guarded.invoke("run", EVENT)
     guarded.walk("run")

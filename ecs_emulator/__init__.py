@@ -7,8 +7,9 @@ For tests (`ecs_emulator.in_process.attach`) and for any client over HTTP
 from ecs_emulator.clock import EPOCH, Clock, VirtualClock, WallClock
 from ecs_emulator.errors import ApiError, EmulatorError, Killed
 from ecs_emulator.knobs import FailingStart, Knobs, ScaleInChoice, StartFailure
-from ecs_emulator.model import ServiceSetup, StopCause, StopKind
 from ecs_emulator.records import Call
+from ecs_emulator.setup import ServiceSetup
+from ecs_emulator.task_state import StopCause, StopKind
 from ecs_emulator.world import World
 
 __all__ = [

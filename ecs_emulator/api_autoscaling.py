@@ -5,9 +5,9 @@ https://docs.aws.amazon.com/autoscaling/application/APIReference/
 
 from datetime import UTC, datetime
 
-from ecs_emulator.autoscaling import Limits, ScheduledAction
+from ecs_emulator.autoscaling import Limits, ScalableState, ScalableTarget, ScheduledAction
 from ecs_emulator.errors import ApiError
-from ecs_emulator.model import ScalableState, ScalableTarget, Service
+from ecs_emulator.model import Service
 from ecs_emulator.paging import page
 from ecs_emulator.registry import Answer, Request, operation
 from ecs_emulator.world import World

@@ -4,8 +4,9 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetH
 """
 
 from ecs_emulator.errors import ApiError
-from ecs_emulator.model import CONTAINER_PORT, Service, TargetGroup
+from ecs_emulator.model import Service, TargetGroup
 from ecs_emulator.registry import Answer, Request, operation
+from ecs_emulator.task_state import CONTAINER_PORT
 from ecs_emulator.world import World
 
 type Target = tuple[str, int]

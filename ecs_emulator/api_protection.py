@@ -6,10 +6,11 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protec
 from collections.abc import Sequence
 from typing import Any
 
-from ecs_emulator.api_ecs import find_task, task_arn
 from ecs_emulator.errors import ApiError
-from ecs_emulator.model import Cluster, Task, TaskState
+from ecs_emulator.lookup import find_task, task_arn
+from ecs_emulator.model import Cluster, Task
 from ecs_emulator.registry import Answer, Request, operation
+from ecs_emulator.task_state import TaskState
 from ecs_emulator.world import World
 
 READ_LIMIT, WRITTEN_LIMIT = 100, 10

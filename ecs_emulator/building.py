@@ -3,24 +3,16 @@
 from typing import Unpack
 
 from ecs_emulator.alarms import Alarm
-from ecs_emulator.autoscaling import Limits
+from ecs_emulator.autoscaling import Limits, ScalableTarget
 from ecs_emulator.core import Core
 from ecs_emulator.errors import EmulatorError
 from ecs_emulator.knobs import Dice
-from ecs_emulator.model import (
-    Cluster,
-    ContainerInstance,
-    Deployment,
-    ScalableTarget,
-    Service,
-    ServiceOptions,
-    ServiceSetup,
-    ServiceState,
-    TargetGroup,
-)
+from ecs_emulator.model import Cluster, Deployment, Service, ServiceState, TargetGroup
 from ecs_emulator.placement import ZONES
+from ecs_emulator.secrets import Secret
+from ecs_emulator.setup import ServiceOptions, ServiceSetup
+from ecs_emulator.task_state import ContainerInstance
 from ecs_emulator.timeline import Timeline
-from ecs_emulator.vault import Secret
 
 HOUR_SECONDS = 3600.0
 SERVICE_AGE_SECONDS = 90 * 24 * HOUR_SECONDS
@@ -64,7 +56,7 @@ class Building(Core):
         if setup.settled:
             self._settle(service)
         else:
-            self.scheduler.wake(service)
+            self.wake(service)
         return service
 
     def register_scalable_target(
@@ -87,8 +79,8 @@ class Building(Core):
         """Put a secret into Secrets Manager; `text` is usually JSON."""
         ending = f"{self.dice.generator('secret', name).getrandbits(24):06x}"
         arn = self.arn("secretsmanager", f"secret:{name}-{ending}")
-        self.vault[name] = Secret(name=name, arn=arn, text=text, created_at=self.now)
-        return self.vault[name]
+        self.secrets[name] = Secret(name=name, arn=arn, text=text, created_at=self.now)
+        return self.secrets[name]
 
     def drop_table(self, name: str) -> None:
         """Let there be no such DynamoDB table."""
@@ -150,4 +142,4 @@ class Building(Core):
             task = self.lifecycle.settle(service, service.state.primary, placement, started_at)
             self.tell(service, f"has started 1 tasks: (task {task.id}).", at=started_at - 20)
         self.tell(service, "has reached a steady state.", at=self.now - HOUR_SECONDS / 4)
-        service.desk.steady = True
+        service.scheduler_state.steady = True

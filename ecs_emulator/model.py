@@ -6,102 +6,12 @@ reads can look into the past and every history is there afterwards.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Required, TypedDict
+from typing import Any
 
 from ecs_emulator.knobs import Dice, FailingStart, Knobs
+from ecs_emulator.setup import ServiceSetup
+from ecs_emulator.task_state import ContainerInstance, Placement, StopCause, TaskState
 from ecs_emulator.timeline import Timeline
-
-ACTIVE_STATUSES = ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING")
-
-
-class StopKind(StrEnum):
-    """Who made a task stop."""
-
-    STOP_TASK = "StopTask"
-    SCALE_IN = "scheduler scale-in"
-    DEPLOYMENT = "scheduler deployment"
-    UNHEALTHY = "scheduler unhealthy"
-    REBALANCING = "scheduler rebalancing"
-    DELETION = "service deleted"
-    SOMEBODY = "somebody"
-    CRASH = "crash"
-    FAILED_START = "failed start"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopCause:
-    """Why a task stops: the kind, and for StopTask the access key that signed the call."""
-
-    kind: StopKind
-    access_key: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.kind} by {self.access_key}" if self.access_key else str(self.kind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskState:
-    """What can change about a task; all instants in epoch seconds.
-
-    `health` is the containers' (HEALTHY, UNHEALTHY, UNKNOWN). `targets` has one entry per target
-    group of the service: None (not registered), initial, healthy, unhealthy, draining.
-    """
-
-    last_status: str
-    desired_status: str = "RUNNING"
-    health: str = "UNKNOWN"
-    targets: tuple[str | None, ...] = ()
-    pull_started_at: float | None = None
-    pull_stopped_at: float | None = None
-    started_at: float | None = None
-    stopping_at: float | None = None
-    execution_stopped_at: float | None = None
-    stopped_at: float | None = None
-    stop_code: str | None = None
-    stopped_reason: str | None = None
-    exit_code: int | None = None
-    protected_until: float | None = None
-
-    def protected(self, at: float) -> bool:
-        """Tell whether scale-in protection holds at this instant."""
-        return self.protected_until is not None and self.protected_until > at
-
-    @property
-    def failing_checks(self) -> bool:
-        """Whether a container or target group health check has found the task unhealthy."""
-        return self.health == "UNHEALTHY" or "unhealthy" in self.targets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerInstance:
-    """An EC2 instance of a cluster."""
-
-    arn: str
-    ec2_instance_id: str
-    availability_zone: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """Where a task runs: its zone, and either an own address or a port on an instance."""
-
-    availability_zone: str
-    instance: ContainerInstance | None = None
-    private_ip: str | None = None
-    host_port: int | None = None
-
-    @property
-    def target(self) -> tuple[str, int]:
-        """The (id, port) under which a target group knows the task."""
-        if self.private_ip is not None:
-            return self.private_ip, CONTAINER_PORT
-        if self.instance is None or self.host_port is None:
-            return "", 0
-        return self.instance.ec2_instance_id, self.host_port
-
-
-CONTAINER_PORT = 8080
 
 
 class Task:
@@ -235,61 +145,6 @@ class ServiceEvent:
     message: str
 
 
-class ServiceOptions(TypedDict, total=False):
-    """What World.create_service takes: ServiceSetup's members, of which two are required."""
-
-    cluster: Required[str]
-    name: Required[str]
-    desired_count: int
-    target_group: bool | int
-    container_health: bool | None
-    network_mode: str
-    launch_type: str | None
-    scheduling_strategy: str
-    controller: str
-    settled: bool
-    instances: int | None
-    alarms: tuple[str, ...]
-    circuit_breaker: bool
-    minimum_healthy_percent: int
-    maximum_percent: int
-    rollout_state: str
-    knobs: Knobs | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSetup:
-    """How a service is made.
-
-    `target_group`: how many target groups (True is one). `container_health`: whether tasks have a
-    container health check; None: if the knob container_health_delay says so. `network_mode`:
-    awsvpc, bridge (dynamic host ports) or bridge-static (one host port, so one task per instance
-    until it is STOPPED). `launch_type`: FARGATE or EC2; None: what fits the network mode.
-    `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL.
-    `settled`: start in steady state with tasks of different ages; else with none. `instances`: how
-    many the cluster has (EC2 only); None: enough for one task more. `alarms`: names of the
-    deployment alarms. `rollout_state`: of the deployment. `knobs`: others than the world's.
-    """
-
-    cluster: str
-    name: str
-    desired_count: int = 3
-    target_group: bool | int = False
-    container_health: bool | None = None
-    network_mode: str = "awsvpc"
-    launch_type: str | None = None
-    scheduling_strategy: str = "REPLICA"
-    controller: str = "ECS"
-    settled: bool = True
-    instances: int | None = None
-    alarms: tuple[str, ...] = ()
-    circuit_breaker: bool = False
-    minimum_healthy_percent: int = 100
-    maximum_percent: int = 200
-    rollout_state: str = "COMPLETED"
-    knobs: Knobs | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetGroup:
     """A target group; its targets are the tasks of its service."""
@@ -309,7 +164,7 @@ class Rebalance:
 
 
 @dataclass(slots=True, kw_only=True)
-class SchedulerDesk:
+class SchedulerState:
     """What the scheduler keeps in mind about one service."""
 
     reconcile_due: bool = False
@@ -340,7 +195,7 @@ class Service:
         self.launch_count = 0
         self.failing_deployments: dict[str, FailingStart] = {}
         self.events: list[ServiceEvent] = []
-        self.desk = SchedulerDesk()
+        self.scheduler_state = SchedulerState()
         self.in_service_history: list[tuple[float, int]] = []
         self.desired_history: list[tuple[float, int, str]] = []
 
@@ -432,39 +287,3 @@ class Cluster:
             for service in self.services.values()
             for task in service.present
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScalableState:
-    """What can change about a scalable target."""
-
-    min_capacity: int
-    max_capacity: int
-    scaling_in_suspended: bool = False
-    scaling_out_suspended: bool = False
-    scheduled_suspended: bool = False
-
-
-class ScalableTarget:
-    """A service's registration with Application Auto Scaling."""
-
-    def __init__(self, *, service: Service, arn: str, timeline: Timeline[ScalableState]) -> None:
-        self.service = service
-        self.arn = arn
-        self.timeline = timeline
-        self.created_at = timeline.born_at
-
-    @property
-    def resource_id(self) -> str:
-        """The service's name as Application Auto Scaling writes it."""
-        return f"service/{self.service.cluster.name}/{self.service.name}"
-
-    @property
-    def min_capacity(self) -> int:
-        """The lower limit now."""
-        return self.timeline.latest.min_capacity
-
-    @property
-    def max_capacity(self) -> int:
-        """The upper limit now."""
-        return self.timeline.latest.max_capacity

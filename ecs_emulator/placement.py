@@ -2,12 +2,10 @@
 
 from collections import Counter
 from itertools import count
-from typing import TYPE_CHECKING
 
-from ecs_emulator.model import ContainerInstance, Placement, Service
-
-if TYPE_CHECKING:
-    from ecs_emulator.core import Core
+from ecs_emulator.ledger import Ledger
+from ecs_emulator.model import Service
+from ecs_emulator.task_state import ContainerInstance, Placement
 
 STATIC_HOST_PORT = 80
 FIRST_DYNAMIC_PORT = 32768
@@ -20,8 +18,8 @@ _TROUBLE = (
 class Placer:
     """Finds a place for each task, and gives out addresses and ports."""
 
-    def __init__(self, world: "Core") -> None:
-        self._world = world
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._addresses = count()
         self._ports = count(FIRST_DYNAMIC_PORT)
 
@@ -44,7 +42,7 @@ class Placer:
     def zones_by_load(self, service: Service) -> list[str]:
         """Return the zones, the one with the fewest active tasks of the service first."""
         load = Counter(task.placement.availability_zone for task in service.active_tasks)
-        names = [f"{self._world.region}{letter}" for letter in ZONES]
+        names = [f"{self._ledger.region}{letter}" for letter in ZONES]
         return sorted(names, key=lambda name: load[name])
 
     def complaint(self, service: Service) -> str:

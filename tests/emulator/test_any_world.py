@@ -112,7 +112,7 @@ def test_the_service_ends_up_whole_and_the_records_agree(
     assert [task.in_service for task in service.active_tasks] == [True] * wanted
     assert service.in_service_count == wanted
     assert len(service.state.deployments) == 1
-    assert service.desk.steady, "it has announced its steady state"
+    assert service.scheduler_state.steady, "it has announced its steady state"
     assert all(task.last_status in {"RUNNING", "STOPPED"} for task in service.tasks)
     for changed_at, count in world.in_service_history():
         assert count == count_in_service(service, changed_at)

@@ -11,18 +11,19 @@ from ecs_emulator.autoscaling import Limits, ScheduledAction
 from ecs_emulator.building import Building
 from ecs_emulator.dynamodb import Item
 from ecs_emulator.knobs import FailingStart
-from ecs_emulator.lifecycle import StopOrder
-from ecs_emulator.model import Deployment, StopCause, StopKind, Task
+from ecs_emulator.stopping import StopOrder
+from ecs_emulator.model import Deployment, Task
+from ecs_emulator.task_state import StopCause, StopKind
 
-SOMEBODY = "somebody"
+THIRD_PARTY = "third party"
 
 
-class Somebody(Building):
+class ThirdParty(Building):
     """A world in which other people are at work, too."""
 
     def set_desired_count(self, cluster: str, service: str, desired_count: int) -> None:
         """Have somebody set the desired count, whatever the scaling limits say."""
-        self.move_desired_count(self.service(cluster, service), desired_count, SOMEBODY)
+        self.move_desired_count(self.service(cluster, service), desired_count, THIRD_PARTY)
 
     def set_limits(
         self,
@@ -73,7 +74,7 @@ class Somebody(Building):
 
     def stop_task(self, task: Task | str, reason: str = "Task stopped by user") -> None:
         """Have somebody stop a task, as StopTask does."""
-        self.stop_on_request(self._task(task), StopCause(kind=StopKind.SOMEBODY), reason)
+        self.stop_on_request(self._task(task), StopCause(kind=StopKind.THIRD_PARTY), reason)
 
     def crash_task(self, task: Task | str, exit_code: int = 137) -> None:
         """Let a task's essential container exit by itself."""
@@ -117,8 +118,8 @@ class Somebody(Building):
         self.change_service(deployed, deployments=(deployment, *older))
         if failing is not None:
             deployed.failing_deployments[deployment.id] = failing
-        deployed.desk.steady = False
-        self.scheduler.wake(deployed)
+        deployed.scheduler_state.steady = False
+        self.wake(deployed)
         return deployment
 
     def fail_deployment(self, cluster: str, service: str) -> None:
@@ -135,9 +136,9 @@ class Somebody(Building):
     def delete_service(self, cluster: str, service: str) -> None:
         """Delete a service: DRAINING while its tasks stop, INACTIVE when they are gone."""
         deleted = self.service(cluster, service)
-        self.move_desired_count(deleted, 0, SOMEBODY)
+        self.move_desired_count(deleted, 0, THIRD_PARTY)
         self.change_service(deleted, status="DRAINING")
-        self.scheduler.wake(deleted)
+        self.wake(deleted)
 
     def protect_task(self, task: Task | str, minutes: float = 120.0) -> None:
         """Have somebody put a task under scale-in protection from now on."""

@@ -1,0 +1,61 @@
+"""How a service is made: the options of World.create_service."""
+
+from dataclasses import dataclass
+from typing import Required, TypedDict
+
+from ecs_emulator.knobs import Knobs
+
+
+class ServiceOptions(TypedDict, total=False):
+    """What World.create_service takes: ServiceSetup's members, of which two are required."""
+
+    cluster: Required[str]
+    name: Required[str]
+    desired_count: int
+    target_group: bool | int
+    container_health: bool | None
+    network_mode: str
+    launch_type: str | None
+    scheduling_strategy: str
+    controller: str
+    settled: bool
+    instances: int | None
+    alarms: tuple[str, ...]
+    circuit_breaker: bool
+    minimum_healthy_percent: int
+    maximum_percent: int
+    rollout_state: str
+    knobs: Knobs | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSetup:
+    """How a service is made.
+
+    `target_group`: how many target groups (True is one). `container_health`: whether tasks have a
+    container health check; None: if the knob container_health_delay says so. `network_mode`:
+    awsvpc, bridge (dynamic host ports) or bridge-static (one host port, so one task per instance
+    until it is STOPPED). `launch_type`: FARGATE or EC2; None: what fits the network mode.
+    `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL.
+    `settled`: start in steady state with tasks of different ages; else with none. `instances`: how
+    many the cluster has (EC2 only); None: enough for one task more. `alarms`: names of the
+    deployment alarms. `rollout_state`: of the deployment. `knobs`: others than the world's.
+    """
+
+    cluster: str
+    name: str
+    desired_count: int = 3
+    target_group: bool | int = False
+    container_health: bool | None = None
+    network_mode: str = "awsvpc"
+    launch_type: str | None = None
+    scheduling_strategy: str = "REPLICA"
+    controller: str = "ECS"
+    settled: bool = True
+    instances: int | None = None
+    alarms: tuple[str, ...] = ()
+    circuit_breaker: bool = False
+    minimum_healthy_percent: int = 100
+    maximum_percent: int = 200
+    rollout_state: str = "COMPLETED"
+    knobs: Knobs | None = None

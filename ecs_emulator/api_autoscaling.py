@@ -53,13 +53,13 @@ def register_scalable_target(world: World, request: Request) -> Answer:
     if asked["ServiceNamespace"] != "ecs" or asked["ScalableDimension"] != DIMENSION:
         raise ApiError("ValidationException", "Unsupported service namespace, resource type or "
                        "scalable dimension")  # fmt: skip
-    missing = [
+    denied = [
         action for action in PROBED_ACTIONS if world.faults.denies(action, request.caller.arn)
     ]
-    if missing:
+    if denied and world.knobs.aas_validates_permissions:
         raise ApiError(
             "ValidationException",
-            f"User is missing the following permissions: [{', '.join(missing)}]",
+            f"User is missing the following permissions: [{', '.join(denied)}]",
         )
     suspended = asked.get("SuspendedState") or {}
     limits = Limits(
@@ -70,6 +70,7 @@ def register_scalable_target(world: World, request: Request) -> Answer:
         scheduled_suspended=suspended.get("ScheduledScalingSuspended"),
     )
     service = _service(world, asked["ResourceId"])
+    world.autoscaling.refuse_while_pending(service)
     return {"ScalableTargetARN": world.autoscaling.register(service, limits).arn}
 
 

@@ -105,7 +105,7 @@ def _refuse_count_of_daemon(service: Service, parameters: Mapping[str, Any]) -> 
             "Remove the desired count value and try again",
         )
     if desired_count < 0:
-        raise ApiError("InvalidParameterException", "desiredCount must not be negative.")
+        raise ApiError("InvalidParameterException", "Task count can not be lesser than 0")
 
 
 def _refuse_deployment_of_others(service: Service, parameters: Mapping[str, Any]) -> None:

@@ -43,6 +43,7 @@ class ScalableTarget:
         self.arn = arn
         self.timeline = timeline
         self.created_at = timeline.born_at
+        self.pending_until = 0.0
 
     @property
     def resource_id(self) -> str:
@@ -100,7 +101,22 @@ class AutoScaling:
         self._clamps += 1
         lag = service.dice.seconds(service.knobs.aas_lag, "clamp", self._clamps)
         self._ledger.schedule(self._ledger.now + lag, partial(self._clamp, target))
+        if service.knobs.aas_conflict is not None and _allowed(target) != service.desired_count:
+            longest = service.dice.seconds(service.knobs.aas_conflict, "conflict", self._clamps)
+            target.pending_until = self._ledger.now + max(lag, longest)
         return target
+
+    def refuse_while_pending(self, service: Service) -> None:
+        """Raise ApiError while an update before this one is still moving the desired count.
+
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+        """
+        target = self.target_of(service)
+        if target is not None and target.pending_until > self._ledger.now:
+            raise ApiError(
+                "ConcurrentUpdateException",
+                "You already have a pending update to an Auto Scaling resource.",
+            )
 
     def schedule_action(self, service: Service, at: float, limits: Limits) -> ScheduledAction:
         """Have the limits set at an instant (epoch seconds); lost if suspended then.
@@ -171,9 +187,12 @@ class AutoScaling:
     def _clamp(self, target: ScalableTarget) -> None:
         if target.service.status != "ACTIVE":
             return
-        wanted = target.service.desired_count
-        allowed = min(max(wanted, target.min_capacity), target.max_capacity)
-        self._ledger.move_desired_count(target.service, allowed, "autoscaling")
+        self._ledger.move_desired_count(target.service, _allowed(target), "autoscaling")
+
+
+def _allowed(target: ScalableTarget) -> int:
+    """Return the desired count as the limits leave it."""
+    return min(max(target.service.desired_count, target.min_capacity), target.max_capacity)
 
 
 def _merged(state: ScalableState | None, limits: Limits) -> ScalableState:

@@ -22,8 +22,15 @@ class Known(dict[str, Any]):
 
 
 def count_of(tasks: Sequence[tuple[Task, TaskState]], *last_statuses: str) -> int:
-    """Count the tasks with one of these last statuses."""
-    return sum(state.last_status in last_statuses for _, state in tasks)
+    """Count the tasks with one of these last statuses; those that are to stop if the knob says so.
+
+    Without them: https://github.com/reproio/ecs_deploy/pull/50
+    """
+    return sum(
+        state.last_status in last_statuses
+        and (state.desired_status == "RUNNING" or task.service.knobs.counts_stopping_tasks)
+        for task, state in tasks
+    )
 
 
 def instant(at: float | None) -> float | None:

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from ecs_emulator.clock import Clock
 from ecs_emulator.errors import ApiError, EmulatorError
 from ecs_emulator.knobs import Dice, Knobs
-from ecs_emulator.model import Cluster, Service, ServiceEvent, Task
+from ecs_emulator.model import Cluster, Service, Task
+from ecs_emulator.service_state import ServiceEvent
 from ecs_emulator.simulation import Simulation
 from ecs_emulator.task_state import TaskState
 

@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-expla
 """
 
 from ecs_emulator.knobs import FailingStart, StartFailure
-from ecs_emulator.model import Deployment, Service, Task
+from ecs_emulator.model import Service, Task
+from ecs_emulator.service_state import Deployment
 from ecs_emulator.stopping import StopOrder, Stopping
 from ecs_emulator.task_state import Placement, StopCause, StopKind, TaskState
 from ecs_emulator.timeline import Timeline

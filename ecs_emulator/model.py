@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ecs_emulator.knobs import Dice, FailingStart, Knobs
+from ecs_emulator.service_state import Deployment, ServiceEvent, ServiceState
 from ecs_emulator.setup import ServiceSetup
 from ecs_emulator.task_state import ContainerInstance, Placement, StopCause, TaskState
 from ecs_emulator.timeline import Timeline
+
+FULL_PERCENT = 100
 
 
 class Task:
@@ -23,7 +26,7 @@ class Task:
         service: "Service",
         arn: str,
         number: int,
-        deployment: "Deployment",
+        deployment: Deployment,
         placement: Placement,
         timeline: Timeline[TaskState],
     ) -> None:
@@ -39,6 +42,7 @@ class Task:
         self.failing: FailingStart | None = None
         self.stop_cause: StopCause | None = None
         self.journey = 0
+        self.hangs_in: str | None = None
         self.answers: dict[int, dict[str, Any]] = {}
 
     def __repr__(self) -> str:
@@ -106,43 +110,6 @@ class Task:
             (at, state.last_status, state.desired_status, state.health, state.targets)
             for at, state in self.timeline
         ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """A deployment of a service, or its task set under another deployment controller."""
-
-    id: str
-    task_definition_arn: str
-    created_at: float
-    updated_at: float
-    status: str = "PRIMARY"
-    rollout_state: str = "COMPLETED"
-    rollout_state_reason: str = ""
-    failed_tasks: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceState:
-    """What can change about a service. `deployments` has the primary one first."""
-
-    status: str = "ACTIVE"
-    desired_count: int
-    deployments: tuple[Deployment, ...]
-
-    @property
-    def primary(self) -> Deployment:
-        """The deployment that new tasks belong to."""
-        return self.deployments[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceEvent:
-    """One line of a service's event log."""
-
-    id: str
-    created_at: float
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +207,20 @@ class Service:
         return self.setup.launch_type or ("FARGATE" if self.awsvpc else "EC2")
 
     @property
+    def rebalances_zones(self) -> bool:
+        """Whether Availability Zone rebalancing is enabled.
+
+        By default for new services, unless they allow no task above the desired count, are
+        daemons, or run on external instances:
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
+        """
+        if self.setup.availability_zone_rebalancing is not None:
+            return self.setup.availability_zone_rebalancing
+        fitting = self.setup.maximum_percent > FULL_PERCENT and self.setup.controller == "ECS"
+        fitting = fitting and not self.daemon and self.launch_type != "EXTERNAL"
+        return fitting and self.knobs.az_rebalancing
+
+    @property
     def daemon(self) -> bool:
         """Whether there is one task per instance instead of a desired count."""
         return self.setup.scheduling_strategy == "DAEMON"
@@ -248,6 +229,15 @@ class Service:
     def active_tasks(self) -> list[Task]:
         """The tasks that are meant to run, the oldest first."""
         return [task for task in self.present if task.active]
+
+    @property
+    def leaving_tasks(self) -> list[Task]:
+        """The tasks that are to stop and will be STOPPED some time, but are not yet."""
+        return [
+            task
+            for task in self.present
+            if not task.active and task.last_status != "STOPPED" and task.hangs_in is None
+        ]
 
     @property
     def in_service_count(self) -> int:

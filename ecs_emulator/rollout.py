@@ -4,7 +4,8 @@ import math
 from dataclasses import replace
 
 from ecs_emulator.ledger import Ledger
-from ecs_emulator.model import Deployment, Service, Task
+from ecs_emulator.model import Service, Task
+from ecs_emulator.service_state import Deployment
 from ecs_emulator.staffing import Staffing
 from ecs_emulator.task_state import StopKind
 

@@ -14,7 +14,8 @@ from ecs_emulator.descriptions import (
     count_of,
     instant,
 )
-from ecs_emulator.model import Cluster, Deployment, Service, ServiceState, Task
+from ecs_emulator.model import Cluster, Service, Task
+from ecs_emulator.service_state import Deployment, ServiceState
 from ecs_emulator.task_state import CONTAINER_PORT, TaskState
 
 EVENTS_SHOWN = 100
@@ -48,7 +49,7 @@ def describe_service(service: Service, at: float) -> Description:
         "enableECSManagedTags": False,
         "propagateTags": "NONE",
         "enableExecuteCommand": False,
-        "availabilityZoneRebalancing": "DISABLED",
+        "availabilityZoneRebalancing": "ENABLED" if service.rebalances_zones else "DISABLED",
     }
     members.update(_of_its_kind(service, state, tasks))
     return members

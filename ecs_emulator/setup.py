@@ -24,6 +24,7 @@ class ServiceOptions(TypedDict, total=False):
     circuit_breaker: bool
     minimum_healthy_percent: int
     maximum_percent: int
+    availability_zone_rebalancing: bool | None
     rollout_state: str
     knobs: Knobs | None
 
@@ -39,7 +40,9 @@ class ServiceSetup:
     `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL.
     `settled`: start in steady state with tasks of different ages; else with none. `instances`: how
     many the cluster has (EC2 only); None: enough for one task more. `alarms`: names of the
-    deployment alarms. `rollout_state`: of the deployment. `knobs`: others than the world's.
+    deployment alarms. `availability_zone_rebalancing`: whether it is enabled; None: as the knob
+    az_rebalancing says, but never for those that ECS does not rebalance. `rollout_state`: of the
+    deployment. `knobs`: others than the world's.
     """
 
     cluster: str
@@ -57,5 +60,6 @@ class ServiceSetup:
     circuit_breaker: bool = False
     minimum_healthy_percent: int = 100
     maximum_percent: int = 200
+    availability_zone_rebalancing: bool | None = None
     rollout_state: str = "COMPLETED"
     knobs: Knobs | None = None

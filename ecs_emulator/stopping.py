@@ -89,7 +89,8 @@ class Stopping:
             self._later(task, "drain", task.service.knobs.drain, self._drained, order)
         else:
             self._signal(task, order)
-            self._deregister_aside(task)
+            if not task.service.knobs.deregisters_after_exit:
+                self._deregister_aside(task)
 
     def _tell_targets(self, task: Task, verb: str) -> None:
         for group in task.service.target_groups:

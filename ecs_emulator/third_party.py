@@ -11,8 +11,9 @@ from ecs_emulator.autoscaling import Limits, ScheduledAction
 from ecs_emulator.building import Building
 from ecs_emulator.dynamodb import Item
 from ecs_emulator.knobs import FailingStart
+from ecs_emulator.model import Task
+from ecs_emulator.service_state import Deployment
 from ecs_emulator.stopping import StopOrder
-from ecs_emulator.model import Deployment, Task
 from ecs_emulator.task_state import StopCause, StopKind
 
 THIRD_PARTY = "third party"

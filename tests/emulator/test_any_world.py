@@ -41,6 +41,10 @@ knobs = st.builds(
     failing_starts=st.lists(failing, max_size=2).map(tuple),
     scale_in_choice=st.sampled_from(["az_heaviest", "random", "newest"]),
     aas_lag=seconds,
+    replaces_after_stopped=st.booleans(),
+    deregisters_after_exit=st.booleans(),
+    counts_stopping_tasks=st.booleans(),
+    aas_conflict=st.none() | seconds,
 )
 
 

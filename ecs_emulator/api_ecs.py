@@ -17,7 +17,7 @@ from ecs_emulator.lookup import (
 from ecs_emulator.model import Service, Task
 from ecs_emulator.registry import Answer, Request, operation
 from ecs_emulator.task_descriptions import describe_instance, describe_task
-from ecs_emulator.task_state import StopCause, StopKind, TaskState
+from ecs_emulator.task_state import CONTAINER_PORT, StopCause, StopKind, TaskState
 from ecs_emulator.world import World
 
 DESCRIBED_TASKS_LIMIT = 100
@@ -116,8 +116,8 @@ def describe_task_definition(world: World, request: Request) -> Answer:
 
 
 def _task_definition(world: World, service: Service, revision: int) -> Answer:
-    static = service.setup.network_mode == "bridge-static"
-    port = {"containerPort": 8080, "hostPort": 80 if static else 0, "protocol": "tcp"}
+    host_port = CONTAINER_PORT if service.awsvpc else service.fixed_host_port or 0
+    port = {"containerPort": CONTAINER_PORT, "hostPort": host_port, "protocol": "tcp"}
     container: Answer = {
         "name": "app",
         "image": "registry.invalid/app:1",
@@ -131,7 +131,7 @@ def _task_definition(world: World, service: Service, revision: int) -> Answer:
         "taskDefinitionArn": world.arn("ecs", f"task-definition/{service.name}:{revision}"),
         "containerDefinitions": [container],
         "family": service.name,
-        "networkMode": "awsvpc" if service.awsvpc else "bridge",
+        "networkMode": service.setup.network_mode.removesuffix("-static"),
         "revision": revision,
         "status": "ACTIVE",
         "compatibilities": ["EC2", "FARGATE"] if service.awsvpc else ["EC2"],

@@ -98,4 +98,5 @@ def _group(group: TargetGroup) -> Answer:
         "UnhealthyThresholdCount": 2,
         "HealthCheckPath": "/",
         "TargetType": group.target_type,
+        "IpAddressType": group.ip_address_type,
     }

@@ -95,22 +95,32 @@ class Building(Core):
         while len(cluster.instances) < wanted:
             number = len(cluster.instances)
             bits = self.dice.generator("instance", cluster.name, number).getrandbits(128)
+            kind = "mi" if service.launch_type == "EXTERNAL" else "i"
             cluster.instances.append(
                 ContainerInstance(
                     arn=self.arn("ecs", f"container-instance/{cluster.name}/{bits:032x}"),
-                    ec2_instance_id=f"i-{bits % 16**17:017x}",
+                    ec2_instance_id=f"{kind}-{bits % 16**17:017x}" if setup.instance_ids else None,
                     availability_zone=f"{self.region}{ZONES[number % len(ZONES)]}",
                 )
             )
 
     def _target_groups(self, service: Service) -> tuple[TargetGroup, ...]:
+        if service.launch_type == "EXTERNAL" and service.setup.target_group:
+            raise EmulatorError("ECS Anywhere has no load balancers.")
         groups = []
         for index in range(int(service.setup.target_group)):
             name = f"{service.cluster.name}-{service.name}-{index + 1}"
             bits = service.dice.generator("target group", index).getrandbits(64)
             arn = self.arn("elasticloadbalancing", f"targetgroup/{name}/{bits:016x}")
             kind = "ip" if service.awsvpc else "instance"
-            groups.append(TargetGroup(arn=arn, name=name, target_type=kind, index=index))
+            group = TargetGroup(
+                arn=arn,
+                name=name,
+                target_type=kind,
+                ip_address_type=service.target_ip_address_type,
+                index=index,
+            )
+            groups.append(group)
         return tuple(groups)
 
     def _inaugurate(self, service: Service) -> None:

@@ -11,10 +11,17 @@ from typing import Any
 from ecs_emulator.knobs import Dice, FailingStart, Knobs
 from ecs_emulator.service_state import Deployment, ServiceEvent, ServiceState
 from ecs_emulator.setup import ServiceSetup
-from ecs_emulator.task_state import ContainerInstance, Placement, StopCause, TaskState
+from ecs_emulator.task_state import (
+    CONTAINER_PORT,
+    ContainerInstance,
+    Placement,
+    StopCause,
+    TaskState,
+)
 from ecs_emulator.timeline import Timeline
 
 FULL_PERCENT = 100
+STATIC_HOST_PORT = 80
 
 
 class Task:
@@ -119,6 +126,7 @@ class TargetGroup:
     arn: str
     name: str
     target_type: str
+    ip_address_type: str
     index: int
 
 
@@ -202,8 +210,21 @@ class Service:
         return self.setup.network_mode == "awsvpc"
 
     @property
+    def fixed_host_port(self) -> int | None:
+        """The one port of an instance that each task needs, if it is always the same."""
+        return {"bridge-static": STATIC_HOST_PORT, "host": CONTAINER_PORT}.get(
+            self.setup.network_mode
+        )
+
+    @property
+    def target_ip_address_type(self) -> str:
+        """The ipAddressType of the target groups: ipv4 or ipv6."""
+        family = self.setup.ip_family
+        return self.setup.target_ip_address_type or ("ipv6" if family == "ipv6" else "ipv4")
+
+    @property
     def launch_type(self) -> str:
-        """FARGATE or EC2."""
+        """FARGATE, EC2 or EXTERNAL."""
         return self.setup.launch_type or ("FARGATE" if self.awsvpc else "EC2")
 
     @property

@@ -15,6 +15,10 @@ class ServiceOptions(TypedDict, total=False):
     target_group: bool | int
     container_health: bool | None
     network_mode: str
+    ip_family: str
+    target_ip_address_type: str | None
+    extra_attachments: tuple[str, ...]
+    instance_ids: bool
     launch_type: str | None
     scheduling_strategy: str
     controller: str
@@ -35,8 +39,13 @@ class ServiceSetup:
 
     `target_group`: how many target groups (True is one). `container_health`: whether tasks have a
     container health check; None: if the knob container_health_delay says so. `network_mode`:
-    awsvpc, bridge (dynamic host ports) or bridge-static (one host port, so one task per instance
-    until it is STOPPED). `launch_type`: FARGATE or EC2; None: what fits the network mode.
+    awsvpc, bridge (dynamic host ports), bridge-static (one host port, so one task per instance
+    until it is STOPPED) or host (likewise, on the container's own port). `ip_family`: what awsvpc
+    tasks have: ipv4, dual-stack or ipv6. `target_ip_address_type`: of the target groups, ipv4 or
+    ipv6; None: ipv6 only for tasks without IPv4. `extra_attachments`: types of attachments that
+    each task has before its own network interface. `instance_ids`: whether the cluster's instances
+    show an ec2InstanceId. `launch_type`: FARGATE, EC2 or EXTERNAL (ECS Anywhere: no load
+    balancers); None: what fits the network mode.
     `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL.
     `settled`: start in steady state with tasks of different ages; else with none. `instances`: how
     many the cluster has (EC2 only); None: enough for one task more. `alarms`: names of the
@@ -51,6 +60,10 @@ class ServiceSetup:
     target_group: bool | int = False
     container_health: bool | None = None
     network_mode: str = "awsvpc"
+    ip_family: str = "ipv4"
+    target_ip_address_type: str | None = None
+    extra_attachments: tuple[str, ...] = ()
+    instance_ids: bool = True
     launch_type: str | None = None
     scheduling_strategy: str = "REPLICA"
     controller: str = "ECS"

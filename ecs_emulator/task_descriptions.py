@@ -17,6 +17,8 @@ from ecs_emulator.descriptions import (
 from ecs_emulator.model import Cluster, Task
 from ecs_emulator.task_state import CONTAINER_PORT, ContainerInstance, TaskState
 
+INTERFACE = "ElasticNetworkInterface"
+
 
 def describe_task(task: Task, state: TaskState) -> Description:
     """Describe a task in this state. One description per state, made once."""
@@ -65,28 +67,53 @@ def _task(task: Task, state: TaskState) -> Description:
 
 
 def _attachments(task: Task, state: TaskState) -> list[Description]:
-    if not task.service.awsvpc:
-        return []
+    own = [_own_interface(task, state)] if task.service.awsvpc else []
+    extra = task.service.setup.extra_attachments
+    return [_extra(task, number, kind) for number, kind in enumerate(extra)] + own
+
+
+def _own_interface(task: Task, state: TaskState) -> Description:
     attached = state.last_status not in {"PROVISIONING", "STOPPED"}
     gone = state.last_status == "STOPPED"
     status = "ATTACHED" if attached else "DELETED" if gone else "PRECREATED"
-    address = [{"name": "privateIPv4Address", "value": task.placement.private_ip}]
-    interface = {
+    place = task.placement
+    addresses = {"privateIPv4Address": place.private_ip, "ipv6Address": place.ipv6_address}
+    return {
         "id": f"eni-attach-{task.id[:12]}",
-        "type": "ElasticNetworkInterface",
+        "type": INTERFACE,
         "status": status,
         "details": [
             {"name": "subnetId", "value": SUBNET},
-            *(address if status != "PRECREATED" else []),
+            *(_pairs(given(addresses)) if status != "PRECREATED" else []),
         ],
     }
-    return [interface]
+
+
+def _extra(task: Task, number: int, kind: str) -> Description:
+    """Describe an attachment beside the task's own interface: never how targets know it."""
+    details = {"privateIPv4Address": _extra_ip(task, number)} if kind == INTERFACE else {}
+    return {
+        "id": f"attachment-{number}-{task.id[:12]}",
+        "type": kind,
+        "status": "ATTACHED",
+        "details": _pairs(details),
+    }
+
+
+def _extra_ip(task: Task, number: int) -> str:
+    return f"10.1.{number}.{task.number % 250 + 4}"
+
+
+def _pairs(details: Description) -> list[Description]:
+    return [{"name": name, "value": value} for name, value in details.items()]
 
 
 def _container(task: Task, state: TaskState) -> Description:
     stopped = state.execution_stopped_at is not None or state.last_status == "STOPPED"
     running = state.last_status not in {"PROVISIONING", "PENDING"}
-    bound = task.placement.host_port is not None and running
+    # Host mode binds nothing: https://github.com/traefik/traefik/issues/2169
+    bridged = task.service.setup.network_mode.startswith("bridge")
+    bound = bridged and running
     last_status = "STOPPED" if stopped else "RUNNING" if running else "PENDING"
     container = {
         "containerArn": task.arn.replace(":task/", ":container/") + f"/{task.id[:8]}",
@@ -98,7 +125,7 @@ def _container(task: Task, state: TaskState) -> Description:
         "exitCode": state.exit_code,
         "reason": state.stopped_reason if state.stop_code == "TaskFailedToStart" else None,
         "networkBindings": [_binding(task)] if bound else [],
-        "networkInterfaces": [_interface(task)] if task.service.awsvpc and running else [],
+        "networkInterfaces": _interfaces(task) if task.service.awsvpc and running else [],
         "healthStatus": state.health,
         "cpu": "0",
     }
@@ -114,11 +141,21 @@ def _binding(task: Task) -> Description:
     }
 
 
-def _interface(task: Task) -> Description:
-    return {
+def _interfaces(task: Task) -> list[Description]:
+    own = {
         "attachmentId": f"eni-attach-{task.id[:12]}",
         "privateIpv4Address": task.placement.private_ip,
+        "ipv6Address": task.placement.ipv6_address,
     }
+    extra = [
+        {
+            "attachmentId": f"attachment-{number}-{task.id[:12]}",
+            "privateIpv4Address": _extra_ip(task, number),
+        }
+        for number, kind in enumerate(task.service.setup.extra_attachments)
+        if kind == INTERFACE
+    ]
+    return [*extra, given(own)]
 
 
 def describe_instance(cluster: Cluster, instance: ContainerInstance) -> Description:
@@ -132,7 +169,7 @@ def describe_instance(cluster: Cluster, instance: ContainerInstance) -> Descript
     zone = {"name": "ecs.availability-zone", "value": instance.availability_zone}
     return {
         "containerInstanceArn": instance.arn,
-        "ec2InstanceId": instance.ec2_instance_id,
+        **({"ec2InstanceId": instance.ec2_instance_id} if instance.ec2_instance_id else {}),
         "version": 1,
         "versionInfo": {"agentVersion": "1.96.0", "dockerVersion": "DockerVersion: 25.0.8"},
         "status": "ACTIVE",

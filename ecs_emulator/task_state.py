@@ -66,27 +66,33 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerInstance:
-    """An EC2 instance of a cluster."""
+    """An instance of a cluster. `ec2_instance_id` None: it shows none."""
 
     arn: str
-    ec2_instance_id: str
+    ec2_instance_id: str | None
     availability_zone: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where a task runs: its zone, and either an own address or a port on an instance."""
+    """Where a task runs: its zone, and either own addresses or a port on an instance.
+
+    `by_ipv6`: it is its IPv6 address that is registered in target groups.
+    """
 
     availability_zone: str
     instance: ContainerInstance | None = None
     private_ip: str | None = None
+    ipv6_address: str | None = None
+    by_ipv6: bool = False
     host_port: int | None = None
 
     @property
     def target(self) -> tuple[str, int]:
         """The (id, port) under which a target group knows the task."""
-        if self.private_ip is not None:
-            return self.private_ip, CONTAINER_PORT
+        address = self.ipv6_address if self.by_ipv6 else self.private_ip
+        if address is not None:
+            return address, CONTAINER_PORT
         if self.instance is None or self.host_port is None:
             return "", 0
-        return self.instance.ec2_instance_id, self.host_port
+        return self.instance.ec2_instance_id or "", self.host_port

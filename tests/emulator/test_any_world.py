@@ -58,7 +58,7 @@ services = st.fixed_dictionaries(
     {
         "desired_count": st.integers(0, 5),
         "target_group": st.integers(0, 2),
-        "network_mode": st.sampled_from(["awsvpc", "bridge", "bridge-static"]),
+        "network_mode": st.sampled_from(["awsvpc", "bridge", "bridge-static", "host"]),
         "settled": st.booleans(),
         "percents": st.sampled_from([(0, 100), (50, 200), (100, 200)]),
     }

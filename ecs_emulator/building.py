@@ -7,11 +7,12 @@ from ecs_emulator.autoscaling import Limits, ScalableTarget
 from ecs_emulator.core import Core
 from ecs_emulator.errors import EmulatorError
 from ecs_emulator.knobs import Dice
-from ecs_emulator.model import Cluster, Service, TargetGroup
+from ecs_emulator.model import Cluster, Service
 from ecs_emulator.placement import ZONES
 from ecs_emulator.secrets import Secret
 from ecs_emulator.service_state import Deployment, ServiceState
 from ecs_emulator.setup import ServiceOptions, ServiceSetup
+from ecs_emulator.target_groups import TargetGroup
 from ecs_emulator.task_state import ContainerInstance
 from ecs_emulator.timeline import Timeline
 

@@ -40,10 +40,11 @@ class LifeCycle(Stopping):
         self, service: Service, deployment: Deployment, placement: Placement, started_at: float
     ) -> Task:
         """Add a task that has been in service since long before the world's start."""
+        registered = "healthy" if service.setup.registers_targets else None
         state = TaskState(
             last_status="RUNNING",
             health="HEALTHY" if service.container_health else "UNKNOWN",
-            targets=("healthy",) * len(service.target_groups),
+            targets=(registered,) * len(service.target_groups),
             pull_started_at=started_at - 12,
             pull_stopped_at=started_at - 4,
             started_at=started_at,
@@ -86,8 +87,7 @@ class LifeCycle(Stopping):
             self._running(task)
             return
         self._change(task, last_status="ACTIVATING", pull_stopped_at=self._ledger.now)
-        self._set_targets(task, "initial")
-        self._tell_targets(task, "registered")
+        self._register(task)
         knobs = task.service.knobs
         self._later(task, "activating", knobs.activating, self._running)
         if self._fails_checks(task):
@@ -100,6 +100,14 @@ class LifeCycle(Stopping):
                 self._target_healthy,
                 group.index,
             )
+
+    def _register(self, task: Task) -> None:
+        service = task.service
+        if not service.setup.registers_targets:
+            return
+        states = [group.state_for(task.placement, "initial") for group in service.target_groups]
+        self._change(task, targets=tuple(states))
+        self._tell_targets(task, "registered")
 
     def _fails_checks(self, task: Task) -> bool:
         failing = task.failing

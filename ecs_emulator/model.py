@@ -6,7 +6,7 @@ reads can look into the past and every history is there afterwards.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecs_emulator.knobs import Dice, FailingStart, Knobs
 from ecs_emulator.service_state import Deployment, ServiceEvent, ServiceState
@@ -19,6 +19,9 @@ from ecs_emulator.task_state import (
     TaskState,
 )
 from ecs_emulator.timeline import Timeline
+
+if TYPE_CHECKING:
+    from ecs_emulator.target_groups import TargetGroup
 
 FULL_PERCENT = 100
 STATIC_HOST_PORT = 80
@@ -117,17 +120,6 @@ class Task:
             (at, state.last_status, state.desired_status, state.health, state.targets)
             for at, state in self.timeline
         ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetGroup:
-    """A target group; its targets are the tasks of its service."""
-
-    arn: str
-    name: str
-    target_type: str
-    ip_address_type: str
-    index: int
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,6 +17,7 @@ class ServiceOptions(TypedDict, total=False):
     network_mode: str
     ip_family: str
     target_ip_address_type: str | None
+    registers_targets: bool
     extra_attachments: tuple[str, ...]
     instance_ids: bool
     launch_type: str | None
@@ -42,16 +43,16 @@ class ServiceSetup:
     awsvpc, bridge (dynamic host ports), bridge-static (one host port, so one task per instance
     until it is STOPPED) or host (likewise, on the container's own port). `ip_family`: what awsvpc
     tasks have: ipv4, dual-stack or ipv6. `target_ip_address_type`: of the target groups, ipv4 or
-    ipv6; None: ipv6 only for tasks without IPv4. `extra_attachments`: types of attachments that
-    each task has before its own network interface. `instance_ids`: whether the cluster's instances
-    show an ec2InstanceId. `launch_type`: FARGATE, EC2 or EXTERNAL (ECS Anywhere: no load
-    balancers); None: what fits the network mode.
-    `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL.
-    `settled`: start in steady state with tasks of different ages; else with none. `instances`: how
-    many the cluster has (EC2 only); None: enough for one task more. `alarms`: names of the
-    deployment alarms. `availability_zone_rebalancing`: whether it is enabled; None: as the knob
-    az_rebalancing says, but never for those that ECS does not rebalance. `rollout_state`: of the
-    deployment. `knobs`: others than the world's.
+    ipv6; None: ipv6 only for tasks without IPv4. `registers_targets`: whether tasks come into the
+    target groups at all. `extra_attachments`: types of attachments that each task has before its
+    own network interface. `instance_ids`: whether the cluster's instances show an ec2InstanceId.
+    `launch_type`: FARGATE, EC2 or EXTERNAL (ECS Anywhere: no load balancers); None: what fits the
+    network mode. `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or
+    EXTERNAL. `settled`: start in steady state with tasks of different ages; else with none.
+    `instances`: how many the cluster has (EC2 only); None: enough for one task more. `alarms`:
+    names of the deployment alarms. `availability_zone_rebalancing`: whether it is enabled; None: as
+    the knob az_rebalancing says, but never for those that ECS does not rebalance. `rollout_state`:
+    of the deployment. `knobs`: others than the world's.
     """
 
     cluster: str
@@ -62,6 +63,7 @@ class ServiceSetup:
     network_mode: str = "awsvpc"
     ip_family: str = "ipv4"
     target_ip_address_type: str | None = None
+    registers_targets: bool = True
     extra_attachments: tuple[str, ...] = ()
     instance_ids: bool = True
     launch_type: str | None = None

@@ -80,13 +80,16 @@ class Stopping:
             self._change(task, health="UNHEALTHY")
 
     def _begin_stop(self, task: Task, order: StopOrder) -> None:
+        if task.hangs_in == "RUNNING":
+            return
         if task.last_status == "PROVISIONING":
             self._containers_gone(task, order)
         elif order.drains and any(task.targets):
             self._change(task, last_status="DEACTIVATING")
             self._set_targets(task, "draining")
             self._ledger.tell(task.service, "has begun draining connections on 1 tasks.")
-            self._later(task, "drain", task.service.knobs.drain, self._drained, order)
+            if task.hangs_in != "DEACTIVATING":
+                self._later(task, "drain", task.service.knobs.drain, self._drained, order)
         else:
             self._signal(task, order)
             if not task.service.knobs.deregisters_after_exit:
@@ -102,7 +105,9 @@ class Stopping:
 
     def _signal(self, task: Task, order: StopOrder) -> None:
         self._change(task, last_status="STOPPING")
-        self._later(task, "stop_time", task.service.knobs.stop_time, self._containers_gone, order)
+        if task.hangs_in is None:
+            span = task.service.knobs.stop_time
+            self._later(task, "stop_time", span, self._containers_gone, order)
 
     def _containers_gone(self, task: Task, order: StopOrder) -> None:
         started = task.state.pull_stopped_at is not None
@@ -133,7 +138,9 @@ class Stopping:
     # -- both -------------------------------------------------------------------------------
 
     def _set_targets(self, task: Task, state: str) -> None:
-        self._change(task, targets=(state,) * len(task.targets))
+        """Let all the task's targets that are registered be in this state."""
+        targets = tuple(target and state for target in task.targets)
+        self._change(task, targets=targets, target_reason=None)
         if state == "draining":
             self._tell_targets(task, "deregistered")
 

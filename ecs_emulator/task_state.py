@@ -36,13 +36,15 @@ class TaskState:
     """What can change about a task; all instants in epoch seconds.
 
     `health` is the containers' (HEALTHY, UNHEALTHY, UNKNOWN). `targets` has one entry per target
-    group of the service: None (not registered), initial, healthy, unhealthy, draining.
+    group of the service: None (not registered) or Elastic Load Balancing's state of the target;
+    `target_reason` is its reason code where it is not the usual one.
     """
 
     last_status: str
     desired_status: str = "RUNNING"
     health: str = "UNKNOWN"
     targets: tuple[str | None, ...] = ()
+    target_reason: str | None = None
     pull_started_at: float | None = None
     pull_stopped_at: float | None = None
     started_at: float | None = None

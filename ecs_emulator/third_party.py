@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ecs_emulator.autoscaling import Limits, ScheduledAction
-from ecs_emulator.building import Building
 from ecs_emulator.dynamodb import Item
 from ecs_emulator.knobs import FailingStart
+from ecs_emulator.load_balancing import LoadBalancing
 from ecs_emulator.model import Task
 from ecs_emulator.service_state import Deployment
 from ecs_emulator.stopping import StopOrder
@@ -19,7 +19,7 @@ from ecs_emulator.task_state import StopCause, StopKind
 THIRD_PARTY = "third party"
 
 
-class ThirdParty(Building):
+class ThirdParty(LoadBalancing):
     """A world in which other people are at work, too."""
 
     def set_desired_count(self, cluster: str, service: str, desired_count: int) -> None:
@@ -162,6 +162,3 @@ class ThirdParty(Building):
             drains=task.service.knobs.drains_on_stop,
         )
         self.lifecycle.stop(task, order)
-
-    def _task(self, reference: Task | str) -> Task:
-        return reference if isinstance(reference, Task) else self.task(reference)

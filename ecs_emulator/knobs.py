@@ -25,12 +25,20 @@ class StartFailure(StrEnum):
     NEVER_RUNNING = "never_running"
     EXITS = "exits"
     UNHEALTHY = "unhealthy"
+    NOT_LAUNCHED = "not_launched"
+    """There is never a task, only a service event that tells of the error."""
 
 
 _PULL_FAILED = (
     "CannotPullContainerError: pull image manifest has been retried 5 time(s): manifest unknown"
 )
+_ROLE_FAILED = (
+    "ECS was unable to assume the role that was provided for this task. Please verify that the "
+    "role being passed has the proper trust relationship and permissions and that your IAM user "
+    "has permissions to pass this role."
+)
 _REASONS = {
+    StartFailure.NOT_LAUNCHED: ("TaskFailedToStart", _ROLE_FAILED),
     StartFailure.NEVER_RUNNING: ("TaskFailedToStart", _PULL_FAILED),
     StartFailure.EXITS: ("EssentialContainerExited", "Essential container in task exited"),
     StartFailure.UNHEALTHY: ("ServiceSchedulerInitiated", ""),
@@ -134,6 +142,8 @@ class Knobs:
     protection_of_vanished_raises: bool = False
     """Whether a vanished task makes Get- and UpdateTaskProtection fail with
     ResourceNotFoundException, or is a failure MISSING in their answer."""
+    inactive_deployments_listed: float = 0.0
+    """How long a deployment that is completely replaced is still listed, as INACTIVE."""
     page_size: int | None = None
     """A page of a listing, if it is to be smaller than AWS's own limit."""
     assumed_role_seconds: int | None = None

@@ -17,24 +17,28 @@ class LifeCycle(Stopping):
 
     def launch(self, service: Service, deployment: Deployment, placement: Placement) -> Task:
         """Start a task: it begins to go through its states at once."""
+        failing = self.failing_of(service, deployment)
         service.launch_count += 1
-        launch = service.launch_count
         state = TaskState(
             last_status="PROVISIONING" if service.awsvpc else "PENDING",
             targets=(None,) * len(service.target_groups),
         )
         timeline = Timeline(self._ledger.now, state)
         task = self._admit(service, deployment, placement, timeline)
-        task.launch = launch
-        failing = service.failing_deployments.get(deployment.id)
-        for other in service.knobs.failing_starts:
-            failing = failing or (other if other.hits(launch) else None)
+        task.launch = service.launch_count
         task.failing = failing
         if service.awsvpc:
             self._later(task, "provisioning", service.knobs.provisioning, self._pending)
         else:
             self._pending(task)
         return task
+
+    @staticmethod
+    def failing_of(service: Service, deployment: Deployment) -> FailingStart | None:
+        """Return how the service's next launch fails, None if it does not."""
+        launch = service.launch_count + 1
+        hits = (failing for failing in service.knobs.failing_starts if failing.hits(launch))
+        return service.failing_deployments.get(deployment.id) or next(hits, None)
 
     def settle(
         self, service: Service, deployment: Deployment, placement: Placement, started_at: float

@@ -1,6 +1,6 @@
 """What ECS's operations share: finding what is asked for, pages, failures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ecs_emulator.errors import ApiError
 from ecs_emulator.ledger import KEPT_SECONDS
@@ -56,12 +56,19 @@ def service_of(cluster: Cluster, reference: str) -> Service:
 
 def listing(world: World, request: Request, member: str, arns: Sequence[str]) -> Answer:
     """Answer a listing, in pages. Raises ApiError."""
+    return page_of(world, request, member, arns, key=str)
+
+
+def page_of[T](
+    world: World, request: Request, member: str, items: Sequence[T], *, key: Callable[[T], str]
+) -> Answer:
+    """Answer with a page of items, in the order of their keys. Raises ApiError."""
     asked = request.parameters.get("maxResults") or PAGE_LIMIT
     if not 1 <= asked <= PAGE_LIMIT:
         raise ApiError("InvalidParameterException", f"maxResults must be 1 to {PAGE_LIMIT}.")
     limit = min(asked, world.knobs.page_size or PAGE_LIMIT)
     token = request.parameters.get("nextToken")
-    shown, following = page(arns, key=str, limit=limit, token=token)
+    shown, following = page(items, key=key, limit=limit, token=token)
     return {member: shown, **({"nextToken": following} if following else {})}
 
 

@@ -53,6 +53,7 @@ class Task:
         self.stop_cause: StopCause | None = None
         self.journey = 0
         self.hangs_in: str | None = None
+        self.is_left_over = False
         self.answers: dict[int, dict[str, Any]] = {}
 
     def __repr__(self) -> str:
@@ -242,6 +243,11 @@ class Service:
     def active_tasks(self) -> list[Task]:
         """The tasks that are meant to run, the oldest first."""
         return [task for task in self.present if task.active]
+
+    @property
+    def staffed_tasks(self) -> list[Task]:
+        """The tasks that the desired count is about: without those of a deferred cleanup."""
+        return [task for task in self.active_tasks if not task.is_left_over]
 
     @property
     def leaving_tasks(self) -> list[Task]:

@@ -3,8 +3,11 @@
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
 """
 
+from collections import Counter
+
 from ecs_emulator.ledger import Ledger
 from ecs_emulator.model import Rebalance, Service, Task
+from ecs_emulator.service_events import zones_uneven
 from ecs_emulator.staffing import Staffing
 from ecs_emulator.task_state import StopKind
 
@@ -23,12 +26,13 @@ class Rebalancing:
         """
         if len(service.state.deployments) > 1:
             return None
+        counts = Counter(task.placement.availability_zone for task in service.active_tasks)
         zones = self._staffing.placer.zones_by_load(service)
         other = next(z for z in zones if z != victim.placement.availability_zone)
         started = self._staffing.start(service, 1, zone=other)
         if not started:
             return None
-        self._ledger.tell(service, "is not AZ balanced. AZ Rebalancing in progress.")
+        self._ledger.tell(service, zones_uneven(counts))
         service.scheduler_state.rebalances.append(Rebalance(victim=victim, replacement=started[0]))
         service.scheduler_state.unfinished = True
         service.scheduler_state.steady = False

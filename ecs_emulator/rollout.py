@@ -12,6 +12,10 @@ from ecs_emulator.task_state import StopKind
 BREAKER_LOWEST, BREAKER_HIGHEST = 3, 200
 """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html"""
 
+BEFORE_SCALE_UP = frozenset({"RECONCILE_SERVICE", "PRE_SCALE_UP"})
+"""Stages of a deployment at which no task of it has been started:
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-lifecycle-hooks.html"""
+
 
 class Rollout:
     """Rolls deployments, within the two percentages."""
@@ -27,12 +31,15 @@ class Rollout:
             return
         service.scheduler_state.unfinished = True
         service.scheduler_state.rebalances.clear()
-        self._staffing.weed(service, [t for t in service.active_tasks if t.state.failing_checks])
+        if primary.paused_at in BEFORE_SCALE_UP:
+            return
+        self._staffing.weed(service, [t for t in service.active_tasks if self._staffing.failing(t)])
         active = service.active_tasks
         new = [task for task in active if task.deployment_id == primary.id]
         old = [task for task in active if task.deployment_id != primary.id]
         self._staffing.scale_in(service, new, len(new) - service.desired_count)
-        self._retire(service, old)
+        if primary.paused_at is None:
+            self._retire(service, old)
         held = sum(task.last_status != "STOPPED" for task in service.present)
         self._staffing.start(
             service, min(service.desired_count - len(new), ceiling(service) - held)
@@ -62,9 +69,23 @@ class Rollout:
             rollout_state_reason=f"ECS deployment {service.state.primary.id} completed.",
             updated_at=self._ledger.now,
         )
+        replaced = tuple(replace(each, status="INACTIVE") for each in service.state.deployments[1:])
         self._ledger.change_service(service, deployments=(primary,))
+        self._list_for_a_while(service, replaced)
         service.scheduler_state.unfinished = False
         self._ledger.tell(service, f"(deployment {primary.id}) deployment completed.")
+
+    def _list_for_a_while(self, service: Service, replaced: tuple[Deployment, ...]) -> None:
+        seconds = service.knobs.inactive_deployments_listed
+        if not replaced or seconds <= 0:
+            return
+        self._ledger.change_service(service, inactive=(*service.state.inactive, *replaced))
+
+        def forget() -> None:
+            left = tuple(each for each in service.state.inactive if each not in replaced)
+            self._ledger.change_service(service, inactive=left)
+
+        self._ledger.schedule(self._ledger.now + seconds, forget)
 
     def count_failure(self, service: Service, task: Task) -> None:
         """Count a start that failed; the circuit breaker may trip."""

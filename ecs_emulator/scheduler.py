@@ -48,12 +48,19 @@ class Scheduler:
         newly_failing = after.failing_checks and not before.failing_checks
         if service.scheduler_state.unfinished or (newly_failing and task.active):
             self.wake(service)
+        if newly_failing:
+            self._look_after_grace(task)
         if after.last_status == "STOPPED" and before.last_status != "STOPPED":
             self._offer_room(service)
         if after.last_status == "RUNNING" and before.last_status != "RUNNING":
             service.scheduler_state.failed_in_a_row = 0
         if service.serves(after) and not service.serves(before):
             self._look_for_steady(service)
+
+    def _look_after_grace(self, task: Task) -> None:
+        ends_at = self._staffing.grace_ends_at(task)
+        if ends_at > self._ledger.now:
+            self._ledger.schedule(ends_at, partial(self.wake, task.service))
 
     def _offer_room(self, leaver: Service) -> None:
         for service in leaver.cluster.services.values():
@@ -113,12 +120,12 @@ class Scheduler:
         self._rebalancing.tend(service)
         want = service.desired_count + len(service.scheduler_state.rebalances)
         self._stop_unhealthy(service, want)
-        sound = [task for task in service.active_tasks if not task.state.failing_checks]
+        sound = [task for task in service.staffed_tasks if not self._staffing.failing(task)]
         self._staffing.scale_in(service, sound, len(sound) - want)
         waits = self._waits_for_leaving(service, want)
         self._staffing.start(service, self._missing(service, want) - waits)
         if service.scheduler_state.rebalances or any(
-            t.state.failing_checks for t in service.active_tasks
+            t.state.failing_checks for t in service.staffed_tasks
         ):
             service.scheduler_state.unfinished = True
 
@@ -132,7 +139,7 @@ class Scheduler:
         """
         if not service.knobs.replaces_after_stopped:
             return 0
-        gap = max(0, want - len(service.active_tasks))
+        gap = max(0, want - len(service.staffed_tasks))
         waiting = min(gap, len(service.leaving_tasks))
         if waiting:
             service.scheduler_state.unfinished = True
@@ -144,8 +151,8 @@ class Scheduler:
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
         (maximumPercent)
         """
-        active = service.active_tasks
-        sound_count = sum(not task.state.failing_checks for task in active)
+        active = service.staffed_tasks
+        sound_count = sum(not self._staffing.failing(task) for task in active)
         plain = max(0, want - len(active))
         most = ceiling(service)
         if service.scheduler_state.rebalances:
@@ -154,8 +161,8 @@ class Scheduler:
         return plain + max(0, min(want - sound_count - plain, room))
 
     def _stop_unhealthy(self, service: Service, want: int) -> None:
-        active = service.active_tasks
-        unhealthy = [task for task in active if task.state.failing_checks]
+        active = service.staffed_tasks
+        unhealthy = [task for task in active if self._staffing.failing(task)]
         if not unhealthy:
             return
         surplus = len(active) - want
@@ -191,7 +198,7 @@ class Scheduler:
 
 
 def _is_steady(service: Service) -> bool:
-    active = service.active_tasks
+    active = service.staffed_tasks
     return (
         service.status == "ACTIVE"
         and len(service.state.deployments) == 1

@@ -12,6 +12,7 @@ from ecs_emulator.descriptions import (
     SUBNET,
     Description,
     count_of,
+    given,
     instant,
 )
 from ecs_emulator.model import Cluster, Service, Task
@@ -19,6 +20,11 @@ from ecs_emulator.service_state import Deployment, ServiceState
 from ecs_emulator.task_state import CONTAINER_PORT, TaskState
 
 EVENTS_SHOWN = 100
+SERVICE_DEPLOYMENT_STATUSES = {
+    "COMPLETED": "SUCCESSFUL",
+    "IN_PROGRESS": "IN_PROGRESS",
+    "FAILED": "STOPPED",
+}
 
 
 def describe_service(service: Service, at: float) -> Description:
@@ -37,7 +43,7 @@ def describe_service(service: Service, at: float) -> Description:
         "pendingCount": count_of(tasks, *COMING),
         "launchType": service.launch_type,
         "taskDefinition": state.primary.task_definition_arn,
-        "deploymentConfiguration": _deployment_configuration(service),
+        "deploymentConfiguration": deployment_configuration(service, state),
         "deployments": [],
         "events": _events(service, at),
         "createdAt": service.created_at,
@@ -62,10 +68,15 @@ def _of_its_kind(
     describe = _deployment if service.setup.controller == "ECS" else _task_set
     member = "deployments" if service.setup.controller == "ECS" else "taskSets"
     members: Description = {
-        member: [describe(service, state, deployment, tasks) for deployment in state.deployments]
+        member: [
+            describe(service, state, deployment, tasks)
+            for deployment in (*state.deployments, *state.inactive)
+        ]
     }
+    if service.setup.controller == "ECS" and state.primary.rollout_state == "IN_PROGRESS":
+        members["currentServiceDeployment"] = service_deployment_arn(service, state.primary)
     if service.target_groups:
-        members["healthCheckGracePeriodSeconds"] = 0
+        members["healthCheckGracePeriodSeconds"] = service.setup.health_check_grace_seconds
     if service.awsvpc:
         members["networkConfiguration"] = _network_configuration()
     return members
@@ -91,17 +102,28 @@ def _network_configuration() -> Description:
     return {"awsvpcConfiguration": interface}
 
 
-def _deployment_configuration(service: Service) -> Description:
+def deployment_configuration(service: Service, state: ServiceState) -> Description:
+    """Describe how the service is deployed; pause hooks and early success where there are any."""
     setup = service.setup
     breaker = {"enable": setup.circuit_breaker, "rollback": False}
     alarms = {"alarmNames": list(setup.alarms), "rollback": False, "enable": bool(setup.alarms)}
-    return {
+    configuration: Description = {
         "deploymentCircuitBreaker": breaker,
         "maximumPercent": setup.maximum_percent,
         "minimumHealthyPercent": setup.minimum_healthy_percent,
         "alarms": alarms,
         "strategy": "ROLLING",
     }
+    if state.completes_early:
+        configuration["earlySuccessCriteria"] = {
+            "enable": True,
+            "healthyPercent": 100,
+            "sourceServiceRevisionCleanup": "DEFERRED",
+        }
+    if state.primary.paused_at is not None:
+        hook = {"targetType": "PAUSE", "lifecycleStages": [state.primary.paused_at]}
+        configuration["lifecycleHooks"] = [hook]
+    return configuration
 
 
 def _events(service: Service, at: float) -> list[Description]:
@@ -138,6 +160,44 @@ def _deployment(
     if service.awsvpc:
         members["networkConfiguration"] = _network_configuration()
     return members
+
+
+def service_deployment_arn(service: Service, deployment: Deployment) -> str:
+    """Return the ARN under which DescribeServiceDeployments knows a deployment."""
+    number = deployment.id.rpartition("/")[2]
+    return f"{service.arn.replace(':service/', ':service-deployment/')}/{number}"
+
+
+def describe_service_deployment(
+    service: Service, state: ServiceState, deployment: Deployment
+) -> Description:
+    """Describe a deployment as a service deployment, with the hook that holds it.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/pause-lifecycle-hooks.html
+    """
+    finished = deployment.rollout_state != "IN_PROGRESS"
+    hook = {
+        "hookId": f"ecs-pause-{deployment.id.rpartition('/')[2]}",
+        "targetType": "PAUSE",
+        "status": "AWAITING_ACTION",
+        "expiresAt": instant(deployment.hook_expires_at),
+        "timeoutAction": "ROLLBACK",
+    }
+    members = {
+        "serviceDeploymentArn": service_deployment_arn(service, deployment),
+        "serviceArn": service.arn,
+        "clusterArn": service.cluster.arn,
+        "createdAt": instant(deployment.created_at),
+        "startedAt": instant(deployment.created_at),
+        "finishedAt": instant(deployment.updated_at) if finished else None,
+        "updatedAt": instant(deployment.updated_at),
+        "status": SERVICE_DEPLOYMENT_STATUSES[deployment.rollout_state],
+        "statusReason": deployment.rollout_state_reason or None,
+        "lifecycleStage": deployment.paused_at,
+        "lifecycleHookDetails": [hook] if deployment.paused_at else None,
+        "deploymentConfiguration": deployment_configuration(service, state),
+    }
+    return given(members)
 
 
 def _task_set(

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A deployment of a service, or its task set under another deployment controller."""
+    """A deployment of a service, or its task set under another deployment controller.
+
+    `paused_at`: the life cycle stage at which a pause hook holds it, until `hook_expires_at`.
+    """
 
     id: str
     task_definition_arn: str
@@ -15,15 +18,23 @@ class Deployment:
     rollout_state: str = "COMPLETED"
     rollout_state_reason: str = ""
     failed_tasks: int = 0
+    paused_at: str | None = None
+    hook_expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceState:
-    """What can change about a service. `deployments` has the primary one first."""
+    """What can change about a service.
+
+    `deployments` has the primary one first; `inactive` has those that are replaced completely and
+    still listed. `completes_early`: deployments complete while the old tasks still run.
+    """
 
     status: str = "ACTIVE"
     desired_count: int
     deployments: tuple[Deployment, ...]
+    inactive: tuple[Deployment, ...] = ()
+    completes_early: bool = False
 
     @property
     def primary(self) -> Deployment:

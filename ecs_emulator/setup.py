@@ -19,6 +19,7 @@ class ServiceOptions(TypedDict, total=False):
     target_ip_address_type: str | None
     registers_targets: bool
     extra_attachments: tuple[str, ...]
+    health_check_grace_seconds: int
     instance_ids: bool
     launch_type: str | None
     scheduling_strategy: str
@@ -45,7 +46,8 @@ class ServiceSetup:
     tasks have: ipv4, dual-stack or ipv6. `target_ip_address_type`: of the target groups, ipv4 or
     ipv6; None: ipv6 only for tasks without IPv4. `registers_targets`: whether tasks come into the
     target groups at all. `extra_attachments`: types of attachments that each task has before its
-    own network interface. `instance_ids`: whether the cluster's instances show an ec2InstanceId.
+    own network interface. `health_check_grace_seconds`: for how long after its start a task that
+    fails its checks stays. `instance_ids`: whether the cluster's instances show an ec2InstanceId.
     `launch_type`: FARGATE, EC2 or EXTERNAL (ECS Anywhere: no load balancers); None: what fits the
     network mode. `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or
     EXTERNAL. `settled`: start in steady state with tasks of different ages; else with none.
@@ -65,6 +67,7 @@ class ServiceSetup:
     target_ip_address_type: str | None = None
     registers_targets: bool = True
     extra_attachments: tuple[str, ...] = ()
+    health_check_grace_seconds: int = 0
     instance_ids: bool = True
     launch_type: str | None = None
     scheduling_strategy: str = "REPLICA"

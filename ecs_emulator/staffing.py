@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from ecs_emulator.knobs import ScaleInChoice
+from ecs_emulator.knobs import ScaleInChoice, StartFailure
 from ecs_emulator.ledger import Ledger
 from ecs_emulator.lifecycle import LifeCycle
 from ecs_emulator.model import Service, Task
 from ecs_emulator.placement import Placer
+from ecs_emulator.service_events import launch_failed
 from ecs_emulator.stopping import StopOrder
 from ecs_emulator.task_state import StopCause, StopKind
 
+RETRY_SECONDS = 15.0
 THROTTLE_FROM_FAILURES = 3
 THROTTLE_LIMIT_SECONDS = 900.0
 
@@ -40,6 +42,8 @@ class Staffing:
         service.scheduler_state.steady = False
         started: list[Task] = []
         while len(started) < number:
+            if self._fails_at_once(service):
+                break
             placement = self.placer.place(service, zone=zone, instance_arn=instance_arn)
             if placement is None:
                 self._tell_unplaced(service)
@@ -49,6 +53,18 @@ class Staffing:
             names = " ".join(f"(task {task.id})" for task in started)
             self._ledger.tell(service, f"has started {len(started)} tasks: {names}.")
         return started
+
+    def _fails_at_once(self, service: Service) -> bool:
+        """Tell whether the next launch fails so early that there is never a task of it."""
+        failing = self._lifecycle.failing_of(service, service.state.primary)
+        if failing is None or failing.kind != StartFailure.NOT_LAUNCHED:
+            return False
+        service.launch_count += 1
+        service.scheduler_state.unfinished = True
+        retry_at = self._ledger.now + RETRY_SECONDS
+        self._ledger.schedule(retry_at, partial(self._ledger.wake, service))
+        self._ledger.tell(service, launch_failed(failing.stopped_reason))
+        return True
 
     def _held_back(self, service: Service) -> bool:
         wait = service.scheduler_state.launches_from - self._ledger.now
@@ -103,6 +119,20 @@ class Staffing:
             "is unable to consistently start tasks successfully. For more information, see the "
             "Troubleshooting section of the Amazon ECS Developer Guide.",
         )
+
+    def failing(self, task: Task) -> bool:
+        """Tell whether a task fails its checks and is past its grace period."""
+        return task.state.failing_checks and self.grace_ends_at(task) <= self._ledger.now
+
+    @staticmethod
+    def grace_ends_at(task: Task) -> float:
+        """Return the instant until which the task's failing checks are ignored.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+        (healthCheckGracePeriodSeconds)
+        """
+        grace_seconds = task.service.setup.health_check_grace_seconds
+        return (task.state.started_at or task.created_at) + grace_seconds
 
     def weed(self, service: Service, unhealthy: Sequence[Task]) -> None:
         """Stop these tasks, which have failed their health checks."""

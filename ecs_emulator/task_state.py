@@ -18,6 +18,7 @@ class StopKind(StrEnum):
     THIRD_PARTY = "third party"
     CRASH = "crash"
     FAILED_START = "failed start"
+    INTERRUPTION = "interruption"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ BREAKER_LOWEST, BREAKER_HIGHEST = 3, 200
 
 BEFORE_SCALE_UP = frozenset({"RECONCILE_SERVICE", "PRE_SCALE_UP"})
 """Stages of a deployment at which no task of it has been started:
-https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-lifecycle-hooks.html"""
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/pause-lifecycle-hooks.html"""
 
 
 class Rollout:

@@ -176,8 +176,8 @@ def test_rebalancing_tells_how_the_tasks_are_spread(bench: Bench) -> None:
         (
             service_events.zone_full("us-east-1a", on_instances=True),
             (
-                "is unable to place a task in us-east-1a because no container instance met all of its "
-                "requirements."
+                "is unable to place a task in us-east-1a because no container instance met all of "
+                "its requirements."
             ),
         ),
         (

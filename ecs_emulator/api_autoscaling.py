@@ -70,8 +70,7 @@ def register_scalable_target(world: World, request: Request) -> Answer:
         scheduled_suspended=suspended.get("ScheduledScalingSuspended"),
     )
     service = _service(world, asked["ResourceId"])
-    world.autoscaling.refuse_while_pending(service)
-    return {"ScalableTargetARN": world.autoscaling.register(service, limits).arn}
+    return {"ScalableTargetARN": world.autoscaling.request(service, limits).arn}
 
 
 @operation(SERVICE)

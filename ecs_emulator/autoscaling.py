@@ -86,6 +86,22 @@ class AutoScaling:
         """Return the service's scalable target, if it has one."""
         return self.targets.get(f"service/{service.cluster.name}/{service.name}")
 
+    def request(self, service: Service, limits: Limits) -> ScalableTarget:
+        """Create or partly update the service's target, as a caller of the API does.
+
+        Raises ApiError also while an update before this one is still moving the desired count; in
+        which order AWS judges the two is not known, and limits that make no sense come first here.
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+        """
+        target = self.target_of(service)
+        _merged(target.timeline.latest if target else None, limits)
+        if target is not None and target.pending_until > self._ledger.now:
+            raise ApiError(
+                "ConcurrentUpdateException",
+                "You already have a pending update to an Auto Scaling resource.",
+            )
+        return self.register(service, limits)
+
     def register(self, service: Service, limits: Limits) -> ScalableTarget:
         """Create or partly update the service's target.
 
@@ -105,18 +121,6 @@ class AutoScaling:
             longest = service.dice.seconds(service.knobs.aas_conflict, "conflict", self._clamps)
             target.pending_until = self._ledger.now + max(lag, longest)
         return target
-
-    def refuse_while_pending(self, service: Service) -> None:
-        """Raise ApiError while an update before this one is still moving the desired count.
-
-        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
-        """
-        target = self.target_of(service)
-        if target is not None and target.pending_until > self._ledger.now:
-            raise ApiError(
-                "ConcurrentUpdateException",
-                "You already have a pending update to an Auto Scaling resource.",
-            )
 
     def schedule_action(self, service: Service, at: float, limits: Limits) -> ScheduledAction:
         """Have the limits set at an instant (epoch seconds); lost if suspended then.

@@ -133,6 +133,8 @@ def test_another_update_conflicts_while_one_moves_the_count(
     bench.sleep(free_after - 1)
     with pytest.raises(bench.autoscaling.exceptions.ConcurrentUpdateException):
         register(**TARGET, MinCapacity=1)
+    with pytest.raises(bench.autoscaling.exceptions.ValidationException):
+        register(**TARGET, MinCapacity=7)
     assert limits(bench) == (4, 6)
     bench.sleep(2)
     register(**TARGET, MinCapacity=1)

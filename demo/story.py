@@ -18,7 +18,7 @@ from demo.picture import draw
 from demo.process import becomes_true
 from demo.show import Promise, heading, log_line, log_record, say
 from demo.stage import CLUSTER, TASKS_COUNT, build_zip, capacity, emulated_ecs, input_json
-from ecs_emulator.model import StopKind
+from ecs_emulator import StopKind
 from ecs_emulator.server import serve
 
 if TYPE_CHECKING:

@@ -4,11 +4,13 @@ For tests (`ecs_emulator.in_process.attach`) and for any client over HTTP
 (`python -m ecs_emulator`). Never part of what is shipped.
 """
 
+from ecs_emulator.accidents import Interruption
 from ecs_emulator.clock import EPOCH, Clock, VirtualClock, WallClock
 from ecs_emulator.errors import ApiError, EmulatorError, Killed
 from ecs_emulator.knobs import FailingStart, Knobs, ScaleInChoice, StartFailure
-from ecs_emulator.model import ServiceSetup, StopCause, StopKind
 from ecs_emulator.records import Call
+from ecs_emulator.setup import ServiceSetup
+from ecs_emulator.task_state import StopCause, StopKind
 from ecs_emulator.world import World
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Clock",
     "EmulatorError",
     "FailingStart",
+    "Interruption",
     "Killed",
     "Knobs",
     "ScaleInChoice",

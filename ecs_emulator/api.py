@@ -11,6 +11,8 @@ import ecs_emulator.api_autoscaling
 import ecs_emulator.api_cloudwatch
 import ecs_emulator.api_dynamodb
 import ecs_emulator.api_ecs
+import ecs_emulator.api_ecs_deployments
+import ecs_emulator.api_ecs_services
 import ecs_emulator.api_elbv2
 import ecs_emulator.api_protection
 import ecs_emulator.api_secretsmanager

@@ -5,9 +5,9 @@ https://docs.aws.amazon.com/autoscaling/application/APIReference/
 
 from datetime import UTC, datetime
 
-from ecs_emulator.autoscaling import Limits, ScheduledAction
+from ecs_emulator.autoscaling import Limits, ScalableState, ScalableTarget, ScheduledAction
 from ecs_emulator.errors import ApiError
-from ecs_emulator.model import ScalableState, ScalableTarget, Service
+from ecs_emulator.model import Service
 from ecs_emulator.paging import page
 from ecs_emulator.registry import Answer, Request, operation
 from ecs_emulator.world import World
@@ -53,13 +53,13 @@ def register_scalable_target(world: World, request: Request) -> Answer:
     if asked["ServiceNamespace"] != "ecs" or asked["ScalableDimension"] != DIMENSION:
         raise ApiError("ValidationException", "Unsupported service namespace, resource type or "
                        "scalable dimension")  # fmt: skip
-    missing = [
+    denied = [
         action for action in PROBED_ACTIONS if world.faults.denies(action, request.caller.arn)
     ]
-    if missing:
+    if denied and world.knobs.aas_validates_permissions:
         raise ApiError(
             "ValidationException",
-            f"User is missing the following permissions: [{', '.join(missing)}]",
+            f"User is missing the following permissions: [{', '.join(denied)}]",
         )
     suspended = asked.get("SuspendedState") or {}
     limits = Limits(
@@ -70,7 +70,7 @@ def register_scalable_target(world: World, request: Request) -> Answer:
         scheduled_suspended=suspended.get("ScheduledScalingSuspended"),
     )
     service = _service(world, asked["ResourceId"])
-    return {"ScalableTargetARN": world.autoscaling.register(service, limits).arn}
+    return {"ScalableTargetARN": world.autoscaling.request(service, limits).arn}
 
 
 @operation(SERVICE)

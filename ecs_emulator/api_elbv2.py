@@ -3,34 +3,38 @@
 https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
 """
 
+from dataclasses import dataclass
+
 from ecs_emulator.errors import ApiError
-from ecs_emulator.model import CONTAINER_PORT, Service, TargetGroup
+from ecs_emulator.model import Service
 from ecs_emulator.registry import Answer, Request, operation
+from ecs_emulator.target_groups import (
+    DESCRIPTIONS,
+    NOT_IN_USE,
+    OVERRIDES,
+    USUAL_REASONS,
+    ZONE_DISABLED,
+    TargetGroup,
+)
+from ecs_emulator.task_state import CONTAINER_PORT
 from ecs_emulator.world import World
 
 type Target = tuple[str, int]
-
-_REASONS = {
-    "initial": ("Elb.RegistrationInProgress", "Target registration is in progress"),
-    "unhealthy": ("Target.FailedHealthChecks", "Health checks failed"),
-    "draining": ("Target.DeregistrationInProgress", "Target deregistration is in progress"),
-    "unused": ("Target.NotRegistered", "Target is not registered to the target group"),
-}
 
 
 @operation("elbv2")
 def describe_target_health(world: World, request: Request) -> Answer:
     """Tell the state of each target of a group, or of the targets named."""
     service, group = _find(world, request.parameters["TargetGroupArn"])
-    states = _states(service, group, request.view_at)
+    healths = _healths(service, group, request.view_at)
     wanted = request.parameters.get("Targets")
     if wanted:
         named = [(target["Id"], target.get("Port", CONTAINER_PORT)) for target in wanted]
-        states = {target: states.get(target, "unused") for target in named}
-    zones = {task.placement.target: task.placement.availability_zone for task in service.present}
+        absent = Health(state="unused", reason=USUAL_REASONS["unused"])
+        healths = {target: healths.get(target, absent) for target in named}
     return {
         "TargetHealthDescriptions": [
-            _health(target, state, zones.get(target)) for target, state in states.items()
+            _health(group, target, health) for target, health in healths.items()
         ]
     }
 
@@ -63,23 +67,53 @@ def _not_found() -> ApiError:
     return ApiError("TargetGroupNotFound", "One or more target groups not found")
 
 
-def _states(service: Service, group: TargetGroup, at: float) -> dict[Target, str]:
-    """Return the state of each target; a port taken over belongs to the task that has it last."""
-    return {
-        task.placement.target: target
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What a group says of one target."""
+
+    state: str
+    reason: str | None
+    availability_zone: str | None = None
+
+
+def _healths(service: Service, group: TargetGroup, at: float) -> dict[Target, Health]:
+    """Return each target's health; a port taken over belongs to the task that has it last."""
+    foreign = {
+        (each.id, each.port): Health(
+            state=each.state,
+            reason=USUAL_REASONS.get(each.state),
+            availability_zone=each.availability_zone,
+        )
+        for each in group.foreign
+        if each.since <= at
+    }
+    own = {
+        task.placement.target: Health(
+            state=target,
+            reason=state.target_reason or group.reason_for(target),
+            availability_zone=task.placement.availability_zone,
+        )
         for task, state in service.tasks_at(at)
         if (target := state.targets[group.index]) is not None
     }
+    return foreign | own
 
 
-def _health(target: Target, state: str, zone: str | None) -> Answer:
-    health = {"State": state}
-    if state in _REASONS:
-        health["Reason"], health["Description"] = _REASONS[state]
+def _health(group: TargetGroup, target: Target, health: Health) -> Answer:
     described: Answer = {"Id": target[0], "Port": target[1]}
-    if zone:
-        described["AvailabilityZone"] = zone
-    return {"Target": described, "HealthCheckPort": str(target[1]), "TargetHealth": health}
+    if health.availability_zone:
+        described["AvailabilityZone"] = health.availability_zone
+    found: Answer = {"State": health.state}
+    if health.reason:
+        is_zone = health.reason == NOT_IN_USE and health.availability_zone in group.disabled_zones
+        description = ZONE_DISABLED if is_zone else DESCRIPTIONS[health.reason]
+        found |= {"Reason": health.reason, "Description": description}
+    answer = {"Target": described, "HealthCheckPort": str(target[1]), "TargetHealth": found}
+    if group.zone_overrides:
+        state = group.zone_overrides.get(health.availability_zone or "", "no_override")
+        override = {"State": state, "Reason": OVERRIDES[state], "Description": f"{state}."}
+        answer["AdministrativeOverride"] = override
+    return answer
 
 
 def _group(group: TargetGroup) -> Answer:
@@ -97,4 +131,5 @@ def _group(group: TargetGroup) -> Answer:
         "UnhealthyThresholdCount": 2,
         "HealthCheckPath": "/",
         "TargetType": group.target_type,
+        "IpAddressType": group.ip_address_type,
     }

@@ -6,10 +6,11 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protec
 from collections.abc import Sequence
 from typing import Any
 
-from ecs_emulator.api_ecs import find_task, task_arn
 from ecs_emulator.errors import ApiError
-from ecs_emulator.model import Cluster, Task, TaskState
+from ecs_emulator.lookup import find_task, task_arn
+from ecs_emulator.model import Cluster, Task
 from ecs_emulator.registry import Answer, Request, operation
+from ecs_emulator.task_state import TaskState
 from ecs_emulator.world import World
 
 READ_LIMIT, WRITTEN_LIMIT = 100, 10
@@ -40,6 +41,8 @@ def update_task_protection(world: World, request: Request) -> Answer:
     _refuse_count(asked["tasks"], WRITTEN_LIMIT)
     minutes = _minutes(asked.get("expiresInMinutes"))
     until = world.now + minutes * 60 if asked["protectionEnabled"] else None
+    for reference in asked["tasks"]:
+        _service_task(world, cluster, reference, world.now)  # all of them, or none is written
     rows, failures = [], []
     for reference in asked["tasks"]:
         row, failure = _protect(world, cluster, reference, until)
@@ -77,6 +80,8 @@ def _service_task(
 ) -> tuple[Task | None, Answer]:
     task = find_task(world, cluster, reference, at)
     if task is None or task.timeline.at(at).last_status == "STOPPED":
+        if world.knobs.protection_of_vanished_raises:
+            raise ApiError("ResourceNotFoundException", "The specified task was not found.")
         return None, _failure(task_arn(world, cluster, reference), "MISSING")
     if task.timeline.at(at).desired_status == "STOPPED":
         return None, _failure(task.arn, "TASK_NOT_VALID", "The task is stopping.")

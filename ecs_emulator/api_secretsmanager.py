@@ -14,7 +14,7 @@ CURRENT = "AWSCURRENT"
 def get_secret_value(world: World, request: Request) -> Answer:
     """Read a secret by name, ARN or the ARN without its random end."""
     wanted = request.parameters["SecretId"]
-    for secret in world.vault.values():
+    for secret in world.secrets.values():
         if wanted in {secret.name, secret.arn, secret.arn.rpartition("-")[0]}:
             break
     else:

@@ -6,14 +6,11 @@ https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterSca
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ecs_emulator.errors import ApiError, EmulatorError
-from ecs_emulator.model import ScalableState, ScalableTarget, Service
+from ecs_emulator.ledger import Ledger
+from ecs_emulator.model import Service
 from ecs_emulator.timeline import Timeline
-
-if TYPE_CHECKING:
-    from ecs_emulator.core import Core
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +22,43 @@ class Limits:
     scaling_in_suspended: bool | None = None
     scaling_out_suspended: bool | None = None
     scheduled_suspended: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalableState:
+    """What can change about a scalable target."""
+
+    min_capacity: int
+    max_capacity: int
+    scaling_in_suspended: bool = False
+    scaling_out_suspended: bool = False
+    scheduled_suspended: bool = False
+
+
+class ScalableTarget:
+    """A service's registration with Application Auto Scaling."""
+
+    def __init__(self, *, service: Service, arn: str, timeline: Timeline[ScalableState]) -> None:
+        self.service = service
+        self.arn = arn
+        self.timeline = timeline
+        self.created_at = timeline.born_at
+        self.pending_until = 0.0
+
+    @property
+    def resource_id(self) -> str:
+        """The service's name as Application Auto Scaling writes it."""
+        return f"service/{self.service.cluster.name}/{self.service.name}"
+
+    @property
+    def min_capacity(self) -> int:
+        """The lower limit now."""
+        return self.timeline.latest.min_capacity
+
+    @property
+    def max_capacity(self) -> int:
+        """The upper limit now."""
+        return self.timeline.latest.max_capacity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +76,8 @@ class ScheduledAction:
 class AutoScaling:
     """Keeps the scalable targets. Each update clamps the desired count, `aas_lag` later."""
 
-    def __init__(self, world: "Core") -> None:
-        self._world = world
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self.targets: dict[str, ScalableTarget] = {}
         self.actions: list[ScheduledAction] = []
         self._clamps = 0
@@ -51,6 +85,22 @@ class AutoScaling:
     def target_of(self, service: Service) -> ScalableTarget | None:
         """Return the service's scalable target, if it has one."""
         return self.targets.get(f"service/{service.cluster.name}/{service.name}")
+
+    def request(self, service: Service, limits: Limits) -> ScalableTarget:
+        """Create or partly update the service's target, as a caller of the API does.
+
+        Raises ApiError also while an update before this one is still moving the desired count; in
+        which order AWS judges the two is not known, and limits that make no sense come first here.
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+        """
+        target = self.target_of(service)
+        _merged(target.timeline.latest if target else None, limits)
+        if target is not None and target.pending_until > self._ledger.now:
+            raise ApiError(
+                "ConcurrentUpdateException",
+                "You already have a pending update to an Auto Scaling resource.",
+            )
+        return self.register(service, limits)
 
     def register(self, service: Service, limits: Limits) -> ScalableTarget:
         """Create or partly update the service's target.
@@ -63,10 +113,13 @@ class AutoScaling:
         if target is None:
             target = self._create(service, state)
         else:
-            target.timeline.set(self._world.now, state)
+            target.timeline.set(self._ledger.now, state)
         self._clamps += 1
         lag = service.dice.seconds(service.knobs.aas_lag, "clamp", self._clamps)
-        self._world.schedule(self._world.now + lag, partial(self._clamp, target))
+        self._ledger.schedule(self._ledger.now + lag, partial(self._clamp, target))
+        if service.knobs.aas_conflict is not None and _allowed(target) != service.desired_count:
+            longest = service.dice.seconds(service.knobs.aas_conflict, "conflict", self._clamps)
+            target.pending_until = self._ledger.now + max(lag, longest)
         return target
 
     def schedule_action(self, service: Service, at: float, limits: Limits) -> ScheduledAction:
@@ -78,7 +131,7 @@ class AutoScaling:
         number = len(self.actions) + 1
         action = ScheduledAction(
             name=f"action-{number}",
-            arn=self._world.arn(
+            arn=self._ledger.arn(
                 "autoscaling",
                 f"scheduledAction:{number}:resource/ecs/"
                 f"{target.resource_id}:scheduledActionName/action-{number}",
@@ -86,10 +139,10 @@ class AutoScaling:
             target=target,
             at=at,
             limits=limits,
-            created_at=self._world.now,
+            created_at=self._ledger.now,
         )
         self.actions.append(action)
-        self._world.schedule(at, partial(self._run_action, action))
+        self._ledger.schedule(at, partial(self._run_action, action))
         return action
 
     def follow_load(self, service: Service, wanted_count: int) -> None:
@@ -109,9 +162,9 @@ class AutoScaling:
         outward = wanted_count > running and allowed > service.desired_count
         inward = wanted_count < running and allowed < service.desired_count
         if outward and not state.scaling_out_suspended:
-            self._world.move_desired_count(service, allowed, "autoscaling")
+            self._ledger.move_desired_count(service, allowed, "autoscaling")
         if inward and not state.scaling_in_suspended and not deploying:
-            self._world.move_desired_count(service, allowed, "autoscaling")
+            self._ledger.move_desired_count(service, allowed, "autoscaling")
 
     def _run_action(self, action: ScheduledAction) -> None:
         if action.target.timeline.latest.scheduled_suspended:
@@ -129,8 +182,8 @@ class AutoScaling:
         bits = service.dice.generator("scalable target").getrandbits(96)
         target = ScalableTarget(
             service=service,
-            arn=self._world.arn("application-autoscaling", f"scalable-target/{bits:024x}"),
-            timeline=Timeline(self._world.now, state),
+            arn=self._ledger.arn("application-autoscaling", f"scalable-target/{bits:024x}"),
+            timeline=Timeline(self._ledger.now, state),
         )
         self.targets[target.resource_id] = target
         return target
@@ -138,9 +191,12 @@ class AutoScaling:
     def _clamp(self, target: ScalableTarget) -> None:
         if target.service.status != "ACTIVE":
             return
-        wanted = target.service.desired_count
-        allowed = min(max(wanted, target.min_capacity), target.max_capacity)
-        self._world.move_desired_count(target.service, allowed, "autoscaling")
+        self._ledger.move_desired_count(target.service, _allowed(target), "autoscaling")
+
+
+def _allowed(target: ScalableTarget) -> int:
+    """Return the desired count as the limits leave it."""
+    return min(max(target.service.desired_count, target.min_capacity), target.max_capacity)
 
 
 def _merged(state: ScalableState | None, limits: Limits) -> ScalableState:

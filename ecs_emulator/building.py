@@ -3,24 +3,18 @@
 from typing import Unpack
 
 from ecs_emulator.alarms import Alarm
-from ecs_emulator.autoscaling import Limits
+from ecs_emulator.autoscaling import Limits, ScalableTarget
 from ecs_emulator.core import Core
 from ecs_emulator.errors import EmulatorError
 from ecs_emulator.knobs import Dice
-from ecs_emulator.model import (
-    Cluster,
-    ContainerInstance,
-    Deployment,
-    ScalableTarget,
-    Service,
-    ServiceOptions,
-    ServiceSetup,
-    ServiceState,
-    TargetGroup,
-)
+from ecs_emulator.model import Cluster, Service
 from ecs_emulator.placement import ZONES
+from ecs_emulator.secrets import Secret
+from ecs_emulator.service_state import Deployment, ServiceState
+from ecs_emulator.setup import ServiceOptions, ServiceSetup
+from ecs_emulator.target_groups import TargetGroup
+from ecs_emulator.task_state import ContainerInstance
 from ecs_emulator.timeline import Timeline
-from ecs_emulator.vault import Secret
 
 HOUR_SECONDS = 3600.0
 SERVICE_AGE_SECONDS = 90 * 24 * HOUR_SECONDS
@@ -64,7 +58,7 @@ class Building(Core):
         if setup.settled:
             self._settle(service)
         else:
-            self.scheduler.wake(service)
+            self.wake(service)
         return service
 
     def register_scalable_target(
@@ -87,8 +81,8 @@ class Building(Core):
         """Put a secret into Secrets Manager; `text` is usually JSON."""
         ending = f"{self.dice.generator('secret', name).getrandbits(24):06x}"
         arn = self.arn("secretsmanager", f"secret:{name}-{ending}")
-        self.vault[name] = Secret(name=name, arn=arn, text=text, created_at=self.now)
-        return self.vault[name]
+        self.secrets[name] = Secret(name=name, arn=arn, text=text, created_at=self.now)
+        return self.secrets[name]
 
     def drop_table(self, name: str) -> None:
         """Let there be no such DynamoDB table."""
@@ -102,22 +96,32 @@ class Building(Core):
         while len(cluster.instances) < wanted:
             number = len(cluster.instances)
             bits = self.dice.generator("instance", cluster.name, number).getrandbits(128)
+            kind = "mi" if service.launch_type == "EXTERNAL" else "i"
             cluster.instances.append(
                 ContainerInstance(
                     arn=self.arn("ecs", f"container-instance/{cluster.name}/{bits:032x}"),
-                    ec2_instance_id=f"i-{bits % 16**17:017x}",
+                    ec2_instance_id=f"{kind}-{bits % 16**17:017x}" if setup.instance_ids else None,
                     availability_zone=f"{self.region}{ZONES[number % len(ZONES)]}",
                 )
             )
 
     def _target_groups(self, service: Service) -> tuple[TargetGroup, ...]:
+        if service.launch_type == "EXTERNAL" and service.setup.target_group:
+            raise EmulatorError("ECS Anywhere has no load balancers.")
         groups = []
         for index in range(int(service.setup.target_group)):
             name = f"{service.cluster.name}-{service.name}-{index + 1}"
             bits = service.dice.generator("target group", index).getrandbits(64)
             arn = self.arn("elasticloadbalancing", f"targetgroup/{name}/{bits:016x}")
             kind = "ip" if service.awsvpc else "instance"
-            groups.append(TargetGroup(arn=arn, name=name, target_type=kind, index=index))
+            group = TargetGroup(
+                arn=arn,
+                name=name,
+                target_type=kind,
+                ip_address_type=service.target_ip_address_type,
+                index=index,
+            )
+            groups.append(group)
         return tuple(groups)
 
     def _inaugurate(self, service: Service) -> None:
@@ -150,4 +154,4 @@ class Building(Core):
             task = self.lifecycle.settle(service, service.state.primary, placement, started_at)
             self.tell(service, f"has started 1 tasks: (task {task.id}).", at=started_at - 20)
         self.tell(service, "has reached a steady state.", at=self.now - HOUR_SECONDS / 4)
-        service.desk.steady = True
+        service.scheduler_state.steady = True

@@ -9,7 +9,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from boto3.dynamodb.types import Binary, TypeSerializer
 from botocore import xform_name
@@ -21,10 +21,8 @@ from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
 from ecs_emulator.errors import ApiError, EmulatorError
+from ecs_emulator.ledger import Ledger
 from ecs_emulator.timeline import Timeline
-
-if TYPE_CHECKING:
-    from ecs_emulator.core import Core
 
 type Item = dict[str, Any]
 """An item as plain Python values: numbers int or float, binary values bytes."""
@@ -68,17 +66,17 @@ for _sign in ("<", "<=", ">", ">="):
 class Tables:
     """The tables of one world. RUNS_TABLE is there from the start, unless it is dropped."""
 
-    def __init__(self, world: "Core") -> None:
-        self._world = world
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._pictures: dict[str, Timeline[Any]] = {}
 
     @cached_property
     def _handler(self) -> _Handler:
         """Made when it is first needed: most worlds never ask."""
-        backend = DynamoDBBackend(self._world.region, self._world.account)
+        backend = DynamoDBBackend(self._ledger.region, self._ledger.account)
         handler = _Handler(backend)
         _ask(handler, "CreateTable", _runs_table())
-        self._begin(backend.tables[RUNS_TABLE], self._world.started_at)
+        self._begin(backend.tables[RUNS_TABLE], self._ledger.started_at)
         return handler
 
     def read(self, operation: str, parameters: Mapping[str, Any], at: float) -> dict[str, Any]:
@@ -92,14 +90,14 @@ class Tables:
         table, pictures = self._find(parameters["TableName"])
         table.items = deepcopy(pictures.latest)
         answer = _ask(self._handler, operation, parameters)
-        pictures.set(self._world.now, table.items)
+        pictures.set(self._ledger.now, table.items)
         return answer
 
     def create(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Create a table, ACTIVE at once. Raises ApiError."""
         _ask(self._handler, "CreateTable", parameters)
         table = self._handler.dynamodb_backend.tables[parameters["TableName"]]
-        self._begin(table, self._world.now)
+        self._begin(table, self._ledger.now)
         return table.describe()
 
     def drop(self, name: str) -> None:

@@ -1,10 +1,8 @@
 """Who signs the calls: a user, and the roles that are assumed."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ecs_emulator.core import Core
+from ecs_emulator.ledger import Ledger
 
 DEFAULT_ROLE_SECONDS = 3600
 
@@ -33,8 +31,8 @@ class RoleKeys:
 class Identities:
     """Knows the caller behind each access key. Keys nobody was given here belong to the user."""
 
-    def __init__(self, world: "Core") -> None:
-        self._world = world
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._assumed: dict[str, Identity] = {}
 
     def caller(self, access_key: str | None) -> Identity:
@@ -43,7 +41,7 @@ class Identities:
         if known is not None:
             return known
         return Identity(
-            arn=f"arn:aws:iam::{self._world.account}:user/operator",
+            arn=f"arn:aws:iam::{self._ledger.account}:user/operator",
             user_id="AIDAEMULATEDOPERATOR",
             access_key=access_key,
         )
@@ -53,12 +51,12 @@ class Identities:
         role = role_arn.rsplit("/", 1)[-1]
         number = len(self._assumed) + 1
         access_key = f"ASIAEMULATED{number:08d}"
-        lifetime = self._world.knobs.assumed_role_seconds or seconds or DEFAULT_ROLE_SECONDS
+        lifetime = self._ledger.knobs.assumed_role_seconds or seconds or DEFAULT_ROLE_SECONDS
         identity = Identity(
-            arn=f"arn:aws:sts::{self._world.account}:assumed-role/{role}/{session_name}",
+            arn=f"arn:aws:sts::{self._ledger.account}:assumed-role/{role}/{session_name}",
             user_id=f"AROAEMULATEDROLE:{session_name}",
             access_key=access_key,
-            expires_at=self._world.now + lifetime,
+            expires_at=self._ledger.now + lifetime,
         )
         self._assumed[access_key] = identity
         return RoleKeys(
@@ -66,9 +64,9 @@ class Identities:
             access_key=access_key,
             secret_key=f"emulated-secret-{number}",
             session_token=f"emulated-token-{number}",
-            expires_at=self._world.now + lifetime,
+            expires_at=self._ledger.now + lifetime,
         )
 
     def expired(self, caller: Identity) -> bool:
         """Tell whether the caller's keys are past their end."""
-        return caller.expires_at is not None and caller.expires_at <= self._world.now
+        return caller.expires_at is not None and caller.expires_at <= self._ledger.now

@@ -25,12 +25,20 @@ class StartFailure(StrEnum):
     NEVER_RUNNING = "never_running"
     EXITS = "exits"
     UNHEALTHY = "unhealthy"
+    NOT_LAUNCHED = "not_launched"
+    """There is never a task, only a service event that tells of the error."""
 
 
 _PULL_FAILED = (
     "CannotPullContainerError: pull image manifest has been retried 5 time(s): manifest unknown"
 )
+_ROLE_FAILED = (
+    "ECS was unable to assume the role that was provided for this task. Please verify that the "
+    "role being passed has the proper trust relationship and permissions and that your IAM user "
+    "has permissions to pass this role."
+)
 _REASONS = {
+    StartFailure.NOT_LAUNCHED: ("TaskFailedToStart", _ROLE_FAILED),
     StartFailure.NEVER_RUNNING: ("TaskFailedToStart", _PULL_FAILED),
     StartFailure.EXITS: ("EssentialContainerExited", "Essential container in task exited"),
     StartFailure.UNHEALTHY: ("ServiceSchedulerInitiated", ""),
@@ -82,6 +90,8 @@ class Knobs:
 
     scheduler_interval: Seconds = (1.0, 4.0)
     """From a change (desired count, a task that is to stop) to the scheduler's acting on it."""
+    replaces_after_stopped: bool = False
+    """Whether a task that stops is replaced only once it is STOPPED, or at once; both were seen."""
     provisioning: Seconds = (4.0, 8.0)
     """PROVISIONING: the network interface of an awsvpc task. Bridge tasks skip it."""
     pending: Seconds = (8.0, 16.0)
@@ -98,12 +108,16 @@ class Knobs:
     """DEACTIVATING: the target group's deregistration delay, targets "draining"."""
     drains_on_stop: bool = True
     """Whether StopTask waits for the drain as the scheduler does; AWS leaves it open."""
+    deregisters_after_exit: bool = False
+    """Without that drain: whether the target stays in the group until the containers are gone."""
     stop_time: Seconds = (1.0, 5.0)
     """STOPPING: from the stop signal to the end of the containers."""
     deprovision: Seconds = (5.0, 12.0)
     """DEPROVISIONING: the network interface again; awsvpc only."""
     staleness: float = 1.0
     """Each read answers with the world as it was up to so many seconds ago, drawn per read."""
+    counts_stopping_tasks: bool = False
+    """Whether runningCount has a task that is to stop for as long as it is RUNNING."""
     latency: Seconds = 0.05
     """What each call takes: half on the way there, half on the way back."""
     failing_starts: tuple[FailingStart, ...] = ()
@@ -118,6 +132,18 @@ class Knobs:
     """Who goes when there are too many; protected tasks never."""
     aas_lag: Seconds = (1.0, 3.0)
     """From RegisterScalableTarget's answer to the clamp of the desired count."""
+    aas_conflict: Seconds | None = None
+    """How long after a call that moves the desired count (at least until it has moved) the next
+    RegisterScalableTarget gets ConcurrentUpdateException; None: never."""
+    aas_validates_permissions: bool = True
+    """Whether Application Auto Scaling refuses callers without rights in ECS and CloudWatch."""
+    az_rebalancing: bool = False
+    """Whether services that allow it have zone rebalancing enabled (see create_service)."""
+    protection_of_vanished_raises: bool = False
+    """Whether a vanished task makes Get- and UpdateTaskProtection fail with
+    ResourceNotFoundException, or is a failure MISSING in their answer."""
+    inactive_deployments_listed: float = 0.0
+    """How long a deployment that is completely replaced is still listed, as INACTIVE."""
     page_size: int | None = None
     """A page of a listing, if it is to be smaller than AWS's own limit."""
     assumed_role_seconds: int | None = None

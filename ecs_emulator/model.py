@@ -6,102 +6,25 @@ reads can look into the past and every history is there afterwards.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, Required, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from ecs_emulator.knobs import Dice, FailingStart, Knobs
+from ecs_emulator.service_state import Deployment, ServiceEvent, ServiceState
+from ecs_emulator.setup import ServiceSetup
+from ecs_emulator.task_state import (
+    CONTAINER_PORT,
+    ContainerInstance,
+    Placement,
+    StopCause,
+    TaskState,
+)
 from ecs_emulator.timeline import Timeline
 
-ACTIVE_STATUSES = ("PROVISIONING", "PENDING", "ACTIVATING", "RUNNING")
+if TYPE_CHECKING:
+    from ecs_emulator.target_groups import TargetGroup
 
-
-class StopKind(StrEnum):
-    """Who made a task stop."""
-
-    STOP_TASK = "StopTask"
-    SCALE_IN = "scheduler scale-in"
-    DEPLOYMENT = "scheduler deployment"
-    UNHEALTHY = "scheduler unhealthy"
-    REBALANCING = "scheduler rebalancing"
-    DELETION = "service deleted"
-    SOMEBODY = "somebody"
-    CRASH = "crash"
-    FAILED_START = "failed start"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopCause:
-    """Why a task stops: the kind, and for StopTask the access key that signed the call."""
-
-    kind: StopKind
-    access_key: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.kind} by {self.access_key}" if self.access_key else str(self.kind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskState:
-    """What can change about a task; all instants in epoch seconds.
-
-    `health` is the containers' (HEALTHY, UNHEALTHY, UNKNOWN). `targets` has one entry per target
-    group of the service: None (not registered), initial, healthy, unhealthy, draining.
-    """
-
-    last_status: str
-    desired_status: str = "RUNNING"
-    health: str = "UNKNOWN"
-    targets: tuple[str | None, ...] = ()
-    pull_started_at: float | None = None
-    pull_stopped_at: float | None = None
-    started_at: float | None = None
-    stopping_at: float | None = None
-    execution_stopped_at: float | None = None
-    stopped_at: float | None = None
-    stop_code: str | None = None
-    stopped_reason: str | None = None
-    exit_code: int | None = None
-    protected_until: float | None = None
-
-    def protected(self, at: float) -> bool:
-        """Tell whether scale-in protection holds at this instant."""
-        return self.protected_until is not None and self.protected_until > at
-
-    @property
-    def failing_checks(self) -> bool:
-        """Whether a container or target group health check has found the task unhealthy."""
-        return self.health == "UNHEALTHY" or "unhealthy" in self.targets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerInstance:
-    """An EC2 instance of a cluster."""
-
-    arn: str
-    ec2_instance_id: str
-    availability_zone: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """Where a task runs: its zone, and either an own address or a port on an instance."""
-
-    availability_zone: str
-    instance: ContainerInstance | None = None
-    private_ip: str | None = None
-    host_port: int | None = None
-
-    @property
-    def target(self) -> tuple[str, int]:
-        """The (id, port) under which a target group knows the task."""
-        if self.private_ip is not None:
-            return self.private_ip, CONTAINER_PORT
-        if self.instance is None or self.host_port is None:
-            return "", 0
-        return self.instance.ec2_instance_id, self.host_port
-
-
-CONTAINER_PORT = 8080
+FULL_PERCENT = 100
+STATIC_HOST_PORT = 80
 
 
 class Task:
@@ -113,7 +36,7 @@ class Task:
         service: "Service",
         arn: str,
         number: int,
-        deployment: "Deployment",
+        deployment: Deployment,
         placement: Placement,
         timeline: Timeline[TaskState],
     ) -> None:
@@ -129,6 +52,8 @@ class Task:
         self.failing: FailingStart | None = None
         self.stop_cause: StopCause | None = None
         self.journey = 0
+        self.hangs_in: str | None = None
+        self.is_left_over = False
         self.answers: dict[int, dict[str, Any]] = {}
 
     def __repr__(self) -> str:
@@ -198,108 +123,6 @@ class Task:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """A deployment of a service, or its task set under another deployment controller."""
-
-    id: str
-    task_definition_arn: str
-    created_at: float
-    updated_at: float
-    status: str = "PRIMARY"
-    rollout_state: str = "COMPLETED"
-    rollout_state_reason: str = ""
-    failed_tasks: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceState:
-    """What can change about a service. `deployments` has the primary one first."""
-
-    status: str = "ACTIVE"
-    desired_count: int
-    deployments: tuple[Deployment, ...]
-
-    @property
-    def primary(self) -> Deployment:
-        """The deployment that new tasks belong to."""
-        return self.deployments[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceEvent:
-    """One line of a service's event log."""
-
-    id: str
-    created_at: float
-    message: str
-
-
-class ServiceOptions(TypedDict, total=False):
-    """What World.create_service takes: ServiceSetup's members, of which two are required."""
-
-    cluster: Required[str]
-    name: Required[str]
-    desired_count: int
-    target_group: bool | int
-    container_health: bool | None
-    network_mode: str
-    launch_type: str | None
-    scheduling_strategy: str
-    controller: str
-    settled: bool
-    instances: int | None
-    alarms: tuple[str, ...]
-    circuit_breaker: bool
-    minimum_healthy_percent: int
-    maximum_percent: int
-    rollout_state: str
-    knobs: Knobs | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSetup:
-    """How a service is made.
-
-    `target_group`: how many target groups (True is one). `container_health`: whether tasks have a
-    container health check; None: if the knob container_health_delay says so. `network_mode`:
-    awsvpc, bridge (dynamic host ports) or bridge-static (one host port, so one task per instance
-    until it is STOPPED). `launch_type`: FARGATE or EC2; None: what fits the network mode.
-    `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL.
-    `settled`: start in steady state with tasks of different ages; else with none. `instances`: how
-    many the cluster has (EC2 only); None: enough for one task more. `alarms`: names of the
-    deployment alarms. `rollout_state`: of the deployment. `knobs`: others than the world's.
-    """
-
-    cluster: str
-    name: str
-    desired_count: int = 3
-    target_group: bool | int = False
-    container_health: bool | None = None
-    network_mode: str = "awsvpc"
-    launch_type: str | None = None
-    scheduling_strategy: str = "REPLICA"
-    controller: str = "ECS"
-    settled: bool = True
-    instances: int | None = None
-    alarms: tuple[str, ...] = ()
-    circuit_breaker: bool = False
-    minimum_healthy_percent: int = 100
-    maximum_percent: int = 200
-    rollout_state: str = "COMPLETED"
-    knobs: Knobs | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetGroup:
-    """A target group; its targets are the tasks of its service."""
-
-    arn: str
-    name: str
-    target_type: str
-    index: int
-
-
 @dataclass(slots=True, kw_only=True)
 class Rebalance:
     """A zone rebalancing under way: the replacement first, then the victim stops."""
@@ -309,7 +132,7 @@ class Rebalance:
 
 
 @dataclass(slots=True, kw_only=True)
-class SchedulerDesk:
+class SchedulerState:
     """What the scheduler keeps in mind about one service."""
 
     reconcile_due: bool = False
@@ -340,7 +163,7 @@ class Service:
         self.launch_count = 0
         self.failing_deployments: dict[str, FailingStart] = {}
         self.events: list[ServiceEvent] = []
-        self.desk = SchedulerDesk()
+        self.scheduler_state = SchedulerState()
         self.in_service_history: list[tuple[float, int]] = []
         self.desired_history: list[tuple[float, int, str]] = []
 
@@ -380,9 +203,36 @@ class Service:
         return self.setup.network_mode == "awsvpc"
 
     @property
+    def fixed_host_port(self) -> int | None:
+        """The one port of an instance that each task needs, if it is always the same."""
+        return {"bridge-static": STATIC_HOST_PORT, "host": CONTAINER_PORT}.get(
+            self.setup.network_mode
+        )
+
+    @property
+    def target_ip_address_type(self) -> str:
+        """The ipAddressType of the target groups: ipv4 or ipv6."""
+        family = self.setup.ip_family
+        return self.setup.target_ip_address_type or ("ipv6" if family == "ipv6" else "ipv4")
+
+    @property
     def launch_type(self) -> str:
-        """FARGATE or EC2."""
+        """FARGATE, EC2 or EXTERNAL."""
         return self.setup.launch_type or ("FARGATE" if self.awsvpc else "EC2")
+
+    @property
+    def rebalances_zones(self) -> bool:
+        """Whether Availability Zone rebalancing is enabled.
+
+        By default for new services, unless they allow no task above the desired count, are
+        daemons, or run on external instances:
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
+        """
+        if self.setup.availability_zone_rebalancing is not None:
+            return self.setup.availability_zone_rebalancing
+        fitting = self.setup.maximum_percent > FULL_PERCENT and self.setup.controller == "ECS"
+        fitting = fitting and not self.daemon and self.launch_type != "EXTERNAL"
+        return fitting and self.knobs.az_rebalancing
 
     @property
     def daemon(self) -> bool:
@@ -393,6 +243,20 @@ class Service:
     def active_tasks(self) -> list[Task]:
         """The tasks that are meant to run, the oldest first."""
         return [task for task in self.present if task.active]
+
+    @property
+    def staffed_tasks(self) -> list[Task]:
+        """The tasks that the desired count is about: without those of a deferred cleanup."""
+        return [task for task in self.active_tasks if not task.is_left_over]
+
+    @property
+    def leaving_tasks(self) -> list[Task]:
+        """The tasks that are to stop and will be STOPPED some time, but are not yet."""
+        return [
+            task
+            for task in self.present
+            if not task.active and task.last_status != "STOPPED" and task.hangs_in is None
+        ]
 
     @property
     def in_service_count(self) -> int:
@@ -432,39 +296,3 @@ class Cluster:
             for service in self.services.values()
             for task in service.present
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScalableState:
-    """What can change about a scalable target."""
-
-    min_capacity: int
-    max_capacity: int
-    scaling_in_suspended: bool = False
-    scaling_out_suspended: bool = False
-    scheduled_suspended: bool = False
-
-
-class ScalableTarget:
-    """A service's registration with Application Auto Scaling."""
-
-    def __init__(self, *, service: Service, arn: str, timeline: Timeline[ScalableState]) -> None:
-        self.service = service
-        self.arn = arn
-        self.timeline = timeline
-        self.created_at = timeline.born_at
-
-    @property
-    def resource_id(self) -> str:
-        """The service's name as Application Auto Scaling writes it."""
-        return f"service/{self.service.cluster.name}/{self.service.name}"
-
-    @property
-    def min_capacity(self) -> int:
-        """The lower limit now."""
-        return self.timeline.latest.min_capacity
-
-    @property
-    def max_capacity(self) -> int:
-        """The upper limit now."""
-        return self.timeline.latest.max_capacity

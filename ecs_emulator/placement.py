@@ -2,14 +2,11 @@
 
 from collections import Counter
 from itertools import count
-from typing import TYPE_CHECKING
 
-from ecs_emulator.model import ContainerInstance, Placement, Service
+from ecs_emulator.ledger import Ledger
+from ecs_emulator.model import Service
+from ecs_emulator.task_state import ContainerInstance, Placement
 
-if TYPE_CHECKING:
-    from ecs_emulator.core import Core
-
-STATIC_HOST_PORT = 80
 FIRST_DYNAMIC_PORT = 32768
 ZONES = ("a", "b", "c")
 _TROUBLE = (
@@ -20,8 +17,8 @@ _TROUBLE = (
 class Placer:
     """Finds a place for each task, and gives out addresses and ports."""
 
-    def __init__(self, world: "Core") -> None:
-        self._world = world
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._addresses = count()
         self._ports = count(FIRST_DYNAMIC_PORT)
 
@@ -44,7 +41,7 @@ class Placer:
     def zones_by_load(self, service: Service) -> list[str]:
         """Return the zones, the one with the fewest active tasks of the service first."""
         load = Counter(task.placement.availability_zone for task in service.active_tasks)
-        names = [f"{self._world.region}{letter}" for letter in ZONES]
+        names = [f"{self._ledger.region}{letter}" for letter in ZONES]
         return sorted(names, key=lambda name: load[name])
 
     def complaint(self, service: Service) -> str:
@@ -69,7 +66,7 @@ class Placer:
 
     @staticmethod
     def _lack(service: Service) -> str:
-        if service.setup.network_mode == "bridge-static":
+        if service.fixed_host_port is not None:
             return "is already using a port required by your task"
         return "has insufficient memory available"
 
@@ -86,7 +83,7 @@ class Placer:
             for instance in service.cluster.instances
             if instance.availability_zone == zone and instance_arn in {None, instance.arn}
         ]
-        if service.setup.network_mode == "bridge-static":
+        if service.fixed_host_port is not None:
             fitting = [instance for instance in fitting if not held[instance.arn]]
         return min(fitting, key=lambda instance: held[instance.arn], default=None)
 
@@ -94,8 +91,15 @@ class Placer:
         if service.awsvpc:
             number = next(self._addresses)
             third = ZONES.index(zone[-1]) * 64 + number // 250
-            address = f"10.0.{third}.{number % 250 + 4}"
-            return Placement(availability_zone=zone, instance=instance, private_ip=address)
-        static = service.setup.network_mode == "bridge-static"
-        port = STATIC_HOST_PORT if static else next(self._ports)
+            ipv4 = f"10.0.{third}.{number % 250 + 4}"
+            ipv6 = f"2600:1f18:24e6:b9{third:02x}::{number + 4:x}"
+            family = service.setup.ip_family
+            return Placement(
+                availability_zone=zone,
+                instance=instance,
+                private_ip=ipv4 if family != "ipv6" else None,
+                ipv6_address=ipv6 if family != "ipv4" else None,
+                by_ipv6=service.target_ip_address_type == "ipv6",
+            )
+        port = service.fixed_host_port or next(self._ports)
         return Placement(availability_zone=zone, instance=instance, host_port=port)

@@ -7,9 +7,9 @@ JSON (ecs, application-autoscaling, dynamodb, secretsmanager, cloudwatch) and qu
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from html import escape
 from typing import Any
@@ -28,6 +28,7 @@ from botocore.validate import ParamValidator, ValidationErrors
 
 from ecs_emulator.descriptions import Known
 from ecs_emulator.errors import ApiError, EmulatorError
+from ecs_emulator.query import from_query, members
 
 SERVICES = (
     "ecs",
@@ -107,7 +108,7 @@ def decode(request: HttpRequest) -> Decoded:
         fields = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
         service = _service_by("signingName", scope)
         model = _operation(service, fields.pop("Action", ""))
-        parameters = _from_query(fields, model)
+        parameters = from_query(fields, model)
         version = None
     return Decoded(
         service=service,
@@ -219,7 +220,7 @@ def encode_answer(decoded: Decoded, answer: Mapping[str, Any], request_id: str) 
         return _json(decoded, 200, answer, request_id)
     name = decoded.operation
     shape = decoded.model.output_shape
-    inner = "".join(_members(shape, answer)) if isinstance(shape, StructureShape) else ""
+    inner = "".join(members(shape, answer)) if isinstance(shape, StructureShape) else ""
     result = f"<{name}Result>{inner}</{name}Result>"
     meta = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
     return _xml(decoded, 200, f"{name}Response", inner=result + meta, request_id=request_id)
@@ -274,77 +275,3 @@ def _xml(decoded: Decoded, status: int, root: str, *, inner: str, request_id: st
     body = f'<{root} xmlns="{namespace}">{inner}</{root}>'
     headers = {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}
     return HttpAnswer(status=status, body=body.encode(), headers=headers)
-
-
-def _members(shape: StructureShape, value: Mapping[str, Any]) -> Iterator[str]:
-    for name, member in value.items():
-        member_shape = shape.members[name]
-        tag = member_shape.serialization.get("name", name)
-        if isinstance(member_shape, ListShape) and member_shape.serialization.get("flattened"):
-            yield from (_element(tag, member_shape.member, item) for item in member)
-        else:
-            yield _element(tag, member_shape, member)
-
-
-def _element(tag: str, shape: Shape, value: Any) -> str:  # noqa: ANN401  anything a shape has
-    if isinstance(shape, StructureShape):
-        inner = "".join(_members(shape, value))
-    elif isinstance(shape, ListShape):
-        item_tag = shape.member.serialization.get("name", "member")
-        inner = "".join(_element(item_tag, shape.member, item) for item in value)
-    else:
-        inner = escape(_text(shape, value), quote=False)
-    return f"<{tag}>{inner}</{tag}>"
-
-
-def _text(shape: Shape, value: object) -> str:
-    if shape.type_name == "timestamp" and isinstance(value, int | float):
-        at = datetime.fromtimestamp(value, tz=UTC)
-        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-# -- query requests -----------------------------------------------------------------------------
-
-
-def _from_query(fields: Mapping[str, str], model: OperationModel) -> dict[str, Any]:
-    shape = model.input_shape
-    return _structure_from(fields, shape, "") if isinstance(shape, StructureShape) else {}
-
-
-def _structure_from(
-    fields: Mapping[str, str], shape: StructureShape, prefix: str
-) -> dict[str, Any]:
-    found = {
-        name: _value_from(fields, member, prefix + member.serialization.get("name", name))
-        for name, member in shape.members.items()
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _value_from(fields: Mapping[str, str], shape: Shape, key: str) -> Any:  # noqa: ANN401  as above
-    if isinstance(shape, StructureShape):
-        return _structure_from(fields, shape, f"{key}.") or None
-    if isinstance(shape, ListShape):
-        return _list_from(fields, shape, key)
-    text = fields.get(key)
-    if text is None:
-        return None
-    if shape.type_name in {"integer", "long"}:
-        return int(text)
-    if shape.type_name in {"float", "double"}:
-        return float(text)
-    return text == "true" if shape.type_name == "boolean" else text
-
-
-def _list_from(fields: Mapping[str, str], shape: ListShape, key: str) -> list[Any] | None:
-    flattened = shape.serialization.get("flattened")
-    stem = key if flattened else f"{key}.{shape.member.serialization.get('name', 'member')}"
-    numbers = sorted(
-        {
-            int(rest.split(".", 1)[0])
-            for name in fields
-            if name.startswith(f"{stem}.") and (rest := name[len(stem) + 1 :])[:1].isdigit()
-        }
-    )
-    return [_value_from(fields, shape.member, f"{stem}.{number}") for number in numbers] or None

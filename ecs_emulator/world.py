@@ -7,14 +7,14 @@ from typing import Self
 from ecs_emulator.dynamodb import Item
 from ecs_emulator.errors import EmulatorError
 from ecs_emulator.model import Service
-from ecs_emulator.plots import AfterCall, Kill
+from ecs_emulator.planned_faults import AfterCall, Kill
 from ecs_emulator.records import Call, lowest
-from ecs_emulator.somebody import Somebody
+from ecs_emulator.third_party import ThirdParty
 
 type Happening = Callable[["World"], object]
 
 
-class World(Somebody):
+class World(ThirdParty):
     """An Amazon ECS in memory. All instants are epoch seconds unless a name says otherwise.
 
     World(knobs=Knobs(...), clock=VirtualClock(), seed=0, region="us-east-1", account=...).
@@ -32,7 +32,7 @@ class World(Somebody):
 
         `operation` None: any operation.
         """
-        self.plots.after_calls.append(
+        self.planned_faults.after_calls.append(
             AfterCall(operation=operation, countdown=nth, happening=happening)
         )
         return self
@@ -46,7 +46,7 @@ class World(Somebody):
         lost. From then on nothing of this access key's owner (None: of anybody) reaches it. In
         process `Killed` is raised to the caller, over HTTP the connection is closed.
         """
-        self.plots.kills.append(
+        self.planned_faults.kills.append(
             Kill(call_number=number, access_key=access_key, after_effect=after_effect)
         )
         return self
@@ -62,7 +62,7 @@ class World(Somebody):
     def revive(self) -> Self:
         """Let callers reach the world again: the next process after the dead one."""
         self.killed_keys.clear()
-        self.plots.kills.clear()
+        self.planned_faults.kills.clear()
         return self
 
     # -- looking on -------------------------------------------------------------------------
@@ -132,11 +132,11 @@ class World(Somebody):
         if not effect:
             return
         due = []
-        for plot in self.plots.after_calls:
-            if plot.operation in {None, call.operation}:
-                plot.countdown -= 1
-            if plot.countdown == 0:
-                due.append(plot)
-        for plot in due:
-            self.plots.after_calls.remove(plot)
-            plot.happening(self)
+        for planned in self.planned_faults.after_calls:
+            if planned.operation in {None, call.operation}:
+                planned.countdown -= 1
+            if planned.countdown == 0:
+                due.append(planned)
+        for planned in due:
+            self.planned_faults.after_calls.remove(planned)
+            planned.happening(self)

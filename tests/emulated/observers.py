@@ -35,8 +35,8 @@ def _until(world: World, condition: Any) -> None:  # noqa: ANN401 - a plain call
 def recycle_with_services_stable(ecs: Any, world: World, service: Service) -> int:  # noqa: ANN401
     """Recycle as many scripts do, waiting with ``services_stable``; return the lowest in service.
 
-    The waiter passes as soon as running equals desired with one deployment, and right after
-    StopTask it still does: the stopped task is shown as RUNNING for a moment.
+    The waiter passes as soon as running equals desired with one deployment. Right after StopTask it
+    still does if its first look is stale, and later before the new task is healthy.
     """
     names: dict[str, Any] = {"cluster": service.cluster.name, "service": service.name}
     waiter = ecs.get_waiter("services_stable")

@@ -93,7 +93,7 @@ def test_what_is_no_login_is_a_warning_that_holds_nothing_of_it(
 def test_a_secret_that_is_not_there_is_a_warning(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert world.vault == {}
+    assert world.secrets == {}
     assert with_login(MAIL, session) is None
     assert "was answered with ResourceNotFoundException" in caplog.text
 

@@ -252,7 +252,7 @@ def _run(bench: Bench, world: World, story: Story) -> Report:
         stabilize_timeout=300,
     )
     assert world.elapsed <= limit, "Lambda would have killed it"
-    world.plots.kills.clear()
+    world.planned_faults.kills.clear()
     return report
 
 

@@ -41,6 +41,10 @@ knobs = st.builds(
     failing_starts=st.lists(failing, max_size=2).map(tuple),
     scale_in_choice=st.sampled_from(["az_heaviest", "random", "newest"]),
     aas_lag=seconds,
+    replaces_after_stopped=st.booleans(),
+    deregisters_after_exit=st.booleans(),
+    counts_stopping_tasks=st.booleans(),
+    aas_conflict=st.none() | seconds,
 )
 
 
@@ -54,7 +58,7 @@ services = st.fixed_dictionaries(
     {
         "desired_count": st.integers(0, 5),
         "target_group": st.integers(0, 2),
-        "network_mode": st.sampled_from(["awsvpc", "bridge", "bridge-static"]),
+        "network_mode": st.sampled_from(["awsvpc", "bridge", "bridge-static", "host"]),
         "settled": st.booleans(),
         "percents": st.sampled_from([(0, 100), (50, 200), (100, 200)]),
     }
@@ -112,7 +116,7 @@ def test_the_service_ends_up_whole_and_the_records_agree(
     assert [task.in_service for task in service.active_tasks] == [True] * wanted
     assert service.in_service_count == wanted
     assert len(service.state.deployments) == 1
-    assert service.desk.steady, "it has announced its steady state"
+    assert service.scheduler_state.steady, "it has announced its steady state"
     assert all(task.last_status in {"RUNNING", "STOPPED"} for task in service.tasks)
     for changed_at, count in world.in_service_history():
         assert count == count_in_service(service, changed_at)

@@ -113,6 +113,56 @@ def test_a_pending_update_is_a_concurrent_update(limited: Bench) -> None:
     assert limits(limited) == (4, 6)
 
 
+def test_the_probe_of_the_callers_rights_can_be_off(limited: Bench) -> None:
+    limited.world.knobs = replace(limited.world.knobs, aas_validates_permissions=False)
+    limited.world.faults.deny("cloudwatch:*", "ecs:UpdateService")
+    limited.autoscaling.register_scalable_target(**TARGET, MinCapacity=2)
+    assert limits(limited) == (2, 6)
+
+
+@pytest.mark.parametrize("conflict, free_after", [(0, 12), (5, 12), (100, 100)])
+def test_another_update_conflicts_while_one_moves_the_count(
+    bench: Bench, calm: Knobs, conflict: float, free_after: float
+) -> None:
+    bench.furnish(replace(calm, aas_lag=12, aas_conflict=conflict))
+    bench.world.register_scalable_target(
+        cluster="demo", service="web", min_capacity=3, max_capacity=6
+    )
+    register = bench.autoscaling.register_scalable_target
+    register(**TARGET, MinCapacity=4)
+    bench.sleep(free_after - 1)
+    with pytest.raises(bench.autoscaling.exceptions.ConcurrentUpdateException):
+        register(**TARGET, MinCapacity=1)
+    with pytest.raises(bench.autoscaling.exceptions.ValidationException):
+        register(**TARGET, MinCapacity=7)
+    assert limits(bench) == (4, 6)
+    bench.sleep(2)
+    register(**TARGET, MinCapacity=1)
+    assert limits(bench) == (1, 6)
+    assert bench.service()["desiredCount"] == 4
+
+
+def test_an_update_that_moves_nothing_is_never_in_the_way(bench: Bench, calm: Knobs) -> None:
+    bench.furnish(replace(calm, aas_lag=12, aas_conflict=120))
+    for lowest in (3, 2, 1):
+        bench.autoscaling.register_scalable_target(**TARGET, MinCapacity=lowest, MaxCapacity=6)
+    assert limits(bench) == (1, 6)
+
+
+def test_the_lag_of_the_clamp_can_be_drawn_from_a_range(bench: Bench, calm: Knobs) -> None:
+    moved = set()
+    for seed in range(8):
+        bench.furnish(replace(calm, aas_lag=(11, 15)), seed)
+        bench.autoscaling.register_scalable_target(**TARGET, MinCapacity=5, MaxCapacity=6)
+        bench.sleep(11)
+        assert bench.service()["desiredCount"] == 3
+        bench.sleep(4)
+        (_, (at, count, _)) = bench.world.desired_history()
+        assert count == 5
+        moved.add(at - bench.world.started_at)
+    assert len(moved) > 1
+
+
 def test_an_assumed_role_signs_with_keys_of_its_own(bench: Bench) -> None:
     keys = bench.sts.assume_role(
         RoleArn="arn:aws:iam::123456789012:role/recycler", RoleSessionName="run"

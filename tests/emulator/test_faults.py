@@ -167,7 +167,7 @@ def test_something_happens_right_after_a_call(bench: Bench) -> None:
     assert bench.service()["desiredCount"] == 3
     bench.stop(second)
     assert bench.service()["desiredCount"] == 6
-    assert bench.world.desired_history()[-1][2] == "somebody"
+    assert bench.world.desired_history()[-1][2] == "third party"
 
 
 def test_the_records_tell_who_stopped_what(bench: Bench) -> None:

@@ -32,6 +32,13 @@ def test_pages_can_be_made_smaller(bench: Bench, calm: Knobs) -> None:
     assert [len(each["taskArns"]) for each in pages] == [2, 2, 1]
 
 
+def test_each_call_takes_its_time(bench: Bench, calm: Knobs) -> None:
+    bench.furnish(replace(calm, latency=2))
+    bench.listed()
+    assert bench.world.elapsed == 2
+    assert bench.world.calls[0].at - bench.world.started_at == 1, "half of it on the way there"
+
+
 @given(names=st.sets(st.text(min_size=1)), limit=st.integers(1, 7))
 def test_pages_put_together_are_the_whole_listing(names: set[str], limit: int) -> None:
     seen: list[str] = []

@@ -26,30 +26,6 @@ def test_a_stopped_task_is_replaced_long_before_it_is_stopped(bench: Bench) -> N
     assert service.tasks[0].last_status == "DEACTIVATING"
 
 
-def test_counts_go_by_the_last_status(bench: Bench) -> None:
-    service = bench.furnish(target_group=True)
-    bench.stop(service.tasks[0].arn)
-    assert bench.service()["runningCount"] == 3
-    bench.sleep(1)
-    assert bench.service()["runningCount"] == 2
-    bench.sleep(2)
-    assert (bench.service()["runningCount"], bench.service()["pendingCount"]) == (2, 1)
-    bench.sleep(16)
-    assert (bench.service()["runningCount"], bench.service()["pendingCount"]) == (3, 0)
-    assert service.in_service_count == 2
-
-
-def test_the_waiter_services_stable_passes_right_after_stop_task(bench: Bench) -> None:
-    service = bench.furnish(target_group=True)
-    for arn in bench.listed():
-        bench.stop(arn)
-        bench.ecs.get_waiter("services_stable").wait(cluster="demo", services=["web"])
-    assert bench.world.elapsed == 0
-    assert bench.world.lowest_in_service() == 0
-    bench.sleep(300)
-    assert service.in_service_count == 3
-
-
 def test_the_events_tell_of_starts_drains_and_steady_state_newest_first(bench: Bench) -> None:
     service = bench.furnish(target_group=True)
     bench.stop(service.tasks[0].arn)

@@ -122,6 +122,20 @@ def test_a_task_that_is_gone_or_going_is_a_failure(bench: Bench) -> None:
         assert answer["protectedTasks"] == []
 
 
+def test_a_vanished_task_may_be_an_error_instead(bench: Bench, calm: Knobs) -> None:
+    service = bench.furnish(replace(calm, protection_of_vanished_raises=True))
+    gone, present, _ = service.tasks
+    bench.stop(gone.arn)
+    bench.sleep(60)
+    not_found = bench.ecs.exceptions.ResourceNotFoundException
+    for tasks in ([gone.arn], [present.arn, gone.arn], ["0" * 32]):
+        with pytest.raises(not_found):
+            bench.ecs.get_task_protection(cluster="demo", tasks=tasks)
+        with pytest.raises(not_found):
+            bench.ecs.update_task_protection(cluster="demo", tasks=tasks, protectionEnabled=True)
+    assert protections(bench, present) == [False]
+
+
 def test_more_protected_tasks_than_desired_are_blocked(bench: Bench) -> None:
     service = bench.furnish()
     protect(bench, *service.tasks)

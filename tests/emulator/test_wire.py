@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 import ecs_emulator.api  # noqa: F401  registers the operations
 from ecs_emulator import EmulatorError, ServiceSetup
-from ecs_emulator.model import ServiceOptions
 from ecs_emulator.registry import OPERATIONS
+from ecs_emulator.setup import ServiceOptions
 from ecs_emulator.wire import (
     HttpRequest,
     check_answer,

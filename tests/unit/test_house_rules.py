@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -152,6 +153,41 @@ def test_nothing_imports_the_handler() -> None:
 def test_the_emulator_knows_nothing_of_the_product() -> None:
     for path in sources_of("ecs_emulator"):
         assert not imported_by(path.read_text()) & {*PRODUCT, "demo", "tests"}, path.name
+
+
+def modules_imported_by(source: str, known: set[str]) -> set[str]:
+    """The modules among `known` that a module imports, for the type checker alone included."""
+    nodes = list(ast.walk(ast.parse(source)))
+    plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    from_ones = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    modules = {str(node.module) for node in from_ones}
+    members = {f"{node.module}.{name.name}" for node in from_ones for name in node.names}
+    return (plain | modules | members) & known
+
+
+def circle_in(imports: dict[str, set[str]]) -> list[str]:
+    """A circle of modules that import each other, the first one again at its end; or nothing."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as circle:
+        return list(circle.args[1])
+    return []
+
+
+def test_no_modules_of_the_emulator_import_each_other_in_a_circle() -> None:
+    sources = {
+        f"ecs_emulator.{path.stem}".removesuffix(".__init__"): path.read_text()
+        for path in sources_of("ecs_emulator")
+    }
+    known = set(sources)
+    imports = {name: modules_imported_by(source, known) for name, source in sources.items()}
+    assert circle_in(imports) == []
+
+
+def test_a_circle_is_found_where_only_the_type_checker_closes_it() -> None:
+    sources = {"p.a": "import p.b", "p.b": "if TYPE_CHECKING:\n    from p import a", "p": ""}
+    imports = {name: modules_imported_by(text, set(sources)) for name, text in sources.items()}
+    assert set(circle_in(imports)) == {"p.a", "p.b"}
 
 
 @pytest.mark.parametrize(

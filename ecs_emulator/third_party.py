@@ -5,24 +5,23 @@ the instant.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from ecs_emulator.accidents import Accidents
 from ecs_emulator.autoscaling import Limits, ScheduledAction
-from ecs_emulator.building import Building
 from ecs_emulator.dynamodb import Item
-from ecs_emulator.knobs import FailingStart
-from ecs_emulator.lifecycle import StopOrder
-from ecs_emulator.model import Deployment, StopCause, StopKind, Task
+from ecs_emulator.model import Task
+from ecs_emulator.stopping import StopOrder
+from ecs_emulator.task_state import StopCause, StopKind
 
-SOMEBODY = "somebody"
+THIRD_PARTY = "third party"
 
 
-class Somebody(Building):
+class ThirdParty(Accidents):
     """A world in which other people are at work, too."""
 
     def set_desired_count(self, cluster: str, service: str, desired_count: int) -> None:
         """Have somebody set the desired count, whatever the scaling limits say."""
-        self.move_desired_count(self.service(cluster, service), desired_count, SOMEBODY)
+        self.move_desired_count(self.service(cluster, service), desired_count, THIRD_PARTY)
 
     def set_limits(
         self,
@@ -73,16 +72,7 @@ class Somebody(Building):
 
     def stop_task(self, task: Task | str, reason: str = "Task stopped by user") -> None:
         """Have somebody stop a task, as StopTask does."""
-        self.stop_on_request(self._task(task), StopCause(kind=StopKind.SOMEBODY), reason)
-
-    def crash_task(self, task: Task | str, exit_code: int = 137) -> None:
-        """Let a task's essential container exit by itself."""
-        cause = StopCause(kind=StopKind.CRASH)
-        self.lifecycle.crash(self._task(task), exit_code=exit_code, cause=cause)
-
-    def make_unhealthy(self, task: Task | str, *, by_container: bool = False) -> None:
-        """Let a task's health checks fail: the target group's if it has one, or the container's."""
-        self.lifecycle.find_unhealthy(self._task(task), by_container=by_container)
+        self.stop_on_request(self._task(task), StopCause(kind=StopKind.THIRD_PARTY), reason)
 
     def rebalance(self, cluster: str, service: str, task: Task | str | None = None) -> Task | None:
         """Let ECS move a task (by default the oldest) to another zone; return the new one."""
@@ -90,54 +80,12 @@ class Somebody(Building):
         victim = self._task(task) if task else moved.active_tasks[0]
         return self.scheduler.rebalance(moved, victim)
 
-    def start_deployment(
-        self,
-        cluster: str,
-        service: str,
-        *,
-        task_definition_arn: str | None = None,
-        failing: FailingStart | None = None,
-    ) -> Deployment:
-        """Start a rolling deployment; with `failing`, its tasks do not come up.
-
-        Without `task_definition_arn` it is the one in use, as with forceNewDeployment.
-        """
-        deployed = self.service(cluster, service)
-        state = deployed.state
-        number = deployed.dice.generator("deployment", self.now).randrange(10**18, 10**19)
-        deployment = Deployment(
-            id=f"ecs-svc/{number}",
-            task_definition_arn=task_definition_arn or state.primary.task_definition_arn,
-            created_at=self.now,
-            updated_at=self.now,
-            rollout_state="IN_PROGRESS",
-            rollout_state_reason=f"ECS deployment ecs-svc/{number} in progress.",
-        )
-        older = tuple(replace(each, status="ACTIVE") for each in state.deployments)
-        self.change_service(deployed, deployments=(deployment, *older))
-        if failing is not None:
-            deployed.failing_deployments[deployment.id] = failing
-        deployed.desk.steady = False
-        self.scheduler.wake(deployed)
-        return deployment
-
-    def fail_deployment(self, cluster: str, service: str) -> None:
-        """Let the primary deployment be FAILED at once: it launches nothing any more."""
-        failed = self.service(cluster, service)
-        primary = replace(
-            failed.state.primary,
-            rollout_state="FAILED",
-            rollout_state_reason="ECS deployment circuit breaker: tasks failed to start.",
-            updated_at=self.now,
-        )
-        self.change_service(failed, deployments=(primary, *failed.state.deployments[1:]))
-
     def delete_service(self, cluster: str, service: str) -> None:
         """Delete a service: DRAINING while its tasks stop, INACTIVE when they are gone."""
         deleted = self.service(cluster, service)
-        self.move_desired_count(deleted, 0, SOMEBODY)
+        self.move_desired_count(deleted, 0, THIRD_PARTY)
         self.change_service(deleted, status="DRAINING")
-        self.scheduler.wake(deleted)
+        self.wake(deleted)
 
     def protect_task(self, task: Task | str, minutes: float = 120.0) -> None:
         """Have somebody put a task under scale-in protection from now on."""
@@ -160,6 +108,3 @@ class Somebody(Building):
             drains=task.service.knobs.drains_on_stop,
         )
         self.lifecycle.stop(task, order)
-
-    def _task(self, reference: Task | str) -> Task:
-        return reference if isinstance(reference, Task) else self.task(reference)

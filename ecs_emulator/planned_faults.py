@@ -23,7 +23,7 @@ class Kill:
 
 
 @dataclass(slots=True, kw_only=True)
-class Plots:
+class PlannedFaults:
     """What was arranged to happen at calls."""
 
     after_calls: list[AfterCall] = field(default_factory=list)

@@ -15,6 +15,7 @@ from ecs_task_recycle.errors import (
     RunDiedError,
 )
 from ecs_task_recycle.go_ahead import GoAhead
+from ecs_task_recycle.interference import Guard
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
@@ -23,7 +24,7 @@ from ecs_task_recycle.replacement import Replacer
 from ecs_task_recycle.report import Report, log_end, log_start
 from ecs_task_recycle.run_record import RecordState
 from ecs_task_recycle.scaling import Scaling
-from ecs_task_recycle.service_watch import Guard, ServiceWatch
+from ecs_task_recycle.service_watch import ServiceWatch
 from ecs_task_recycle.starts import quickest_start_seconds
 from ecs_task_recycle.work_list import WorkList
 
@@ -132,6 +133,7 @@ class _Recycling:
         if is_completed and self._store.queued_before_at is not None:
             return False
         self._ending.restore(plan)
+        self._ending.note_still_stopping()
         return self._ending.close()
 
     def _how_it_ends(self, plan: Plan) -> Exception:

@@ -158,7 +158,8 @@ def killed_at(bench: Bench, build: Callable[[], World], kills: list[tuple[int, b
     guarded.walk("run")
     if guarded.execution("run") is None:
         # Killed before its guardian was started: nothing was raised, nobody was stopped.
-        return [] if capacity(world)[0] == TASKS and not world.calls_of("StopTask") else ["touched"]
+        stops = [call for call in world.calls_of("StopTask") if call.wrote]
+        return [] if capacity(world)[0] == TASKS and not stops else ["touched"]
     return broken_promises(world, guarded, originals)
 
 

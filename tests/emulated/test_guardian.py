@@ -130,9 +130,10 @@ def broken_promises(world: World, guarded: Guarded, originals: set[str]) -> list
     service = world.service("demo", "web")
     stops = [str(call.parameters["task"]) for call in world.calls_of("StopTask") if call.wrote]
     twice = [arn for arn in set(stops) if stops.count(arn) > 1 and not arn.endswith("0" * 32)]
-    last = guarded.reports[-1].status if guarded.reports else None
+    # Not the last report: an invocation may be killed after it has closed the record.
+    last = record(world).get("status")
     checks = {
-        f"outcome {last}": last is not Status.COMPLETED,
+        f"outcome {last}": last != Status.COMPLETED.value,
         f"capacity {capacity(world)}": capacity(world) != (TASKS, 1, TASKS),
         "fewer in service": world.lowest_in_service() < TASKS,
         "record left open": not is_free(world),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import lambda_function
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import attach
 from ecs_task_recycle.errors import AlreadyRunningError, ReplacementError, SettingsError
+from ecs_task_recycle.gateway import Gateway
 from tests.emulated.bench import LAMBDA_SECONDS, a_service, capacity
 from tests.mail_servers import MailServer
 
@@ -177,3 +179,22 @@ def test_the_parameters_may_stand_under_detail_as_text(monkeypatch: pytest.Monke
 
     assert json.loads(answer["body"])["status"] == "completed"
     assert world.lowest_in_service() == 2
+
+
+def test_at_most_eight_frames_lie_between_the_handler_and_stop_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    a_service(world)
+    stop, ways = Gateway.stop_task, []
+
+    def stop_task(gateway: Gateway, arn: str, *, reason: str) -> None:
+        ways.append([frame.name for frame in traceback.extract_stack()])
+        stop(gateway, arn, reason=reason)
+
+    monkeypatch.setattr(Gateway, "stop_task", stop_task)
+    invoke(world, monkeypatch)
+
+    way = ways[-1]
+    between = way[way.index("lambda_handler") + 1 : -1]
+    assert len(between) <= 8, between

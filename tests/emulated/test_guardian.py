@@ -124,7 +124,7 @@ def calls_of(bench: Bench, build: Callable[[], World]) -> list[Call]:
     return [call for call in world.calls if call.access_key == ACCESS_KEY]
 
 
-def broken_promises(world: World, guarded: Guarded, originals: set[str]) -> list[str]:
+def broken_promises(world: World, originals: set[str]) -> list[str]:
     """Return what does not hold once a guarded run is over."""
     world.advance(300)
     service = world.service("demo", "web")
@@ -161,7 +161,7 @@ def killed_at(bench: Bench, build: Callable[[], World], kills: list[tuple[int, b
         # Killed before its guardian was started: nothing was raised, nobody was stopped.
         stops = [call for call in world.calls_of("StopTask") if call.wrote]
         return [] if capacity(world)[0] == TASKS and not stops else ["touched"]
-    return broken_promises(world, guarded, originals)
+    return broken_promises(world, originals)
 
 
 @pytest.mark.slow

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ecs_task_recycle.model import Capacity, ScaleUp
-from ecs_task_recycle.protection import under_protection
+from ecs_task_recycle.protection import NEVER, under_protection
 from ecs_task_recycle.work_list import originals
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ecs_task_recycle.gateway import Gateway
-    from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.model import Original, Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.service_watch import ServiceWatch
 
@@ -24,15 +24,19 @@ logger = logging.getLogger(__name__)
 def extended(
     gateway: Gateway, watch: ServiceWatch, progress: Progress, *, plan: Plan, queued_at: datetime
 ) -> Plan:
-    """Return the plan with all tasks that were started before the instant of a queued request.
+    """Return the plan with all tasks that were created before the instant of a queued request.
 
-    Replacements that this run has started before that instant are among them.
+    Replacements of this run that are older than that are among them. A task that was only created
+    by then counts as well: it may have read its secrets already when it was RUNNING later.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
     """
     started_before_at = max(plan.started_before_at, queued_at)
     snapshot = watch.refresh(lists=True)
     live = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
     more = tuple(
-        task for task in originals(live, started_before_at) if task.arn not in progress.results
+        task
+        for task in originals(live, NEVER)
+        if task.arn not in progress.results and _was_created_before(task, started_before_at)
     )
     logger.info(
         "Going on with a queued request: %d tasks started before %s",
@@ -57,3 +61,8 @@ def extended(
         dead_run_id=None,
         unrestored=None,
     )
+
+
+def _was_created_before(task: Original, instant_at: datetime) -> bool:
+    created_at = task.created_at or task.started_at
+    return created_at is not None and created_at < instant_at

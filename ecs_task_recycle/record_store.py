@@ -279,12 +279,12 @@ class RecordStore:
         )
 
     def _write(self, record: RunRecord, remove: Sequence[str], guards: Item) -> Item | None:
-        """Write once. A repeated call whose first answer was lost finds its own record there."""
-        values = to_item(record)
-        absent = [name for name in ATTRIBUTES if name not in values]
-        seen = self._seen or dict.fromkeys(GUARDS)
-        mine = {name: seen[name] for name in GUARDS}
-        written = self.table.write(values, remove=[*absent, *remove], guards={**mine, **guards})
+        """Write once what changes. A repeated call whose first answer was lost finds its own."""
+        values, seen = to_item(record), self._seen or {}
+        changed = {name: value for name, value in values.items() if seen.get(name) != value}
+        gone = [name for name in (*ATTRIBUTES, *remove) if name in seen and name not in values]
+        mine = {name: seen.get(name) for name in GUARDS}
+        written = self.table.write(changed, remove=gone, guards={**mine, **guards})
         is_own = all(written.item.get(name) == values[name] for name in GUARDS)
         if not written.is_ours and not is_own:
             return written.item

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 START: Final = "states:StartExecution"
 DESCRIBE: Final = "states:DescribeExecution"
 
-FIRST_LOOK_EARLY_SECONDS: Final = 240.0
-"""How long before the first invocation's limit the guardian looks for the first time: a run that
-hands over does so in its last minutes."""
+FIRST_LOOK_SECONDS: Final = 240.0
+"""When the guardian looks after its run for the first time: most runs are over by then."""
 
-LOOK_AGAIN_SECONDS: Final = 30
-"""When to look again at a run whose invocation may still be alive."""
+LOOK_AGAIN_SECONDS: Final = 60
+"""When to look again at a run whose invocation may still be alive: a run that was handed over waits
+so long at most, with one task more."""
 
 LONGEST_WAIT_SECONDS: Final = 300.0
 """Between two looks at protected tasks: 47 hours are some 560 segments of the 2,776 that fit into
@@ -77,11 +77,8 @@ class Guardian:
         return {"segment_of": self._run_id, "event": dict(self._event)}
 
     def start(self, clock: Clock, *, deadline_at: float) -> None:
-        """Start the execution; one that is started already is fine. Raises AwsCallError.
-
-        It first looks after the run shortly before its invocation must be over.
-        """
-        first_look = max(clock.now(), deadline_at - FIRST_LOOK_EARLY_SECONDS)
+        """Start the execution; one that is started already is fine. Raises AwsCallError."""
+        first_look = min(clock.now() + FIRST_LOOK_SECONDS, deadline_at)
         execution_input = {
             "first_look_at": as_utc(first_look).isoformat(timespec="seconds"),
             "next": self.segment_event,

@@ -113,14 +113,14 @@ class RecordStore:
         An invocation that did not hand over has died. Raises AlreadyRunningError if another one
         was first.
         """
-        handed_over = record.state is RecordState.HANDED_OVER
+        died = record.state is RecordState.RUNNING
         mine = renewed(
             record,
             state=RecordState.RUNNING,
             owner=self.owner,
             owner_dead_at=self._dead_at(),
             segments=record.segments + 1,
-            deaths=0 if handed_over else record.deaths + 1,
+            deaths=record.deaths + 1 if died else 0,
         )
         self._take(mine)
         self._results_taken = len(record.memory.results) if record.memory else 0

@@ -177,7 +177,9 @@ class _Recycling:
         # What a dead run has left raised is restored also where there is nothing else to be done.
         if plan.dead_run_id is None or self._settings.dry_run:
             require_work(self._run.gateway, self._settings, plan, healed=False)
-            surge_seconds = quickest_start_seconds(plan.originals)
+            # With a guardian the first task may be replaced by another invocation.
+            is_alone = self._run.guardian is None
+            surge_seconds = quickest_start_seconds(plan.originals) if is_alone else 0.0
             self._budget.require_task(self._progress, before_seconds=surge_seconds)
         self._progress.to_restore = plan.unrestored or plan.raised_at_once
         if self._progress.to_restore is not None and plan.unrestored is None:

@@ -70,16 +70,17 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
     """Return where the run of a record stands, for the answer."""
     if record is None:
         return {"run_id": None}
-    is_alive = record.may_be_alive(now_at)
+    is_at_work = record.state in (RecordState.RUNNING, RecordState.HANDED_OVER)
+    is_dead = is_at_work and not record.may_be_alive(now_at)
     told: dict[str, Any] = {
         "run_id": record.run_id,
-        "state": record.state.value if is_alive or not record.is_open else "dead",
+        "state": "dead" if is_dead else record.state.value,
         "started_at": record.run_started_at.isoformat(),
         "started_before": record.started_before_at.isoformat(),
         "number": record.number,
         "total": record.total,
-        "awaited": _awaited(record),
-        "minutes_left": _minutes_left(record),
+        "awaited": _awaited(record) if is_at_work else None,
+        "minutes_left": _minutes_left(record) if is_at_work else None,
         "segments": record.segments,
         "deaths": record.deaths,
         "stop_requested": record.stop_requested_at is not None,
@@ -93,8 +94,6 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
 
 
 def _awaited(record: RunRecord) -> str | None:
-    if not record.is_open:
-        return None
     if record.state is RecordState.HANDED_OVER:
         return "the guardian's next invocation"
     if record.task is not None:
@@ -105,7 +104,7 @@ def _awaited(record: RunRecord) -> str | None:
 def _minutes_left(record: RunRecord) -> int | None:
     """Return what the rest takes at the pace so far, pauses included; None before the first."""
     memory = record.memory
-    if not record.is_open or memory is None or not record.number:
+    if memory is None or not record.number:
         return None
     stops = [each.stopped_at for each in memory.results if each.stopped_at is not None]
     if len(stops) < 2:  # noqa: PLR2004 - a pace is the time between two

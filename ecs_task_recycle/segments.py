@@ -23,6 +23,9 @@ REASON_LIMIT: Final = 2_000
 """What the state machine carries has to stay small: 262,144 bytes for one state's output.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
+POLL_SECONDS: Final = 15.0
+"""Between two looks at an invocation that may see by itself that its guardian has ended."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -94,10 +97,10 @@ def end_run(run: Run, execution_status: str) -> Segment:
         if not is_busy:
             ends = Ended(Status.PARTIAL, f"the guardian's execution is {execution_status}")
             return Segment(report=resume(run, store, record, ends=ends))
-        if now + LOOK_AGAIN_SECONDS >= run.deadline_at:
+        if now + 2 * POLL_SECONDS >= run.deadline_at:
             logger.error("Run %s may still be alive and is not restored", run.run_id)
             return Segment()
-        run.clock.sleep(LOOK_AGAIN_SECONDS / 2)
+        run.clock.sleep(POLL_SECONDS)
 
 
 def _is_open(record: RunRecord | None, run_id: str) -> TypeGuard[RunRecord]:

@@ -101,8 +101,9 @@ class ServiceWatch:
         self._read_service()
         if lists or not memory.tasks or memory.lacks_tasks:
             self._list()
-        self._read_tasks(memory.worth_reading(memory.live_arns, len(memory.live_arns) + 100))
+        # The targets first: a task is never taken for unreached only because they are not read yet.
         self._read_targets()
+        self._read_tasks(memory.worth_reading(memory.live_arns, len(memory.live_arns) + 100))
         self._everything_read = self._clock.now()
         return self._seen()
 

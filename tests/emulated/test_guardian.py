@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import World
+from ecs_emulator import Knobs, World
 from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
@@ -478,3 +478,26 @@ def test_a_protection_that_ends_after_47_hours_is_waited_for_at_no_cost(
     assert share < 0.01
     assert guarded.events < 25_000
     assert stopped_under_protection(world) == []
+
+
+def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> None:
+    world = World()
+    a_service(world, tasks=5)
+
+    report = Guarded(bench, world).recycle(wait_time=900)
+
+    seconds = report.progress.seconds_to_replace
+    assert report.progress.segments >= 5
+    assert max(seconds) < 60
+
+
+def test_slow_starters_begin_and_finish(bench: Bench) -> None:
+    world = World(knobs=Knobs(pending=330.0))
+    service = a_service(world, tasks=2)
+    originals = {task.arn for task in service.active_tasks}
+
+    report = Guarded(bench, world).recycle(wait_time=0)
+
+    assert report.status is Status.COMPLETED
+    assert stopped_by_us(service) == originals
+    assert world.lowest_in_service() == 2

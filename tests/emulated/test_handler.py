@@ -263,7 +263,7 @@ def test_the_guardian_finds_its_run_alive_and_looks_again_or_over_and_ends(
     healed = invoke(world, monkeypatch, segment_event(world))
     late = invoke(world, monkeypatch, segment_event(world))
 
-    assert (alive["continues"], alive["wait_seconds"]) == (True, 30)
+    assert (alive["continues"], alive["wait_seconds"]) == (True, 60)
     assert (healed["continues"], healed["status"]) == (False, "completed")
     assert late["continues"] is False
     assert len(mails.mails) == 1

@@ -92,7 +92,9 @@ class LocalProcess:
 
     def wait(self) -> int:
         """Wait for its end and for its last lines; return the exit status."""
-        status = self.process.wait()
+        # Not one blocking call: another thread may take a signal, and only this one can handle it.
+        while (status := self.process.poll()) is None:
+            time.sleep(0.02)
         for reader in self._readers:
             reader.join(END_WITHIN_SECONDS)
         return status

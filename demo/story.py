@@ -7,7 +7,7 @@ import re
 import shlex
 import threading
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -22,7 +22,7 @@ from ecs_emulator import StopKind
 from ecs_emulator.server import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from demo.mail_server import ReceivedMail
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 SERVICE: Final = "web"
 EVENT: Final = {"cluster_name": CLUSTER, "service_name": SERVICE, "wait_time": 1}
-WORK_SECONDS: Final = 20.0
-"""So long that the other tasks are recycled before the protected one has finished its work."""
+WORK_SECONDS: Final = 5.0
+"""For so long the protected task goes on working when all others are recycled."""
 EACH_TASK: Final = (
     rf"Recycling task {{}}/{TASKS_COUNT}: arn:\S+",
     r"Task {} recycled, waiting \d+s",
@@ -54,10 +54,11 @@ def play(folder: Path) -> list[Promise]:
     with ExitStack() as running:
         mail_server = running.enter_context(MailServer(self_signed(folder)))
         url = running.enter_context(serve(world))
+        work = _Work(worker, url)
         zip_file = build_zip(folder, input_json(mail_server, username=USERNAME, password=PASSWORD))
         environment = {"AWS_ENDPOINT_URL": url, "SSL_CERT_FILE": str(mail_server.certificate)}
         runtime = running.enter_context(
-            LambdaRuntime(zip_file, environment=environment, on_line=log_line)
+            LambdaRuntime(zip_file, environment=environment, on_line=work.take)
         )
         say(
             f"Emulated AWS (ECS, target groups, autoscaling): {url}",
@@ -68,8 +69,8 @@ def play(folder: Path) -> list[Promise]:
         say("AWS_MAX_ATTEMPTS=1 " + shlex.join(runtime.cli_command(EVENT)))
         heading("The log as it comes: time, level and message of each JSON line")
         found, since = capacity(world, SERVICE), world.clock.now()
-        with _under_protection(f"{url}{worker.agent_path}", worker):
-            answer = runtime.invoke(EVENT)
+        work.begin()
+        answer = runtime.invoke(EVENT)
         becomes_true(lambda: _has_settled(world, service), within_seconds=15)
         now = capacity(world, SERVICE)
         _show(answer, mail_server.mails)
@@ -84,30 +85,33 @@ def play(folder: Path) -> list[Promise]:
         ]
 
 
-@contextmanager
-def _under_protection(agent_uri: str, task: Task) -> Iterator[None]:
-    """Protect a task for as long as it works, as a program in its container would."""
-    _protect(agent_uri, enabled=True)
-    say(f"(Task {task.id[:8]} works for {WORK_SECONDS:.0f} s, under scale-in protection.)")
+class _Work:
+    """A task's work, under scale-in protection, as a program in its container would protect it."""
 
-    def finish() -> None:
-        _protect(agent_uri, enabled=False)
-        say(f"(Task {task.id[:8]} has finished its work and ended its protection.)")
+    def __init__(self, task: Task, url: str) -> None:
+        self._name = f"Task {task.id[:8]}"
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
+        self._url = f"{url}{task.agent_path}/task-protection/v1/state"
 
-    work = threading.Timer(WORK_SECONDS, finish)
-    work.start()
-    try:
-        yield
-    finally:
-        work.cancel()
-        work.join()
+    def begin(self) -> None:
+        self._protect(enabled=True)
+        say(f"({self._name} works, and is under scale-in protection meanwhile.)")
 
+    def take(self, line: str) -> None:
+        """Show a line of the log; end the work soon after all other tasks are recycled."""
+        log_line(line)
+        if f"Task {TASKS_COUNT - 1} recycled" in line:
+            threading.Timer(WORK_SECONDS, self._end).start()
 
-def _protect(agent_uri: str, *, enabled: bool) -> None:
-    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
-    url, wish = f"{agent_uri}/task-protection/v1/state", {"ProtectionEnabled": enabled}
-    request = urllib.request.Request(url, json.dumps(wish).encode(), method="PUT")  # noqa: S310
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - the agent's own address
+    def _end(self) -> None:
+        with suppress(OSError):  # the run has failed meanwhile, and all is over
+            self._protect(enabled=False)
+            say(f"({self._name} has finished its work and ended its protection.)")
+
+    def _protect(self, *, enabled: bool) -> None:
+        wish = json.dumps({"ProtectionEnabled": enabled}).encode()
+        request = urllib.request.Request(self._url, wish, method="PUT")  # noqa: S310
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - the agent's own address
 
 
 def _has_settled(world: World, service: Service) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ecs_task_recycle.errors import (
+    AwsCallError,
     OwnershipLostError,
     ReplacementError,
     RestoreError,
@@ -64,6 +65,21 @@ class Ending:
             self.progress.end(not_restored(self.gateway, scaled, error))
         else:
             self.progress.to_restore = None
+
+    def note_still_stopping(self) -> None:
+        """Let the results name the tasks that are stopping still: for ever, if a host is lost."""
+        try:
+            stopping = self.watch.still_stopping()
+        except AwsCallError as error:
+            logger.warning("Could not read the stopped tasks: %s", error, extra=dict(error.facts))
+            return
+        for arn, last_status in stopping.items():
+            result = self.progress.results[arn]
+            note = f"still stopping ({last_status})"
+            told = note if result.note is None else f"{result.note}; {note}"
+            self.progress.results[arn] = replace(result, note=told)
+        if stopping:
+            logger.info("%d stopped tasks are still stopping", len(stopping))
 
     def _patience_seconds(self) -> float:
         """Return how long to wait for all tasks to be in service before one is taken away."""

@@ -15,6 +15,7 @@ from ecs_task_recycle.errors import (
     RunDiedError,
 )
 from ecs_task_recycle.go_ahead import GoAhead
+from ecs_task_recycle.interference import Guard
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
@@ -23,7 +24,7 @@ from ecs_task_recycle.replacement import Replacer
 from ecs_task_recycle.report import Report, log_end, log_start
 from ecs_task_recycle.run_record import RecordState
 from ecs_task_recycle.scaling import Scaling
-from ecs_task_recycle.service_watch import Guard, ServiceWatch
+from ecs_task_recycle.service_watch import ServiceWatch
 from ecs_task_recycle.starts import quickest_start_seconds
 from ecs_task_recycle.work_list import WorkList
 
@@ -105,7 +106,8 @@ class _Recycling:
         except Exception as how:  # noqa: BLE001 - whatever ends a run is reported
             self._progress.end(how)
         else:
-            self._recycle_as_owner(plan)
+            while not self._is_over(plan):
+                plan = self._extend(plan)
         self._progress.lowest_in_service = self._watch.lowest_in_service
         self._progress.finished_at = as_utc(self._clock.now())
         report = Report(
@@ -117,29 +119,25 @@ class _Recycling:
         log_end(report)
         return report
 
-    def _recycle_as_owner(self, plan: Plan) -> None:
-        """Recycle; whatever ends that, restoring comes next, or a hand-over."""
-        while not self._is_over(plan):
-            plan = self._extend(plan)
-
     def _is_over(self, plan: Plan) -> bool:
-        """Recycle, restore and close; return False if a queued request is to be served next."""
-        how = self._how_it_ends(plan)
-        self._progress.end(how)
-        if isinstance(how, OutOfTime) and self._hand_over(how):
-            return True
+        """Recycle; whatever ends that, restoring comes next, or a hand-over.
+
+        Returns False if a queued request is to be served after that.
+        """
+        try:
+            self._recycle(plan)
+        except Exception as how:  # noqa: BLE001 - our own mistakes, too, end in restoring
+            self._progress.end(how)
+            if isinstance(how, OutOfTime) and self._hand_over(how):
+                return True
+        else:
+            self._progress.end(Ended(Status.COMPLETED))
         is_completed = self._progress.status is Status.COMPLETED
         if is_completed and self._store.queued_before_at is not None:
             return False
         self._ending.restore(plan)
+        self._ending.note_still_stopping()
         return self._ending.close()
-
-    def _how_it_ends(self, plan: Plan) -> Exception:
-        try:
-            self._recycle(plan)
-        except Exception as how:  # noqa: BLE001 - our own mistakes, too, end in restoring
-            return how
-        return Ended(Status.COMPLETED)
 
     def _recycle(self, plan: Plan) -> None:
         """Replace every task of the plan. Leaves by an exception if not all of them are."""

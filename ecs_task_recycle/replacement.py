@@ -16,8 +16,8 @@ from ecs_task_recycle.errors import (
 from ecs_task_recycle.model import Protection, TaskOutcome, TaskResult
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.parameters import ProtectedTasks
-from ecs_task_recycle.service_watch import Wait
 from ecs_task_recycle.snapshot import short
+from ecs_task_recycle.wait import Wait
 
 if TYPE_CHECKING:
     from ecs_task_recycle.budget import Budget
@@ -162,7 +162,11 @@ class Replacer:
         in_hand = self.progress.in_hand
         if in_hand is not None:
             self._follow(in_hand, known=frozenset(), wanted_count=self.plan.required_in_service)
-            self._log_replaced(self.progress.results[in_hand.task_arn], self._number - 1)
+            # What lies between two invocations says nothing of how long a task takes.
+            arn = in_hand.task_arn
+            result = replace(self.progress.results[arn], seconds_to_replace=None)
+            self.progress.results[arn] = result
+            self._log_replaced(result, self._number - 1)
 
     def _log_stop(self, task: Original, number: int) -> None:
         total = len(self.plan.originals)

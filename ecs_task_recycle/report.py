@@ -58,9 +58,9 @@ class Report:
 
         AWS delivers events twice now and then: the run that goes on is the one to be heard of.
         """
-        quiet = (Status.CONTINUED, Status.QUEUED, Status.STATUS, Status.STOPPING)
+        is_question = self.settings.action in (Action.STOP, Action.STATUS) or self.settings.dry_run
         is_twice = isinstance(self.error, AlreadyRunningError)
-        return not (self.settings.dry_run or is_twice or self.status in quiet)
+        return not (is_question or is_twice or self.status in (Status.CONTINUED, Status.QUEUED))
 
     def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""

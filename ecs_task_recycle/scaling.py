@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import PreconditionError
-from ecs_task_recycle.service_watch import ServiceWatch, Wait
 from ecs_task_recycle.starts import quickest_start_seconds
+from ecs_task_recycle.wait import Wait
 
 if TYPE_CHECKING:
     from ecs_task_recycle.budget import Budget
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.go_ahead import GoAhead
     from ecs_task_recycle.model import Plan, ScalableTarget, ScaleUp
     from ecs_task_recycle.progress import Progress
+    from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Scaling:
             progress.to_restore = scale_up
             progress.raised_at = as_utc(self.clock.now())
             self.go_ahead.renew()
-        known = frozenset(self.watch.memory.tasks)
+        began, known = self.clock.now(), frozenset(self.watch.memory.tasks)
         self._write(scale_up)
 
         def extra_task_in_service(snapshot: Snapshot) -> bool | None:
@@ -58,7 +59,8 @@ class Scaling:
             is_more = count > plan.in_service_count and snapshot.in_service - known
             return True if is_more or count >= plan.required_in_service else None
 
-        raised_seconds = self.clock.now() - progress.raised_at.timestamp()
+        raised_at = progress.raised_at
+        raised_seconds = self.clock.now() - raised_at.timestamp()
         wait = Wait(
             awaited="the extra task",
             timeout_seconds=max(0.0, self.budget.stabilize_timeout_seconds - raised_seconds),
@@ -66,7 +68,9 @@ class Scaling:
             shortest_seconds=quickest_start_seconds(plan.originals),
         )
         self.watch.until(extra_task_in_service, wait)
-        progress.seconds_to_start = self.clock.now() - progress.raised_at.timestamp()
+        is_measured = began - raised_at.timestamp() < 1
+        # What lies between two invocations says nothing of how long a task takes.
+        progress.seconds_to_start = self.clock.now() - began if is_measured else 0.0
 
     def _write(self, plan: ScaleUp) -> None:
         """Write the limits, then the desired count; both are absolute and can be repeated."""

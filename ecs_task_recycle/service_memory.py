@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Targets
     from ecs_task_recycle.model import Service, Task
 
+REACH_LIMIT_SECONDS: Final = 60.0
+"""After so long a new task's targets are read in any case."""
+
 CONSISTENCY_SECONDS: Final = 15.0
 """How long a read may still show what was before a write."""
 
@@ -107,8 +110,8 @@ class ServiceMemory:
             self._judge(self.tasks[arn], now)
 
     def _judge(self, task: Task, now: float) -> None:
-        for each in (self.unready, self.unreached):
-            each.pop(task.arn, None)
+        self.unready.pop(task.arn, None)
+        was_unreached = self.unreached.pop(task.arn, None) is not None
         if task.arn in self.leaving:
             return
         unready = why_not_ready(task, checks_health=self.checks_health)
@@ -118,17 +121,20 @@ class ServiceMemory:
         elif (why := why_not_reached(task, load_balancers, self._targets)) is not None:
             self.unreached[task.arn] = why
         else:
-            self._note_in_service(task, now)
+            if was_unreached:
+                self._measure_reach(task, now)
+            self._in_service[task.arn] = now
             return
         if now - self._in_service.get(task.arn, now) > CONSISTENCY_SECONDS:
             del self._in_service[task.arn]
 
-    def _note_in_service(self, task: Task, now: float) -> None:
-        if task.arn in self.new_tasks and task.arn not in self._in_service and task.started_at:
+    def _measure_reach(self, task: Task, now: float) -> None:
+        """Take note of how long a new task took from RUNNING to healthy in its target groups."""
+        if task.arn in self.new_tasks and task.started_at is not None:
             reach_seconds = now - task.started_at.timestamp()
-            shortest = self.shortest_reach_seconds
-            self.shortest_reach_seconds = min(reach_seconds, shortest or reach_seconds)
-        self._in_service[task.arn] = now
+            self.shortest_reach_seconds = min(
+                reach_seconds, self.shortest_reach_seconds or reach_seconds
+            )
 
     def mark_stopped(self, arn: str) -> None:
         """Count a task out from the instant at which the run stops it."""
@@ -185,7 +191,8 @@ class ServiceMemory:
         """
         started = [self.tasks[arn].started_at for arn in self.unreached]
         since = min((each.timestamp() for each in started if each is not None), default=0.0)
-        return bool(started) and now - since >= self.shortest_reach_seconds / 2
+        least_seconds = min(self.shortest_reach_seconds / 2, REACH_LIMIT_SECONDS)
+        return bool(started) and now - since >= least_seconds
 
     def worth_reading(self, first: Iterable[str], count: int) -> list[str]:
         """Return tasks for one read: those asked for, the leaving ones, then the longest unread."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import HEARTBEAT_SECONDS, as_utc
@@ -18,6 +17,7 @@ from ecs_task_recycle.failed_starts import FailedStarts
 from ecs_task_recycle.gateway import DESCRIBE_TASKS_LIMIT
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
+from ecs_task_recycle.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,76 +25,16 @@ if TYPE_CHECKING:
 
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.interference import Guard
     from ecs_task_recycle.model import Service
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.snapshot import Snapshot
 
-CLOSE_SECONDS: Final = 3.0
-"""Between polls when what is awaited may come at any moment."""
-SLOWEST_SECONDS: Final = 5.0
-"""Between polls at any time but the first half of the shortest wait so far."""
-IDLE_SECONDS: Final = 10.0
-"""Between polls in that first half."""
 BEAT_SECONDS: Final = 15.0
 """How old a read may get of what is not in question: the service's deployments, other tasks."""
 FRESH_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """One thing to wait for.
-
-    ``deadline_at`` (epoch seconds) is the run's own limit: reaching it is no error.
-    ``shortest_seconds`` is the shortest time that it took before. ``is_guarded``: failed starts and
-    interference end the wait. ``is_fresh``: it has to hold in a read that is seconds old at most.
-    """
-
-    awaited: str
-    timeout_seconds: float
-    deadline_at: float = math.inf
-    shortest_seconds: float = 0.0
-    is_guarded: bool = True
-    is_fresh: bool = False
-
-    def delay_seconds(self, elapsed_seconds: float) -> float:
-        """Return how long to wait for the next poll.
-
-        Close together around the shortest time so far, then ever more slowly; before that only as
-        often as a replacement that is quicker than ever, or a failure, has to be noticed.
-        """
-        until_half = self.shortest_seconds / 2 - elapsed_seconds
-        if until_half > 0:
-            return min(IDLE_SECONDS, max(CLOSE_SECONDS, until_half))
-        until_close = 0.9 * self.shortest_seconds - elapsed_seconds
-        if until_close > 0:
-            return min(SLOWEST_SECONDS, max(CLOSE_SECONDS, until_close))
-        return min(SLOWEST_SECONDS, max(CLOSE_SECONDS, -until_close / 5))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """What the service has to look like for the run to go on."""
-
-    deployment_id: str
-    required_in_service: int
-
-    def interference(self, service: Service) -> str | None:
-        """Return what somebody else did that ends the run, or None."""
-        if service.status != "ACTIVE":
-            return f"the service is {service.status}"
-        ids = [deployment.id for deployment in service.deployments]
-        if ids != [self.deployment_id]:
-            return f"a deployment started: {', '.join(ids) or 'none is left of the known one'}"
-        if service.deployments[0].rollout_state == "FAILED":
-            return "the deployment failed, so ECS starts no more tasks"
-        if service.desired_count < self.required_in_service:
-            return (
-                f"somebody set the desired count to {service.desired_count}, "
-                f"{self.required_in_service} are needed to go on"
-            )
-        return None
 
 
 class ServiceWatch:
@@ -139,6 +79,16 @@ class ServiceWatch:
         """Count a task out from the instant at which the run stops it."""
         self._stopped_by_run.add(arn)
         self.memory.mark_stopped(arn)
+
+    def still_stopping(self) -> dict[str, str]:
+        """Return the tasks that the run has stopped and that have not left yet: their lastStatus.
+
+        One whose host or agent is lost may never be STOPPED. Raises AwsCallError.
+        """
+        stopping = sorted(self._stopped_by_run - self.memory.left)
+        self._read_tasks(stopping)
+        left, known = self.memory.left, self.memory.tasks
+        return {arn: known[arn].last_status for arn in stopping if arn in known and arn not in left}
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
 from ecs_task_recycle.failed_starts import is_since
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
-from ecs_task_recycle.service_watch import ServiceWatch, Wait
+from ecs_task_recycle.wait import Wait
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.model import ScaleUp
+    from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.snapshot import Snapshot
 
 PROTECTION_SECONDS: Final = 20.0

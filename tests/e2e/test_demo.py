@@ -68,11 +68,10 @@ stage.main(story.play)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A home that stays empty; beside it, nothing of a demo is left."""
+    """A home that stays empty."""
     (tmp_path / "home").mkdir()
     yield tmp_path / "home"
     assert list((tmp_path / "home").iterdir()) == []
-    assert list(PROJECT.glob("build/demo-*")) == []
 
 
 def started(home: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -102,6 +101,11 @@ def processes_of(demo: subprocess.Popen[str]) -> list[int]:
     return [int(each.name) for each in entries if home in environment_of(each).split(b"\0")]
 
 
+def assert_nothing_is_left_of(demo: subprocess.Popen[str]) -> None:
+    assert processes_of(demo) == []
+    assert not (PROJECT / f"build/demo-{demo.pid}").exists()
+
+
 def environment_of(process: Path) -> bytes:
     try:
         return (process / "environ").read_bytes()
@@ -120,7 +124,7 @@ def test_it_shows_a_whole_run_and_keeps_every_promise(home: Path) -> None:
         output, errors = demo.communicate(timeout=120)
     assert (demo.returncode, errors) == (0, "")
     assert re.search(".*".join(SHOWN), output, re.DOTALL), output
-    assert processes_of(demo) == []
+    assert_nothing_is_left_of(demo)
     assert (PROJECT / "input.json").read_bytes() == input_json
 
 
@@ -130,10 +134,12 @@ def test_a_function_that_breaks_its_promises_fails_it(home: Path, tmp_path: Path
     with started(home, "-c", BAD_DEMO, str(tmp_path / "bad.zip")) as demo:
         output, errors = demo.communicate(timeout=60)
     assert (demo.returncode, errors) == (1, "")
+    assert_nothing_is_left_of(demo)
     assert "▼" in output
     assert re.findall(r"^NO   ([\w ]+)", output, re.MULTILINE) == [
         "never fewer in service than desired",
         "the task under scale",
+        "the run",
         "its log has the documented lines",
         "one mail came",
     ]
@@ -159,7 +165,7 @@ def test_interrupted_at_any_time_it_leaves_nothing_behind(
         output, errors = demo.communicate(timeout=30)
     assert (demo.returncode, errors) == (130, "")
     assert "Interrupted" in output
-    assert processes_of(demo) == []
+    assert_nothing_is_left_of(demo)
 
 
 def test_killed_it_leaves_no_process_behind(home: Path) -> None:

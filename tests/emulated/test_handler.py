@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,14 @@ import pytest
 import lambda_function
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import attach
-from ecs_task_recycle.errors import AlreadyRunningError, ReplacementError, SettingsError
+from ecs_task_recycle.errors import (
+    AlreadyRunningError,
+    AwsCallError,
+    PreconditionError,
+    ReplacementError,
+    SettingsError,
+)
+from ecs_task_recycle.gateway import Gateway
 from tests.emulated.bench import LAMBDA_SECONDS, a_service, capacity
 from tests.mail_servers import MailServer
 
@@ -177,3 +185,185 @@ def test_the_parameters_may_stand_under_detail_as_text(monkeypatch: pytest.Monke
 
     assert json.loads(answer["body"])["status"] == "completed"
     assert world.lowest_in_service() == 2
+
+
+def test_at_most_eight_frames_lie_between_the_handler_and_stop_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    a_service(world)
+    stop, ways = Gateway.stop_task, []
+
+    def stop_task(gateway: Gateway, arn: str, *, reason: str) -> None:
+        ways.append([frame.name for frame in traceback.extract_stack()])
+        stop(gateway, arn, reason=reason)
+
+    monkeypatch.setattr(Gateway, "stop_task", stop_task)
+    invoke(world, monkeypatch)
+
+    way = ways[-1]
+    between = way[way.index("lambda_handler") + 1 : -1]
+    assert len(between) <= 8, between
+
+
+# -- with a guardian -------------------------------------------------------------------------------
+
+MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:recycler-guardian"
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUARDIAN_ARN", MACHINE_ARN)
+
+
+def segment_event(world: World) -> dict[str, Any]:
+    """Return what the only execution's first segment is invoked with."""
+    (execution,) = world.executions.values()
+    following: dict[str, Any] = json.loads(execution.input)["next"]
+    return following
+
+
+@pytest.mark.usefixtures("configured", "guarded")
+def test_a_run_that_goes_on_is_answered_202_and_mailed_once_at_its_end(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    a_service(world, tasks=30)
+
+    first = invoke(world, monkeypatch)
+    assert first["statusCode"] == 202
+    assert json.loads(first["body"])["status"] == "continued"
+    assert json.loads(first["body"])["execution"].endswith("recycler-guardian:request-1")
+    event, answers = segment_event(world), []
+    while not answers or answers[-1]["continues"]:
+        answers.append(invoke(world, monkeypatch, event))
+        world.advance(answers[-1]["wait_seconds"])
+
+    assert answers[-1]["status"] == "completed"
+    assert answers[-1]["tasks_recycled"] == 30
+    assert [each["next"] for each in answers] == [event] * len(answers)
+    (subject,) = subjects(mails)
+    assert "demo/web" in subject
+    assert capacity(world)[0] == 30
+
+
+@pytest.mark.usefixtures("configured", "guarded")
+def test_the_guardian_finds_its_run_alive_and_looks_again_or_over_and_ends(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    a_service(world)
+    world.kill_at(60)
+    with pytest.raises(Killed):
+        invoke(world, monkeypatch)
+    world.revive()
+
+    alive = invoke(world, monkeypatch, segment_event(world))
+    world.advance(LAMBDA_SECONDS + 31)
+    healed = invoke(world, monkeypatch, segment_event(world))
+    late = invoke(world, monkeypatch, segment_event(world))
+
+    assert (alive["continues"], alive["wait_seconds"]) == (True, 30)
+    assert (healed["continues"], healed["status"]) == (False, "completed")
+    assert late["continues"] is False
+    assert len(mails.mails) == 1
+
+
+@pytest.mark.usefixtures("configured", "guarded")
+def test_the_end_of_the_guardian_restores_what_nobody_works_on(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    a_service(world, tasks=30)
+    invoke(world, monkeypatch)
+    (execution,) = world.executions.values()
+    event = {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {"status": "ABORTED", "input": execution.input, "name": execution.name},
+    }
+
+    answer = invoke(world, monkeypatch, event)
+    again = invoke(world, monkeypatch, event)
+
+    assert answer["status"] == "partial"
+    assert "the guardian's execution is ABORTED" in answer["reason"]
+    assert again["continues"] is False
+    assert capacity(world)[0] == 30
+    assert "PARTIAL" in subjects(mails)[0]
+    assert len(mails.mails) == 1
+
+
+@pytest.mark.usefixtures("configured", "guarded")
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"segment_of": "run"},
+        {"segment_of": "run", "event": []},
+        {"segment_of": 7, "event": EVENT},
+        {"segment_of": "a:b", "event": EVENT},
+        {"segment_of": "x" * 81, "event": EVENT},
+        {"segment_of": "run", "event": {}},
+        {"source": "aws.states", "detail-type": "Step Functions Execution Status Change"},
+        {
+            "source": "aws.states",
+            "detail-type": "Step Functions Execution Status Change",
+            "detail": {"status": "FAILED", "input": "not JSON"},
+        },
+    ],
+    ids=str,
+)
+def test_a_broken_event_of_a_guardian_is_refused(
+    monkeypatch: pytest.MonkeyPatch, event: object
+) -> None:
+    world = World()
+    a_service(world)
+
+    with pytest.raises(SettingsError):
+        invoke(world, monkeypatch, event)
+
+    assert world.calls == []
+
+
+@pytest.mark.usefixtures("configured", "guarded")
+@pytest.mark.parametrize("action", ["states:StartExecution", "states:DescribeExecution"])
+def test_a_right_that_the_guardian_needs_is_named_before_anything_is_touched(
+    monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    world = World()
+    a_service(world)
+    world.faults.deny(action)
+
+    with pytest.raises(PreconditionError, match=action):
+        invoke(world, monkeypatch)
+
+    assert world.writes == []
+
+
+@pytest.mark.usefixtures("configured", "guarded")
+def test_a_guardian_that_cannot_be_started_leaves_everything_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    a_service(world)
+    world.faults.fail("StartExecution", nth=2, times=None, code="ServiceUnavailable", status=500)
+
+    with pytest.raises(AwsCallError, match="states:StartExecution"):
+        invoke(world, monkeypatch)
+
+    assert len(world.desired_history()) == 1
+    assert {call.operation for call in world.writes} == {"UpdateItem"}
+
+
+@pytest.mark.usefixtures("configured")
+@pytest.mark.parametrize("action", ["stop", "status"])
+def test_nobody_is_mailed_of_a_question(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    world = World()
+    a_service(world)
+
+    answer = invoke(world, monkeypatch, {**EVENT, "action": action})
+
+    assert answer["statusCode"] == 200
+    assert mails.mails == []

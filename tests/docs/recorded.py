@@ -193,6 +193,13 @@ def _answered_badly(record: Record, bench: Bench) -> None:
     record.run(bench, world)
 
 
+def _still_stopping(record: Record, bench: Bench) -> None:
+    world = World(knobs=Knobs(drain=150))
+    a_service(world)
+    world.after_call("UpdateService", 2, lambda w: w.faults.deny("ecs:DescribeTasks"))
+    record.run(bench, world)
+
+
 def _killed_and_restored(record: Record, bench: Bench) -> None:
     world = World()
     a_service(world)
@@ -317,6 +324,7 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _not_coming_up,
     _not_withdrawn,
     _answered_badly,
+    _still_stopping,
     _killed_and_restored,
     _short_of_time,
     _under_protection,

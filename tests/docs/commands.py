@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shlex
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
+import awscli  # type: ignore[import-untyped]
 from awscli.clidriver import create_clidriver  # type: ignore[import-untyped]
 
 from tests.docs.markdown import fences
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 VARIABLES: Final = {"ACCOUNT_ID": "123456789012", "REGION": "us-east-1"}
 ONLY_IN_VERSION_2: Final = ("--cli-binary-format", "raw-in-base64-out")
@@ -52,6 +52,8 @@ def files_of(command: list[str]) -> list[str]:
 
 def refusal_of(command: list[str], folder: Path) -> str | None:
     """Return why the AWS CLI does not take a command, None where it would be sent."""
+    # Set by the CLI where it is imported first, and then taken away with all other AWS_ variables.
+    os.environ["AWS_DATA_PATH"] = str(Path(awscli.__file__).with_name("data"))
     driver = create_clidriver()
     # First, so that nobody else answers in its stead.
     driver.session.get_component("event_emitter").register_first("before-send", _sent)

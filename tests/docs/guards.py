@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 NO_DEFAULT: Final = "-"
 """What stands for the default of a required parameter."""
 
-RUN_START: Final = "the start of the run"
-"""What stands for a default of None."""
+NONE: Final = {
+    "started_before": "the start of the run",
+    "finish_within_minutes": "no limit",
+}
+"""What stands for a default of None, by parameter."""
 
 
 def different(said: Iterable[str], actual: Iterable[str], *, of: str) -> list[str]:
@@ -56,7 +59,9 @@ def _parameter_cells(parameter: Parameter) -> dict[str, str]:
         required, default = "yes", NO_DEFAULT
     else:
         required = "no"
-        default = RUN_START if parameter.default is None else f"`{json.dumps(parameter.default)}`"
+        default = f"`{json.dumps(parameter.default)}`"
+        if parameter.default is None:
+            default = NONE[parameter.name]
     return {"Required": required, "Default": default, "Expected": parameter.expected}
 
 
@@ -94,13 +99,15 @@ def documented_fields(text: str) -> set[str]:
 
 
 FIGURES: Final = {
-    "calls per task": r"at most about ([\d.]+) AWS calls per task",
-    "calls per second": r"AWS calls per task and ([\d.]+) per second",
+    "calls per task of three": r"of three tasks .{,30}about ([\d.]+) AWS calls per task",
+    "calls per second of three": r"of three tasks .{,50}calls per task and ([\d.]+) per second",
+    "calls per task of twenty": r"of twenty tasks .{,30}about ([\d.]+) AWS calls per task",
+    "calls per second of twenty": r"of twenty tasks .{,60}calls per task and ([\d.]+) per second",
     "seconds late": r"notices within ([\d.]+) seconds that a replacement is in service",
 }
-"""What a page says at most of an ordinary run."""
+"""What a page says at most of ordinary runs."""
 
-ABOUT: Final = 1.1
+ABOUT: Final = 1.05
 
 
 def wrong_figures(text: str, measured: Mapping[str, float]) -> list[str]:
@@ -147,16 +154,24 @@ def line_pattern(line: str) -> re.Pattern[str]:
 # ---- Sentences ----
 
 
-REASON_FUNCTION: Final = re.compile(r"refusals$|interference|why|protection$|ends?_for_time")
+REASON_FUNCTION: Final = re.compile(r"refusals$|interference|why|protection$")
+REASON_TABLE: Final = re.compile(r"_NOTES$")
 REASON_ERRORS: Final = {
+    "RunDiedError",
     "PreconditionError",
     "AlreadyRunningError",
     "OwnershipLostError",
     "ReplacementError",
     "StepTimeoutError",
 }
-OUTCOMES: Final = {"Ended", "decide"}
+OUTCOMES: Final = {"Ended", "Interference", "OutOfTime"}
 GOOD_OUTCOMES: Final = {"PLANNED", "RESTORED"}
+NOTES: Final = {"note", "reason"}
+"""What a text is called that says why."""
+
+
+_GAP: Final = re.compile(r"\{[^{}]*\}")
+"""What stands for a value."""
 
 
 def messages_of(source: str) -> set[str]:
@@ -168,15 +183,37 @@ def reasons_of(source: str) -> set[str]:
     """Return the texts of a module that say why something was not recycled.
 
     These are the texts in functions that are named for it, in the outcomes of runs, in the errors
-    that refuse or end one, and in the notes on tasks.
+    that refuse or end one, and in the notes on tasks; also where such a text has a name first.
     """
-    nodes = [text for each in ast.walk(ast.parse(source)) for text in _reason_nodes(each)]
+    tree = ast.parse(source)
+    nodes = [text for each in ast.walk(tree) for text in _reason_nodes(each)]
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            nodes += _named_texts(function)
     return {text for each in nodes for text in _texts(each)}
+
+
+def _named_texts(function: ast.FunctionDef) -> list[ast.expr]:
+    """Return what a function's outcomes and errors name, as the function has assigned it."""
+    inside = list(ast.walk(function))
+    told = [part for each in inside if isinstance(each, ast.Call) for part in _reason_nodes(each)]
+    names = {name.id for each in told for name in ast.walk(each) if isinstance(name, ast.Name)}
+    return [
+        each.value
+        for each in inside
+        if isinstance(each, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id in names for target in each.targets)
+    ]
 
 
 def _reason_nodes(node: ast.AST) -> list[ast.AST]:
     if isinstance(node, ast.FunctionDef):
         return [node] if REASON_FUNCTION.search(node.name) else []
+    if isinstance(node, ast.AnnAssign):
+        is_table = REASON_TABLE.search(_last_name(node.target)) and node.value is not None
+        return [node.value] if is_table and node.value is not None else []
+    if isinstance(node, ast.Assign):
+        return [node.value] if {_last_name(each) for each in node.targets} & NOTES else []
     if not isinstance(node, ast.Call):
         return []
     notes: list[ast.AST] = [each.value for each in node.keywords if each.arg == "note"]
@@ -194,7 +231,7 @@ def _texts(node: ast.AST) -> list[str]:
     if isinstance(node, ast.JoinedStr):
         return [_with_single_gaps("".join(_piece(each) for each in node.values))]
     if isinstance(node, ast.Constant):
-        return [node.value] if isinstance(node.value, str) else []
+        return [_GAP.sub("{}", node.value)] if isinstance(node.value, str) else []
     children = ast.iter_child_nodes(node)
     return [text for child in children if not _is_docstring(child) for text in _texts(child)]
 
@@ -215,7 +252,7 @@ def _is_docstring(node: ast.AST) -> bool:
 def sentences(text: str) -> list[str]:
     """Return the quoted messages of a page, `{}` for every value: code of two words and more."""
     quoted = (each for each in codes(text) if " " in each and not each.startswith(('{"', '"')))
-    gaps = (re.sub(r"\{[^{}]*\}", "{}", each).rstrip(".") for each in quoted)
+    gaps = (_GAP.sub("{}", each).rstrip(".") for each in quoted)
     return [_with_single_gaps(each) for each in gaps]
 
 

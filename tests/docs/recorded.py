@@ -15,13 +15,24 @@ from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
 from ecs_emulator.permissions import action_of, resource_of
 from ecs_task_recycle.configuration import AwsCredentials, Mail
 from ecs_task_recycle.mail_secret import with_login
+from tests.emulated import guarded as guarded_runs
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
+from tests.emulated.bench import record as item_of
+from tests.emulated.guarded import Guarded
 from tests.emulated.observers import perfect_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOGGER: Final = "ecs_task_recycle"
+
+MACHINE_ARN: Final = (
+    "arn:aws:states:us-east-1:123456789012:stateMachine:ecs-task-recycle-function-guardian"
+)
+"""The state machine of a stack with its default name."""
+
+QUICK_LIMIT_SECONDS: Final = 230.0
+"""Of an invocation that is killed: with its guardian gone, nothing waits until it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +45,15 @@ class Request:
 
 @dataclass(slots=True)
 class Record:
-    """Log lines, IAM actions of the calls, and bodies of answers, of all runs together.
+    """Log lines, calls, bodies of answers, and attributes of run records, of all runs together.
 
-    Of one ordinary run of three tasks also its figures: calls and delay.
+    Of two ordinary runs, of three and of twenty tasks, also the figures: calls and delay.
     """
 
     lines: set[str] = field(default_factory=set)
     requests: set[Request] = field(default_factory=set)
     answers: list[dict[str, Any]] = field(default_factory=list)
+    attributes: set[str] = field(default_factory=set)
     figures: dict[str, float] = field(default_factory=dict)
 
     def run(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
@@ -52,8 +64,24 @@ class Record:
             world.revive()
         self.note_calls(world)
 
+    def run_guarded(self, guarded: Guarded, **event: Any) -> None:  # noqa: ANN401 - users' events
+        """Run the event and let its guardian end it; note all of it."""
+        guarded.invoke("run", event)
+        guarded.walk("run")
+        self.answers += [report.answer() for report in guarded.reports]
+        self.note_calls(guarded.world)
+
+    def ask(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
+        """Invoke the function beside a run that goes on in the same world: no call takes time."""
+        knobs, world.knobs = world.knobs, replace(world.knobs, latency=0.0)
+        report = bench.act(world, run_id="other", deadline_seconds=900, **event)
+        self.answers.append(report.answer())
+        self.attributes |= item_of(world).keys()
+        world.knobs = knobs
+
     def note_calls(self, world: World) -> None:
-        """Note what has been called in a world."""
+        """Note what has been called in a world, and what its run record holds."""
+        self.attributes |= item_of(world).keys()
         self.requests |= {
             Request(
                 action_of(call.service, call.operation),
@@ -86,7 +114,8 @@ def record_every_kind() -> Record:
     logger.setLevel(logging.INFO)
     try:
         board = Switchboard(World())
-        with virtual_sleep(board):
+        with virtual_sleep(board), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(guarded_runs, "MACHINE_ARN", MACHINE_ARN)
             bench = Bench(session=_session(board), board=board)
             for kind in KINDS:
                 kind(record, bench)
@@ -111,14 +140,18 @@ def _ordinary(record: Record, bench: Bench) -> None:
     record.run(bench, ours)
     perfect_run = perfect_seconds(perfect, a_service(perfect), wait_seconds=30)
     seconds = record.answers[-1]["duration_seconds"]
-    # The first attempt to stop a task is the permission check.
-    first_stop = ours.calls_of("StopTask")[1].number
-    record.figures = {
-        "calls per task": sum(each.number >= first_stop for each in ours.calls) / 3,
-        "calls per second": len(ours.calls) / seconds,
-        # Four tasks come into service: the extra one and three replacements.
-        "seconds late": (seconds - perfect_run) / 4,
-    }
+    # Four tasks come into service: the extra one and three replacements.
+    record.figures["seconds late"] = (seconds - perfect_run) / 4
+
+
+def _guarded(record: Record, bench: Bench) -> None:
+    for count, name in ((3, "three"), (20, "twenty")):
+        world = World()
+        a_service(world, tasks=count)
+        record.run_guarded(Guarded(bench, world))
+        seconds = record.answers[-1]["duration_seconds"]
+        record.figures[f"calls per task of {name}"] = len(world.calls) / count
+        record.figures[f"calls per second of {name}"] = len(world.calls) / seconds
 
 
 def _with_everything(record: Record, bench: Bench) -> None:
@@ -160,6 +193,13 @@ def _answered_badly(record: Record, bench: Bench) -> None:
     record.run(bench, world)
 
 
+def _still_stopping(record: Record, bench: Bench) -> None:
+    world = World(knobs=Knobs(drain=150))
+    a_service(world)
+    world.after_call("UpdateService", 2, lambda w: w.faults.deny("ecs:DescribeTasks"))
+    record.run(bench, world)
+
+
 def _killed_and_restored(record: Record, bench: Bench) -> None:
     world = World()
     a_service(world)
@@ -193,6 +233,72 @@ def _under_protection_that_stays(record: Record, bench: Bench) -> None:
     record.run(bench, world, protected_tasks="stop")
 
 
+def _asked_meanwhile(record: Record, bench: Bench) -> None:
+    for asked in ({"action": "status"}, {"action": "stop"}, {"if_running": "queue"}):
+        world = World()
+        a_service(world)
+        world.at(100, lambda w, event=asked: record.ask(bench, w, **event))  # type: ignore[misc]
+        record.run_guarded(Guarded(bench, world))
+        record.run(bench, world, action="status")
+
+
+def _stopped_with_its_guardian(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.at(100, _stop_executions)
+    record.run_guarded(Guarded(bench, world))
+
+
+def _stop_executions(world: World) -> None:
+    for execution in world.executions.values():
+        execution.end("ABORTED", world.now)
+
+
+def _ends_in_time(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    record.run_guarded(Guarded(bench, world), finish_within_minutes=3)
+
+
+def _handed_over(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    guarded = Guarded(bench, world)
+    guarded.invoke("run", {"wait_time": 900})
+    record.note_calls(world)
+    record.ask(bench, world, action="status")
+
+
+def _killed_and_continued(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.after_call("StopTask", 2, lambda w: w.kill())
+    record.run_guarded(Guarded(bench, world))
+
+
+def _killed_with_its_guardian(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.at(39, _stop_executions)
+    world.kill_at(40)
+    record.run_guarded(Guarded(bench, world, limit_seconds=QUICK_LIMIT_SECONDS))
+
+
+def _without_its_guardian(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.after_call("UpdateService", 1, lambda w: w.faults.deny("states:DescribeExecution"))
+    record.run_guarded(Guarded(bench, world))
+
+
+def _not_handed_over(record: Record, bench: Bench) -> None:
+    world = World()
+    world.protect_task(a_service(world).active_tasks[0], minutes=60)
+    # Read before the run, before each of two stops, and then while the run waits.
+    world.after_call("GetTaskProtection", 4, lambda w: w.faults.deny("dynamodb:UpdateItem"))
+    record.run_guarded(Guarded(bench, world))
+
+
 def _mailed_with_a_secret_by_a_role(record: Record, _bench: Bench) -> None:
     world = World()
     role_arn = "arn:aws:iam::123456789012:role/Recycler"
@@ -212,16 +318,26 @@ def _short_of_time(record: Record, bench: Bench) -> None:
 
 KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _ordinary,
+    _guarded,
     _with_everything,
     _on_instances,
     _not_coming_up,
     _not_withdrawn,
     _answered_badly,
+    _still_stopping,
     _killed_and_restored,
     _short_of_time,
     _under_protection,
     _under_long_protection,
     _under_protection_that_stays,
+    _asked_meanwhile,
+    _stopped_with_its_guardian,
+    _ends_in_time,
+    _handed_over,
+    _killed_and_continued,
+    _killed_with_its_guardian,
+    _without_its_guardian,
+    _not_handed_over,
     _mailed_with_a_secret_by_a_role,
 )
 

@@ -19,8 +19,9 @@ COMMANDS: Final = aws_commands(MANUAL)
 SAVED: Final = {
     "trust.json": '"Principal"',
     "policy.json": '"Sid"',
-    "targets.json": '"RetryPolicy"',
-    "pattern.json": '"detail-type"',
+    "targets.json": r"\"wait_time\"",
+    "rotation.json": r"\"if_running\"",
+    "pattern.json": '"aws.secretsmanager"',
 }
 """The blocks that the pages say to save, each by what stands in it alone."""
 
@@ -47,6 +48,7 @@ def test_the_function_is_created_updated_invoked_and_its_log_and_run_record_read
     named = {" ".join(command[:2]) for command in COMMANDS}
     assert {"lambda create-function", "lambda update-function-code", "lambda invoke"} <= named
     assert {"logs filter-log-events", "dynamodb get-item", "dynamodb create-table"} <= named
+    assert {"stepfunctions list-executions", "stepfunctions stop-execution"} <= named
 
 
 def test_every_payload_is_json() -> None:

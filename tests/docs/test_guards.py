@@ -18,12 +18,12 @@ HEAD = "| Parameter | Required | Default | Expected |\n|---|---|---|---|\n"
 KNOWN = [
     Parameter(name="name", parse=str, expected="a name", meaning=""),
     Parameter(name="wait", parse=str, expected="seconds", meaning="", default=30),
-    Parameter(name="since", parse=str, expected="an instant", meaning="", default=None),
+    Parameter(name="started_before", parse=str, expected="an instant", meaning="", default=None),
 ]
 TRUE_ROWS = [
     "| `name` | yes | - | a name |",
     "| `wait` | no | `30` | seconds |",
-    "| `since` | no | the start of the run | an instant |",
+    "| `started_before` | no | the start of the run | an instant |",
 ]
 
 
@@ -35,14 +35,24 @@ def test_a_true_parameter_table_is_taken() -> None:
     assert guards.wrong_parameters(rows(*TRUE_ROWS), KNOWN) == []
 
 
+def test_a_default_of_none_has_its_own_words() -> None:
+    limit = Parameter(
+        name="finish_within_minutes", parse=str, expected="x", meaning="", default=None
+    )
+    assert (
+        guards.wrong_parameters(rows("| `finish_within_minutes` | no | no limit | x |"), [limit])
+        == []
+    )
+
+
 @pytest.mark.parametrize(
     "index, row, complaint",
     [
         (0, "| `name` | no | - | a name |", "name: Required is 'no', not 'yes'"),
         (1, "| `wait` | no | `60` | seconds |", "wait: Default is '`60`', not '`30`'"),
         (1, "| `wait` | no | `30` | minutes |", "wait: Expected is 'minutes', not 'seconds'"),
-        (2, "| `since` | no | `null` | an instant |",
-         "since: Default is '`null`', not 'the start of the run'"),
+        (2, "| `started_before` | no | `null` | an instant |",
+         "started_before: Default is '`null`', not 'the start of the run'"),
     ],
 )  # fmt: skip
 def test_a_wrong_cell_of_the_parameter_table_is_found(index: int, row: str, complaint: str) -> None:
@@ -53,7 +63,7 @@ def test_a_wrong_cell_of_the_parameter_table_is_found(index: int, row: str, comp
 def test_a_parameter_that_is_missing_or_made_up_is_found() -> None:
     text = rows(*TRUE_ROWS[:2], "| `other` | no | `1` | x |")
     assert guards.wrong_parameters(text, KNOWN) == [
-        "parameter since is not documented",
+        "parameter started_before is not documented",
         "parameter other is documented, but there is none",
     ]
 
@@ -110,16 +120,24 @@ def test_a_log_line_that_no_run_says_and_one_that_is_not_documented_are_found() 
 
 def test_figures_that_are_worse_than_a_page_says_are_found() -> None:
     text = (
-        "It makes at most about 20 AWS calls per task and 0.3 per\nsecond. It notices within 5 "
-        "seconds that a replacement is in service."
+        "A run of three tasks makes at most about 30 AWS calls per task and 0.4 per second. One of "
+        "twenty tasks makes at most about 20 AWS calls per\ntask and 0.3 per second. It notices "
+        "within 5 seconds that a replacement is in service."
     )
-    good = {"calls per task": 21.0, "calls per second": 0.2, "seconds late": 4.0}
+    good = {
+        "calls per task of three": 30.5,
+        "calls per second of three": 0.3,
+        "calls per task of twenty": 19.0,
+        "calls per second of twenty": 0.2,
+        "seconds late": 4.0,
+    }
     assert guards.wrong_figures(text, good) == []
-    bad = {"calls per task": 26.0, "calls per second": 0.4, "seconds late": 6.0}
-    assert guards.wrong_figures(text, bad) == [
-        "calls per task: at most 20, measured 26.00",
-        "calls per second: at most 0.3, measured 0.40",
-        "seconds late: at most 5, measured 6.00",
+    assert guards.wrong_figures(text, {name: 2 * value for name, value in good.items()}) == [
+        "calls per task of three: at most 30, measured 61.00",
+        "calls per second of three: at most 0.4, measured 0.60",
+        "calls per task of twenty: at most 20, measured 38.00",
+        "calls per second of twenty: at most 0.3, measured 0.40",
+        "seconds late: at most 5, measured 8.00",
     ]
 
 
@@ -160,9 +178,13 @@ def test_messages_are_whole_sentences_with_gaps_and_never_docstrings() -> None:
         ('raise errors.PreconditionError("a b", remedy="c d")', {"a b"}),
         ('raise SettingsError("a b")', set()),
         ('raise Ended(Status.PARTIAL, f"a {b}")', {"a {}"}),
-        ('report.decide(Status.PARTIAL, "a b" if c else "d e")', {"a b", "d e"}),
-        ('report.decide(Status.PLANNED, "a b")', set()),
+        ('raise Ended(Status.PARTIAL, "a b" if c else "d e")', {"a b", "d e"}),
+        ('raise Ended(Status.PLANNED, "a b")', set()),
+        ('raise Interference("a b")', {"a b"}),
         ('result(note="a b", reason="c d")', {"a b"}),
+        ('note = "a b"', {"a b"}),
+        ('_NOTES: Final = ((Error, "a b"),)', {"a b"}),
+        ('def f():\n    still = "a b"\n    other = "c d"\n    raise OutOfTime(still)', {"a b"}),
         ('def f():\n    return "a b"', set()),
         ('def _why_nothing():\n    return "a b"', {"a b"}),
     ],

@@ -38,6 +38,7 @@ HEADINGS: Final = (
     "Usage",
     "Parameters",
     "How it works",
+    "How long may it take, what does it cost, how do I watch it, how do I stop it",
     "Scale-in protection",
     "Configuration",
     "IAM permissions",
@@ -115,6 +116,19 @@ def test_the_runs_that_the_pages_are_held_against_are_of_every_kind(record: Reco
     assert statuses == {each.value for each in Status}
 
 
+def test_what_status_answers_is_explained(record: Record) -> None:
+    told = {
+        name for row in table(MANUAL, "Field of `run`") for name in codes(row["Field of `run`"])
+    }
+    actual = {name for answer in record.answers for name in answer.get("run", {})}
+    assert guards.different(told, actual, of="field") == []
+
+
+def test_every_attribute_of_the_run_record_is_explained(record: Record) -> None:
+    told = {name for row in table(MANUAL, "Attribute") for name in codes(row["Attribute"])}
+    assert guards.different(told, record.attributes, of="attribute") == []
+
+
 def test_the_log_lines_are_those_that_runs_of_every_kind_have_said(
     record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,7 +160,7 @@ def test_no_reason_that_is_explained_escapes_the_search_for_reasons() -> None:
         assert guards.unknown_sentences(explained, product_reasons()) == []
 
 
-def test_the_figures_are_those_that_an_ordinary_run_has(record: Record) -> None:
+def test_the_figures_are_those_that_ordinary_runs_have(record: Record) -> None:
     assert guards.wrong_figures(MANUAL, record.figures) == []
 
 
@@ -159,7 +173,9 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_module_and_script_that_is_named_exists() -> None:
-    folders = [PROJECT, PROJECT / "ecs_task_recycle"]
+    folders = [
+        PROJECT / each for each in (".", "ecs_task_recycle", "ecs_emulator", "tests/emulator")
+    ]
     assert guards.missing_files(MANUAL, folders) == []
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ecs_task_recycle.parameters import (
+    FINISH_WITHIN_MINUTES,
     MAX_WAIT_TIME_SECONDS,
     PARAMETERS,
     STABILIZE_TIMEOUT_SECONDS,
@@ -31,8 +32,9 @@ SCHEDULED: Final = {
 }
 BUS: Final = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 QUEUE: Final = "arn:aws:sqs:us-east-1:123456789012:failed-runs"
-NOT_FOR_A_SCHEDULE: Final = {"started_before", "dry_run", "action"}
-"""An instant would be the same for ever; a plan and a restore are for somebody who looks."""
+NOT_FOR_A_SCHEDULE: Final = {"started_before", "dry_run", "action", "if_running"}
+"""An instant would be the same for ever; a plan and other actions are for somebody who looks; a
+schedule need not queue behind the run that it would repeat."""
 
 
 def rule_input(**given: str) -> dict[str, Any]:
@@ -172,7 +174,8 @@ def test_the_log_group_is_the_functions_and_keeps_7_days() -> None:
 def test_a_schedule_invokes_with_every_parameter_but_those_for_somebody_who_looks() -> None:
     known = {each.name for each in PARAMETERS}
     assert known > NOT_FOR_A_SCHEDULE
-    assert set(rule_input()) == known - NOT_FOR_A_SCHEDULE
+    given = rule_input(ScheduledFinishWithinMinutes="60")
+    assert set(given) == known - NOT_FOR_A_SCHEDULE
 
 
 def test_what_a_schedule_does_not_say_is_what_an_event_does_not_say() -> None:
@@ -187,12 +190,14 @@ def test_what_a_schedule_says_reaches_the_function() -> None:
             ScheduledWaitTime="0",
             ScheduledProtectedTasks="skip",
             ScheduledStabilizeTimeout="300",
+            ScheduledFinishWithinMinutes="120",
         )
     )
     assert (settings.cluster_name, settings.service_name) == ("production", "web")
     assert (settings.maintain_service_state, settings.wait_time_seconds) == (False, 0)
     assert settings.protected_tasks is ProtectedTasks.SKIP
     assert settings.stabilize_timeout_seconds == 300
+    assert settings.finish_within_minutes == 120
 
 
 def test_a_schedule_may_invoke_the_function_and_nothing_else_of_eventbridge_may() -> None:
@@ -210,6 +215,10 @@ def test_the_limits_of_a_schedule_are_those_of_an_event() -> None:
     assert (wait["MinValue"], wait["MaxValue"]) == (0, MAX_WAIT_TIME_SECONDS)
     assert (timeout["MinValue"], timeout["MaxValue"]) == STABILIZE_TIMEOUT_SECONDS
     assert protected["AllowedValues"] == [each.value for each in ProtectedTasks]
+    minutes = [str(each) for each in range(FINISH_WITHIN_MINUTES[1] + 100)]
+    taken = [int(each) for each in minutes if accepts("ScheduledFinishWithinMinutes", each)]
+    assert taken == list(range(FINISH_WITHIN_MINUTES[0], FINISH_WITHIN_MINUTES[1] + 1))
+    assert accepts("ScheduledFinishWithinMinutes", "")
 
 
 @pytest.mark.parametrize(

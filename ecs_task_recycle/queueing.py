@@ -39,7 +39,7 @@ def extended(
         if task.arn not in progress.results and _was_created_before(task, started_before_at)
     )
     logger.info(
-        "Going on with a queued request: %d tasks started before %s",
+        "Going on with a queued request: %d tasks created before %s",
         len(more),
         started_before_at.isoformat(),
         extra={"tasks": len(more), "started_before": started_before_at.isoformat()},

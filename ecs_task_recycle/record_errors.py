@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ecs_task_recycle.errors import AlreadyRunningError, OwnershipLostError, PreconditionError
-from ecs_task_recycle.run_record import from_item
+from ecs_task_recycle.run_record import foreign_arns, from_item
 
 if TYPE_CHECKING:
+    from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.run_record import RunRecord
     from ecs_task_recycle.run_table import Item, RunTable
 
@@ -57,3 +58,17 @@ def understood(item: Item) -> RunRecord | None:
         return from_item(dict(item))
     except ValueError:
         return None
+
+
+def require_own_tasks(gateway: Gateway, record: RunRecord) -> None:
+    """Raise PreconditionError for a record whose tasks are not in the service's own cluster."""
+    service = gateway.service()
+    if service is None or record.memory is None:
+        return
+    foreign = foreign_arns(record.memory, service.arn)
+    if foreign:
+        raise PreconditionError(
+            f"The run record of {gateway.name} names a task of another account, region or cluster: "
+            f"{foreign[0]:.200}.",
+            remedy="Nothing was touched. Delete the record if nobody of yours has written it.",
+        )

@@ -20,6 +20,7 @@ from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
 from ecs_task_recycle.queueing import extended
+from ecs_task_recycle.record_errors import require_own_tasks
 from ecs_task_recycle.replacement import Replacer
 from ecs_task_recycle.report import Report, log_end, log_start
 from ecs_task_recycle.run_record import RecordState
@@ -192,6 +193,7 @@ class _Recycling:
         plan = self._progress.plan
         if plan is None:
             raise PreconditionError(f"The run record of {self._run.gateway.name} holds no plan.")
+        require_own_tasks(self._run.gateway, record)
         self._died_with = record.task if record.state is RecordState.RUNNING else None
         self._deaths = self._store.take_over(record).deaths
         self._progress.segments += 1

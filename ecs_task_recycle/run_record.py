@@ -8,6 +8,7 @@ restores nothing. What the item says is checked like any other input before it i
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -206,13 +207,12 @@ def _scale_up(item: dict[str, Any]) -> ScaleUp | None:
     if "found" not in item and "written" not in item:
         return None
     found, written = (_capacity(item[name]) for name in ("found", "written"))
-    scale_up = ScaleUp.by_one(found)
-    if scale_up.written != written:
-        raise ValueError(f"it says that {written} was written for one task more than {found}")
+    scale_up = ScaleUp(found=found, written=written)
+    _require_by_one(scale_up)
     return scale_up
 
 
-def _capacity(value: dict[str, Any]) -> Capacity:
+def _capacity(value: Any) -> Capacity:  # noqa: ANN401 - whatever stands there
     desired_count, lowest, highest = (value[key] for key in CAPACITY_KEYS)
     capacity = Capacity(
         desired_count=_count(desired_count),
@@ -231,7 +231,45 @@ def _memory(value: object) -> Memory:
     text = unpacking.decompress(value, MEMORY_LIMIT_BYTES)
     if unpacking.unconsumed_tail:
         raise ValueError("its memory is too large")
-    return decode(Memory, json.loads(text))
+    memory = decode(Memory, json.loads(text))
+    plan = memory.plan
+    for scale_up in (plan.scale_up, plan.unrestored):
+        _require_by_one(scale_up)
+    if plan.scale_up is not None and plan.scale_up.found != plan.found:
+        raise ValueError("its plan raises another capacity than it found")
+    for count in (plan.in_service_count, memory.lowest_in_service):
+        _count(count or 0)
+    return memory
+
+
+def _require_by_one(scale_up: ScaleUp | None) -> None:
+    """Raise ValueError for a capacity that is not exactly what this tool writes."""
+    if scale_up is None:
+        return
+    _capacity(encode(scale_up.found))
+    if scale_up != ScaleUp.by_one(scale_up.found):
+        raise ValueError(f"it says that {scale_up.written} is one task more than {scale_up.found}")
+
+
+def foreign_arns(memory: Memory, service_arn: str) -> list[str]:
+    """Return the task ARNs of a memory that lie in another account, region or cluster.
+
+    Task ARNs made before the long format carry no cluster name.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
+    """
+    head, _, name = service_arn.partition(":service/")
+    cluster = name.rpartition("/")[0]
+    own = re.compile(rf"{re.escape(head)}:task/(?:{re.escape(cluster)}/)?[0-9A-Za-z-]+")
+    results = memory.results
+    arns = [
+        *(each.arn for each in memory.plan.originals),
+        *(each.task_arn for each in (*memory.plan.protections, *memory.protected)),
+        *(each.task_arn for each in results),
+        *(each.replacement_arn for each in results if each.replacement_arn is not None),
+        *memory.new_task_arns,
+        *(task.arn for task in memory.deaths),
+    ]
+    return [arn for arn in arns if not own.fullmatch(arn)]
 
 
 def renewed(record: RunRecord, **changes: Any) -> RunRecord:  # noqa: ANN401 - the record's fields

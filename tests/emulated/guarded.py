@@ -110,6 +110,12 @@ class Guarded:
         arn = f"{MACHINE_ARN.replace(':stateMachine:', ':execution:')}:{run_id}"
         return self.world.executions.get(arn)
 
+    def segment(self, run_id: str) -> dict[str, Any]:
+        """Invoke one segment of a run by itself; return its answer, or raise its error."""
+        execution = self.execution(run_id)
+        assert execution is not None
+        return self._segment(json.loads(execution.input)["next"])
+
     def walk(self, run_id: str) -> None:
         """Walk the states of a run's execution to its end, and let its rule fire."""
         execution = self.execution(run_id)

@@ -234,7 +234,8 @@ def test_a_run_that_goes_on_is_answered_202_and_mailed_once_at_its_end(
     assert first["statusCode"] == 202
     assert json.loads(first["body"])["status"] == "continued"
     assert json.loads(first["body"])["execution"].endswith("recycler-guardian:request-1")
-    event, answers = segment_event(world), []
+    event = segment_event(world)
+    answers: list[dict[str, Any]] = []
     while not answers or answers[-1]["continues"]:
         answers.append(invoke(world, monkeypatch, event))
         world.advance(answers[-1]["wait_seconds"])

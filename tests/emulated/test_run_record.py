@@ -24,6 +24,7 @@ from tests.emulated.bench import (
     record,
     stopped_by_us,
 )
+from tests.emulated.guarded import Guarded
 from tests.emulated.quick import (
     FOUND,
     OWNER_IS_DEAD_SECONDS,
@@ -287,3 +288,66 @@ def test_what_happened_lately_stays_readable_for_90_days(bench: Bench) -> None:
         "total": 2,
     }
     assert item["expires_at"] - world.now == pytest.approx(90 * 86_400, abs=120)
+
+
+# -- going on with it ------------------------------------------------------------------------------
+
+
+def handed_over(bench: Bench) -> tuple[World, Guarded]:
+    """Return a world in which a run has been handed over, and its guardian."""
+    world = World()
+    a_service(world, tasks=30)
+    guarded = Guarded(bench, world)
+    guarded.invoke("run", {})
+    assert record(world)["state"] == "handed_over"
+    world.advance(60)
+    return world, guarded
+
+
+def tampered(world: World, change: Callable[[dict[str, Any]], None]) -> None:
+    item = record(world)
+    memory = json.loads(zlib.decompress(item["memory"]))
+    change(memory)
+    put(world, **{**item, "memory": zlib.compress(json.dumps(memory).encode())})
+
+
+def a_hundred_more(memory: dict[str, Any]) -> None:
+    memory["plan"]["scale_up"]["written"]["desired_count"] += 100
+
+
+def another_capacity(memory: dict[str, Any]) -> None:
+    memory["plan"]["scale_up"] = {
+        "found": {"desired_count": 99, "min_capacity": None, "max_capacity": None},
+        "written": {"desired_count": 100, "min_capacity": None, "max_capacity": None},
+    }
+
+
+def of_another_cluster(memory: dict[str, Any]) -> None:
+    task = memory["plan"]["originals"][-1]
+    task["arn"] = task["arn"].replace("task/demo/", "task/production/")
+
+
+def of_another_account(memory: dict[str, Any]) -> None:
+    task = memory["plan"]["originals"][-1]
+    task["arn"] = task["arn"].replace("123456789012", "210987654321")
+
+
+def of_no_task(memory: dict[str, Any]) -> None:
+    memory["plan"]["originals"][-1]["arn"] += "\n{}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [a_hundred_more, another_capacity, of_another_cluster, of_another_account, of_no_task],
+)
+def test_a_memory_that_this_tool_has_not_written_is_not_gone_on_with(
+    bench: Bench, change: Callable[[dict[str, Any]], None]
+) -> None:
+    world, guarded = handed_over(bench)
+    tampered(world, change)
+    writes = len(world.writes)
+
+    with pytest.raises(PreconditionError, match="The run record of demo/web"):
+        guarded.segment("run")
+
+    assert len(world.writes) == writes

@@ -7,14 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ecs_task_recycle.model import (
-    Deployment,
-    LoadBalancer,
-    PortBinding,
-    Service,
-    ServiceEvent,
-    Task,
-)
+from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
+from ecs_task_recycle.task import PortBinding, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,9 +65,10 @@ def _load_balancer(described: Any) -> LoadBalancer:  # noqa: ANN401 - an answer 
     )
 
 
-def task_of(described: Any, instance_ids: Mapping[str, str]) -> Task:  # noqa: ANN401 - botocore's
+def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # noqa: ANN401 - botocore's
     """Return a task as DescribeTasks shows it; ``instance_ids``: EC2 ids by their ARNs in ECS."""
     containers = described.get("containers", ())
+    addresses = _ip_addresses(described)
     return Task(
         arn=described["taskArn"],
         last_status=described["lastStatus"],
@@ -86,7 +81,8 @@ def task_of(described: Any, instance_ids: Mapping[str, str]) -> Task:  # noqa: A
         stopped_reason=described.get("stoppedReason"),
         container_reason=next((each["reason"] for each in containers if each.get("reason")), None),
         exit_code=_exit_code(containers),
-        ip_address=_ip_address(described),
+        ip_address=next(iter(addresses), None),
+        other_ip_addresses=addresses[1:],
         instance_id=instance_ids.get(described.get("containerInstanceArn", "")),
         port_bindings=tuple(
             PortBinding(
@@ -107,20 +103,46 @@ def _exit_code(containers: Sequence[Any]) -> int | None:
     return next((code for code in codes if code), codes[0] if codes else None)
 
 
-def shares_ports(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's
-    """Whether a task is reached by ports of its instance (bridge and host networking)."""
-    containers = described.get("containers", ())
-    return any(each.get("networkBindings") for each in containers)
+def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's
+    """Whether a task is reached at its instance (bridge and host networking)."""
+    return "containerInstanceArn" in described and not _ip_addresses(described)
 
 
-def _ip_address(described: Any) -> str | None:  # noqa: ANN401 - an answer of botocore's
-    """Return the address of a task with a network interface of its own (awsvpc)."""
-    details = (
-        detail
+def _ip_addresses(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
+    """Return the addresses of a task's own network interfaces (awsvpc), each once.
+
+    Which of them its target groups know is up to the groups: IPv4 or IPv6, of any interface.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterface.html
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html
+    """
+    interfaces = (
+        interface
+        for container in described.get("containers", ())
+        for interface in container.get("networkInterfaces", ())
+    )
+    shown = [
+        detail.get("value")
         for attachment in described.get("attachments", ())
         for detail in attachment.get("details", ())
+        if detail.get("name") in ("privateIPv4Address", "ipv6Address")
+    ]
+    for interface in interfaces:
+        shown += [interface.get("privateIpv4Address"), interface.get("ipv6Address")]
+    return tuple(dict.fromkeys(address for address in shown if address))
+
+
+def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answer of botocore's
+    """Return what a target group says of a target.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AdministrativeOverride.html
+    """
+    override = described.get("AdministrativeOverride", {}).get("State")
+    return TargetHealth(
+        state=described["TargetHealth"]["State"],
+        reason_code=described["TargetHealth"].get("Reason"),
+        description=described["TargetHealth"].get("Description"),
+        zonal_shift=override if str(override).startswith("zonal_shift") else None,
     )
-    return next((each["value"] for each in details if each["name"] == "privateIPv4Address"), None)
 
 
 def protected_until(row: Any) -> datetime | None:  # noqa: ANN401 - an answer of botocore's

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.errors import ReplacementError
-from ecs_task_recycle.model import NOT_YET_RUNNING, Task
 from ecs_task_recycle.snapshot import short
+from ecs_task_recycle.task import NOT_YET_RUNNING, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,9 +18,15 @@ from ecs_task_recycle.aws_errors import (
     retry,
     translated,
 )
-from ecs_task_recycle.aws_responses import protected_until, service_of, shares_ports, task_of
+from ecs_task_recycle.aws_responses import (
+    protected_until,
+    service_of,
+    shares_address,
+    target_health_of,
+    task_of,
+)
 from ecs_task_recycle.errors import AwsCallError
-from ecs_task_recycle.model import ScalableTarget, Service, Task
+from ecs_task_recycle.model import ScalableTarget, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +39,8 @@ if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
     from ecs_task_recycle.clock import Clock
-    from ecs_task_recycle.model import LoadBalancer
+    from ecs_task_recycle.model import LoadBalancer, TargetHealth
+    from ecs_task_recycle.task import Task
 
 CONFIG: Final = Config(
     connect_timeout=5,
@@ -49,8 +56,8 @@ CONCURRENT_UPDATE_DELAYS_SECONDS: Final = (1, 2, 4, 8, 15)
 NO_TASK_ID: Final = "0" * 32
 """The id of a task that cannot exist, for calls that are to change nothing."""
 
-type Targets = Mapping[tuple[str, str, int], str]
-"""Target health state by (target group ARN, target id, port)."""
+type Targets = Mapping[tuple[str, str, int], TargetHealth]
+"""What is said of each target, by (target group ARN, target id, port)."""
 
 
 class Gateway:
@@ -65,7 +72,7 @@ class Gateway:
         self.region = session.region_name
         self._session = session
         self._clock = clock
-        self._instance_ids: dict[str, str] = {}
+        self._instance_ids: dict[str, str | None] = {}
 
     @cached_property
     def _ecs(self) -> ECSClient:
@@ -118,8 +125,11 @@ class Gateway:
                 arns += page["taskArns"]
         return tuple(arns)
 
-    def tasks(self, arns: Sequence[str]) -> dict[str, Task]:
-        """Return the tasks that ECS still knows, by ARN; it forgets an hour after the stop."""
+    def tasks(self, arns: Sequence[str], *, with_instances: bool = False) -> dict[str, Task]:
+        """Return the tasks that ECS still knows, by ARN; it forgets an hour after the stop.
+
+        ``with_instances``: look up the EC2 instances of tasks that are reached at theirs.
+        """
         described: list[Any] = []
         for start in range(0, len(arns), DESCRIBE_TASKS_LIMIT):
             batch = list(arns[start : start + DESCRIBE_TASKS_LIMIT])
@@ -127,15 +137,14 @@ class Gateway:
                 answer = self._ecs.describe_tasks(cluster=self.cluster_name, tasks=batch)
             expect_only_missing("ecs:DescribeTasks", answer["failures"])
             described += answer["tasks"]
-        self._learn_instances(described)
+        if with_instances:
+            self._learn_instances(described)
         return {each["taskArn"]: task_of(each, self._instance_ids) for each in described}
 
     def _learn_instances(self, described: Iterable[Any]) -> None:
-        """Look up the EC2 instances behind tasks that share their instance's address."""
+        """Look up the EC2 instances of tasks; those of ECS Anywhere may have no id."""
         unknown = {
-            each["containerInstanceArn"]
-            for each in described
-            if "containerInstanceArn" in each and shares_ports(each)
+            each["containerInstanceArn"] for each in described if shares_address(each)
         } - set(self._instance_ids)
         for start in range(0, len(unknown), DESCRIBE_TASKS_LIMIT):
             batch = sorted(unknown)[start : start + DESCRIBE_TASKS_LIMIT]
@@ -144,18 +153,18 @@ class Gateway:
                     cluster=self.cluster_name, containerInstances=batch
                 )
             for each in answer["containerInstances"]:
-                self._instance_ids[each["containerInstanceArn"]] = each["ec2InstanceId"]
+                self._instance_ids[each["containerInstanceArn"]] = each.get("ec2InstanceId")
 
     def targets(self, load_balancers: Iterable[LoadBalancer]) -> Targets:
         """Return the health of every target in the groups of the service."""
-        states: dict[tuple[str, str, int], str] = {}
+        states: dict[tuple[str, str, int], TargetHealth] = {}
         groups = {arn for each in load_balancers for arn in each.target_group_arns}
         for arn in sorted(groups):
             with translated("elasticloadbalancing:DescribeTargetHealth"):
                 answer = self._elbv2.describe_target_health(TargetGroupArn=arn)
             for each in answer["TargetHealthDescriptions"]:
                 key = (arn, each["Target"]["Id"], each["Target"].get("Port", 0))
-                states[key] = each["TargetHealth"]["State"]
+                states[key] = target_health_of(each)
         return states
 
     def scalable_target(self) -> ScalableTarget | None:

@@ -20,6 +20,7 @@ from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Service
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.protection import under_protection
+from ecs_task_recycle.reach import reach_refusals, zonal_shifts
 from ecs_task_recycle.refusals import refusals
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 
@@ -115,9 +116,12 @@ class Preflight:
         if service is None or snapshot is None:
             raise AssertionError("a read without an answer is a missing permission")
         self.store.require_free(record)
-        reasons = refusals(
-            snapshot.service, target, alarming, maintain=self.settings.maintain_service_state
-        )
+        reasons = [
+            *refusals(
+                snapshot.service, target, alarming, maintain=self.settings.maintain_service_state
+            ),
+            *reach_refusals(snapshot, run_started_at),
+        ]
         return self._plan(
             snapshot,
             now=Capacity.of(snapshot.service, target),
@@ -211,6 +215,7 @@ class Preflight:
             raised_since_at=_raised_since(record) or run_started_at,
             finish_at=self._finish_at(run_started_at),
             refusals=reasons,
+            remarks=tuple(zonal_shifts(snapshot)),
             actions=tuple(self._permissions.allowed),
         )
         return self._decided(plan)

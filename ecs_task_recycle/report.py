@@ -83,6 +83,8 @@ class Report:
             "duration_seconds": self._duration_seconds(),
             "timestamp": encode(progress.finished_at),
         }
+        if plan is not None and plan.remarks:
+            body["remarks"] = list(plan.remarks)
         if self.status is Status.PLANNED and plan is not None:
             body["at_least_seconds"] = self._at_least_seconds(plan)
             body["permissions"] = list(plan.actions)

@@ -12,15 +12,16 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.failed_starts import is_since
-from ecs_task_recycle.model import LIFECYCLE
 from ecs_task_recycle.snapshot import Snapshot, why_not_reached, why_not_ready
+from ecs_task_recycle.task import LIFECYCLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from ecs_task_recycle.gateway import Targets
-    from ecs_task_recycle.model import Service, Task
+    from ecs_task_recycle.model import Service
+    from ecs_task_recycle.task import Task
 
 REACH_LIMIT_SECONDS: Final = 60.0
 """After so long a new task's targets are read in any case."""
@@ -163,6 +164,7 @@ class ServiceMemory:
             not_in_service=not_in_service,
             leaving=frozenset(self.leaving),
             left=frozenset(self.left),
+            targets=self._targets,
         )
 
     def in_service_count(self) -> int:

@@ -136,7 +136,10 @@ class ServiceWatch:
 
     def _read_tasks(self, arns: Sequence[str]) -> None:
         if arns:
-            self.memory.learn_tasks(arns, self._gateway.tasks(arns), self._clock.now())
+            service = self.memory.service
+            has_targets = service is not None and bool(service.load_balancers)
+            tasks = self._gateway.tasks(arns, with_instances=has_targets)
+            self.memory.learn_tasks(arns, tasks, self._clock.now())
         self._tasks_read = self._clock.now()
 
     def _read_targets(self) -> None:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
-    from ecs_task_recycle.model import Plan, Task
+    from ecs_task_recycle.model import Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.protection import ProtectionLook
     from ecs_task_recycle.settings import Settings
+    from ecs_task_recycle.task import Task
 
 SHORTEST_HAND_OVER_SECONDS: Final = 60.0
 """Waiting for longer than this is left to the guardian: it costs no compute."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
-from ecs_task_recycle.task import PortBinding, Task
+from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,8 +104,13 @@ def _exit_code(containers: Sequence[Any]) -> int | None:
 
 
 def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's
-    """Whether a task is reached at its instance (bridge and host networking)."""
-    return "containerInstanceArn" in described and not _ip_addresses(described)
+    """Whether a task is reached at its instance (bridge and host networking).
+
+    Only asked of one that has been running: before that, its own interface may not be shown.
+    """
+    if "containerInstanceArn" not in described or described["lastStatus"] in NOT_YET_RUNNING:
+        return False
+    return not _ip_addresses(described)
 
 
 def _ip_addresses(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's

@@ -166,11 +166,15 @@ class Protection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
-    """A task that is to be replaced, as it was when the work list was made."""
+    """A task that is to be replaced, as it was when the work list was made.
+
+    ``not_in_service`` is why it was not in service then, None if it was.
+    """
 
     arn: str
     created_at: datetime | None
     started_at: datetime | None
+    not_in_service: str | None = None
 
     @property
     def seconds_to_start(self) -> float | None:

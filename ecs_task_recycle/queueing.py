@@ -30,9 +30,10 @@ def extended(
     """
     started_before_at = max(plan.started_before_at, queued_at)
     snapshot = watch.refresh(lists=True)
-    live = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
     more = tuple(
-        task for task in originals(live, started_before_at) if task.arn not in progress.results
+        task
+        for task in originals(snapshot, started_before_at, queued_at)
+        if task.arn not in progress.results
     )
     logger.info(
         "Going on with a queued request: %d tasks started before %s",

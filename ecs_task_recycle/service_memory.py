@@ -175,10 +175,19 @@ class ServiceMemory:
         """
         return len(self._in_service)
 
+    def is_in_service(self, arn: str) -> bool:
+        """Whether a task counts as in service for all that is known."""
+        return arn in self._in_service
+
     @property
     def live_arns(self) -> list[str]:
         """The tasks that are meant to run."""
         return [*self.unread, *(arn for arn in self.tasks if arn not in self.leaving)]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only new tasks are not in service yet."""
+        return not (self.unready.keys() | self.unreached.keys()) - self.new_tasks.keys()
 
     @property
     def lacks_tasks(self) -> bool:

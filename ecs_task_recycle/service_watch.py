@@ -201,6 +201,8 @@ class ServiceWatch:
 
     def _last_seen(self) -> str:
         seen = self.memory.snapshot().describe()
+        if self.failed_starts.unknown:
+            seen = f"{seen}; AWS said: {self.failed_starts.unknown[-1].rstrip('.')}"
         return f"{seen}, then {self._problem}" if self._problem else seen
 
     def _judge[T](self, condition: Callable[[Snapshot], T | None], wait: Wait) -> T | None:

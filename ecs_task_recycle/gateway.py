@@ -15,7 +15,6 @@ from ecs_task_recycle.aws_errors import (
     expect_only_gone,
     expect_only_missing,
     expect_refusal,
-    retry,
     translated,
 )
 from ecs_task_recycle.aws_responses import (
@@ -51,7 +50,9 @@ DESCRIBE_TASKS_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
 GET_PROTECTION_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html"""
-CONCURRENT_UPDATE_DELAYS_SECONDS: Final = (1, 2, 4, 8, 15)
+
+TASK_NOT_FOUND: Final = "ResourceNotFoundException"
+"""What GetTaskProtection and UpdateTaskProtection may answer for a task that is gone."""
 
 NO_TASK_ID: Final = "0" * 32
 """The id of a task that cannot exist, for calls that are to change nothing."""
@@ -184,28 +185,20 @@ class Gateway:
     def set_limits(self, *, min_capacity: int | None, max_capacity: int | None) -> None:
         """Write the autoscaling limits that are given; the others stay.
 
-        Autoscaling moves the live desired count into the limits on every such call.
+        Autoscaling moves the live desired count into the limits on every such call, and answers
+        the next one with CONFLICT for a minute or two. botocore does not retry that.
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
         """
         limits = {"MinCapacity": min_capacity, "MaxCapacity": max_capacity}
         given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
 
-        def register() -> None:
-            with translated("application-autoscaling:RegisterScalableTarget"):
-                self._autoscaling.register_scalable_target(
-                    ServiceNamespace="ecs",
-                    ScalableDimension="ecs:service:DesiredCount",
-                    ResourceId=self.resource_id,
-                    **given,
-                )
-
-        # botocore does not retry this one by itself.
-        retry(
-            register,
-            self._clock,
-            delays_seconds=CONCURRENT_UPDATE_DELAYS_SECONDS,
-            is_retryable=lambda error: error.code == "ConcurrentUpdateException",
-        )
+        with translated("application-autoscaling:RegisterScalableTarget"):
+            self._autoscaling.register_scalable_target(
+                ServiceNamespace="ecs",
+                ScalableDimension="ecs:service:DesiredCount",
+                ResourceId=self.resource_id,
+                **given,
+            )
 
     def set_desired_count(self, desired_count: int) -> Service:
         """Write the desired count, and return the service as it is then; starts no deployment.
@@ -233,27 +226,43 @@ class Gateway:
     def protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
         """Return when the scale-in protection of each task ends, None where there is none.
 
-        A task that is gone, or stopping, is not in the answer.
+        A task that is gone, or stopping, is not in the answer: AWS lists it as a failure, or it
+        refuses the call for all of them, and then they are asked about in halves.
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
         """
         ends: dict[str, datetime | None] = {}
         for start in range(0, len(arns), GET_PROTECTION_LIMIT):
-            batch = list(arns[start : start + GET_PROTECTION_LIMIT])
-            with translated("ecs:GetTaskProtection"):
-                answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=batch)
-            expect_only_gone("ecs:GetTaskProtection", answer["failures"])
-            ends |= {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
+            ends |= self._protections(arns[start : start + GET_PROTECTION_LIMIT])
         return ends
+
+    def _protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
+        try:
+            with translated("ecs:GetTaskProtection"):
+                answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=list(arns))
+        except AwsCallError as error:
+            if error.code != TASK_NOT_FOUND:
+                raise
+            half = len(arns) // 2
+            return (
+                {} if not half else self._protections(arns[:half]) | self._protections(arns[half:])
+            )
+        expect_only_gone("ecs:GetTaskProtection", answer["failures"])
+        return {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
 
     def clear_protection(self, arn: str) -> None:
         """Clear the scale-in protection of a task; one that is gone is no error.
 
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html
         """
-        with translated("ecs:UpdateTaskProtection"):
-            answer = self._ecs.update_task_protection(
-                cluster=self.cluster_name, tasks=[arn], protectionEnabled=False
-            )
+        try:
+            with translated("ecs:UpdateTaskProtection"):
+                answer = self._ecs.update_task_protection(
+                    cluster=self.cluster_name, tasks=[arn], protectionEnabled=False
+                )
+        except AwsCallError as error:
+            if error.code != TASK_NOT_FOUND:
+                raise
+            return
         expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
 
     def alarms_in_alarm(self, names: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ The shapes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Types.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
 from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
@@ -13,6 +13,12 @@ from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+REPLACED: Final = "INACTIVE"
+"""A deployment that has been completely replaced, and may be listed still.
+
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+"""
 
 
 def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botocore's
@@ -23,7 +29,12 @@ def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botoco
         scheduling_strategy=described.get("schedulingStrategy", "REPLICA"),
         controller=described.get("deploymentController", {}).get("type", "ECS"),
         desired_count=described["desiredCount"],
-        deployments=tuple(_deployment(each) for each in described.get("deployments", ())),
+        deployments=tuple(
+            _deployment(each)
+            for each in described.get("deployments", ())
+            if each["status"] != REPLACED
+        ),
+        pause_stages=_pause_stages(described.get("deploymentConfiguration", {})),
         load_balancers=tuple(
             _load_balancer(each)
             for each in described.get("loadBalancers", ())
@@ -44,6 +55,20 @@ def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botoco
 
 def _alarm_names(alarms: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
     return tuple(alarms.get("alarmNames", ())) if alarms.get("enable") else ()
+
+
+def _pause_stages(configuration: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
+    """Return the stages at which the service's hooks pause its deployments, for up to 14 days.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/pause-lifecycle-hooks.html
+    """
+    stages = (
+        stage
+        for hook in configuration.get("lifecycleHooks", ())
+        if hook.get("targetType") == "PAUSE"
+        for stage in hook.get("lifecycleStages", ())
+    )
+    return tuple(dict.fromkeys(stages))
 
 
 def _deployment(described: Any) -> Deployment:  # noqa: ANN401 - an answer of botocore's
@@ -74,6 +99,7 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
         last_status=described["lastStatus"],
         desired_status=described["desiredStatus"],
         health_status=described.get("healthStatus", "UNKNOWN"),
+        started_by=described.get("startedBy"),
         created_at=described.get("createdAt"),
         started_at=described.get("startedAt"),
         stopped_at=described.get("stoppedAt"),

@@ -67,7 +67,11 @@ class ServiceEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service as DescribeServices shows it; events newest first."""
+    """One service as DescribeServices shows it; events newest first.
+
+    ``deployments`` are those that are not completely replaced; ``pause_stages`` the stages at which
+    hooks pause one.
+    """
 
     arn: str
     status: str
@@ -78,6 +82,7 @@ class Service:
     load_balancers: tuple[LoadBalancer, ...] = ()
     classic_load_balancers: tuple[str, ...] = ()
     alarm_names: tuple[str, ...] = ()
+    pause_stages: tuple[str, ...] = ()
     events: tuple[ServiceEvent, ...] = ()
 
 

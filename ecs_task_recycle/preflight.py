@@ -21,7 +21,7 @@ from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.permissions import Permissions
 from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.reach import reach_refusals, zonal_shifts
-from ecs_task_recycle.refusals import refusals
+from ecs_task_recycle.refusals import refusals, revision_refusals
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Preflight:
             *refusals(
                 snapshot.service, target, alarming, maintain=self.settings.maintain_service_state
             ),
+            *revision_refusals(snapshot),
             *reach_refusals(snapshot, run_started_at),
         ]
         return self._plan(

@@ -35,6 +35,7 @@ class Task:
     last_status: str
     desired_status: str
     health_status: str = "UNKNOWN"
+    started_by: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     stopped_at: datetime | None = None

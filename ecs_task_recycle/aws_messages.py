@@ -29,6 +29,7 @@ class Verdict(StrEnum):
     """What a message means for a start."""
 
     COUNTS = "counts"
+    COUNTS_WITH_ROOM = "counts where there is room"
     DOES_NOT_COUNT = "does not count"
     UNKNOWN = "unknown"
 
@@ -44,6 +45,10 @@ class Message:
 
 def _counts(pattern: str, source: str) -> Message:
     return Message(re.compile(pattern), Verdict.COUNTS, source)
+
+
+def _counts_with_room(pattern: str, source: str) -> Message:
+    return Message(re.compile(pattern), Verdict.COUNTS_WITH_ROOM, source)
 
 
 def _does_not(pattern: str, source: str) -> Message:
@@ -63,11 +68,11 @@ SERVICE_EVENTS: Final = (
     _does_not(r"is unhealthy in \(service discovery|operations are being throttled", EVENTS),
     _does_not(r"deployment .*(completed|failed|started|in progress)", EVENTS),
     _does_not(r"[Cc]apacity [Pp]rovider|desired count|rolling back", EVENTS),
-    _counts(r"unable to place a task", EVENTS),
+    _counts_with_room(r"unable to place a task", EVENTS),
     _counts(r"failed to launch a task with \(error", NOT_LAUNCHED),
     _counts(r"failed to register targets", EVENTS),
-    _counts(r"unable to (start|stop or start) tasks", EVENTS),
-    _counts(r"unable to consistently start tasks", EVENTS),
+    _counts_with_room(r"unable to (start|stop or start) tasks", EVENTS),
+    _counts_with_room(r"unable to consistently start tasks", EVENTS),
     _counts(r"unable to assume", EVENTS),
 )
 """The first row that fits decides."""

@@ -78,9 +78,9 @@ class FailedStarts:
         verdict = judged_event(event.message)
         if verdict is Verdict.UNKNOWN:
             self._report(event.message)
-        if verdict is not Verdict.COUNTS:
+        if verdict not in (Verdict.COUNTS, Verdict.COUNTS_WITH_ROOM):
             return
-        if not has_room:
+        if verdict is Verdict.COUNTS_WITH_ROOM and not has_room:
             self._excused.add(event.id)
         elif is_since(event.created_at, self.since_at):
             self.complaints[event.id] = event.message

@@ -169,7 +169,9 @@ class Preflight:
         _log_found(found.desired_count, len(snapshot.tasks.keys() - snapshot.leaving))
         started_before_at = self.settings.started_before or run_started_at
         originals = work_list.originals(snapshot, started_before_at, run_started_at)
-        _log_not_in_service(originals)
+        remarks = tuple(zonal_shifts(snapshot))
+        if self.settings.action is Action.RECYCLE:
+            _log_state(originals, remarks)
         arns = {task.arn for task in originals}
         plan = Plan(
             deployment_id=next((each.id for each in snapshot.service.deployments), ""),
@@ -185,7 +187,7 @@ class Preflight:
             raised_since_at=_raised_since(record) or run_started_at,
             finish_at=self._finish_at(run_started_at),
             refusals=reasons,
-            remarks=tuple(zonal_shifts(snapshot)),
+            remarks=remarks,
             actions=tuple(self._permissions.allowed),
         )
         return self._decided(plan)
@@ -211,7 +213,10 @@ def _log_found(desired_count: int, tasks_count: int) -> None:
     logger.info(text, desired_count, tasks_count, extra=facts)
 
 
-def _log_not_in_service(originals: Sequence[Original]) -> None:
+def _log_state(originals: Sequence[Original], remarks: Sequence[str]) -> None:
+    """Say what of the service is not as it should be, before it is recycled."""
+    for remark in remarks:
+        logger.warning("%s", remark)
     for task in originals:
         if task.not_in_service is not None:
             facts = {"task": task.arn, "not_in_service": task.not_in_service}

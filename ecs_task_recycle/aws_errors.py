@@ -30,6 +30,8 @@ _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "Unauthoriz
 # Application Auto Scaling tries its caller's rights on the service first and answers with this.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
 _LACKING: Final = re.compile(r"missing the following permissions: \[?([^\]]*)")
+CONFLICT: Final = "ConcurrentUpdateException"
+"""Application Auto Scaling is still at work for an earlier call."""
 _TRANSIENT: Final = frozenset(
     {
         "ThrottlingException",
@@ -42,7 +44,7 @@ _TRANSIENT: Final = frozenset(
         "InternalError",
         "ServiceUnavailable",
         "ServiceUnavailableException",
-        "ConcurrentUpdateException",
+        CONFLICT,
         "ProvisionedThroughputExceededException",
         "RequestTimeout",
         "RequestTimeoutException",
@@ -115,7 +117,7 @@ def expect_refusal(call: Callable[[], object]) -> None:
     try:
         call()
     except AwsCallError as error:
-        if error.denied or error.transient:
+        if error.denied or (error.transient and error.code != CONFLICT):
             raise
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.aws_messages import Verdict, judged_event, judged_stop
 from ecs_task_recycle.errors import ReplacementError
-from ecs_task_recycle.model import NOT_YET_RUNNING, Task
 from ecs_task_recycle.snapshot import short
+from ecs_task_recycle.task import NOT_YET_RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ecs_task_recycle.model import ServiceEvent
     from ecs_task_recycle.snapshot import Snapshot
+    from ecs_task_recycle.task import Task
 
 FAILED_STARTS_LIMIT: Final = 3
 
 CLOCK_SKEW: Final = timedelta(seconds=1)
 """How far this machine's clock and AWS's may differ."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,7 +34,8 @@ class FailedStarts:
     Failed starts and placements count from ``since_at``, the beginning of what is awaited. Deaths
     of new tasks that had come into service count over the whole run. While a task that the run has
     stopped holds its port or its memory, its replacement may have no place yet: complaints about
-    placement from that time do not count.
+    placement from that time do not count. ``unknown`` is what AWS said that is
+    in no table: it is told, and does not count.
     """
 
     run_started_at: datetime
@@ -37,6 +44,7 @@ class FailedStarts:
     starts: dict[str, Task] = field(default_factory=dict)
     deaths: dict[str, Task] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
     _excused: set[str] = field(default_factory=set)
 
     def begin(self, since_at: datetime) -> None:
@@ -49,17 +57,39 @@ class FailedStarts:
         """Take note of the new tasks that have stopped, and of placements that failed."""
         self.new_arns |= snapshot.in_service & new_tasks.keys()
         for arn, task in new_tasks.items():
-            if arn in self.new_arns and is_death(task):
-                self.deaths[arn] = task
-            elif is_since(task.created_at, self.since_at) and is_failed_start(task):
-                self.starts[arn] = task
+            if is_over(task):
+                self._learn_end(arn, task)
         for event in snapshot.service.events:
-            if "unable to" not in event.message or event.id in self._excused:
-                continue
-            if not has_room:
-                self._excused.add(event.id)
-            elif is_since(event.created_at, self.since_at):
-                self.complaints[event.id] = event.message
+            if event.id not in self._excused and is_since(event.created_at, self.run_started_at):
+                self._learn_event(event, has_room=has_room)
+
+    def _learn_end(self, arn: str, task: Task) -> None:
+        verdict = judged_stop(task)
+        if verdict is Verdict.UNKNOWN:
+            self._report(_failure(task))
+        if verdict is not Verdict.COUNTS:
+            return
+        if arn in self.new_arns:
+            self.deaths[arn] = task
+        elif is_since(task.created_at, self.since_at):
+            self.starts[arn] = task
+
+    def _learn_event(self, event: ServiceEvent, *, has_room: bool) -> None:
+        verdict = judged_event(event.message)
+        if verdict is Verdict.UNKNOWN:
+            self._report(event.message)
+        if verdict not in (Verdict.COUNTS, Verdict.COUNTS_WITH_ROOM):
+            return
+        if verdict is Verdict.COUNTS_WITH_ROOM and not has_room:
+            self._excused.add(event.id)
+        elif is_since(event.created_at, self.since_at):
+            self.complaints[event.id] = event.message
+
+    def _report(self, text: str) -> None:
+        """Say once what is in no row of the table, and remember it for what was last seen."""
+        if text not in self.unknown:
+            self.unknown.append(text)
+            logger.warning("Not counted, as its meaning is not known: %s", text)
 
     @property
     def count(self) -> int:
@@ -96,22 +126,11 @@ def is_since(instant_at: datetime | None, since_at: datetime) -> bool:
     return instant_at is not None and instant_at >= since_at - CLOCK_SKEW
 
 
-def is_failed_start(task: Task) -> bool:
-    """Whether a task ended against everybody's will: not by hand, not by scaling in.
-
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
-    """
-    if task.is_meant_to_run or (task.last_status in NOT_YET_RUNNING and task.stop_code is None):
-        return False
-    reason = task.stopped_reason or ""
-    scaled = reason.startswith(("Scaling activity initiated", "Availability-zone rebalancing"))
-    return task.stop_code != "UserInitiated" and not scaled
-
-
-def is_death(task: Task) -> bool:
-    """Whether a task that was in service ended by its own fault, not by its host's."""
-    hosts = ("SpotInterruption", "TerminationNotice", "InfrastructureHealth")
-    return is_failed_start(task) and task.stop_code not in hosts
+def is_over(task: Task) -> bool:
+    """Whether a task has stopped, or is to stop."""
+    return not task.is_meant_to_run and not (
+        task.last_status in NOT_YET_RUNNING and task.stop_code is None
+    )
 
 
 def _failure(task: Task) -> str:

@@ -15,12 +15,17 @@ from ecs_task_recycle.aws_errors import (
     expect_only_gone,
     expect_only_missing,
     expect_refusal,
-    retry,
     translated,
 )
-from ecs_task_recycle.aws_responses import protected_until, service_of, shares_ports, task_of
+from ecs_task_recycle.aws_responses import (
+    protected_until,
+    service_of,
+    shares_address,
+    target_health_of,
+    task_of,
+)
 from ecs_task_recycle.errors import AwsCallError
-from ecs_task_recycle.model import ScalableTarget, Service, Task
+from ecs_task_recycle.model import ScalableTarget, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +38,8 @@ if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
     from ecs_task_recycle.clock import Clock
-    from ecs_task_recycle.model import LoadBalancer
+    from ecs_task_recycle.model import LoadBalancer, TargetHealth
+    from ecs_task_recycle.task import Task
 
 CONFIG: Final = Config(
     connect_timeout=5,
@@ -44,13 +50,15 @@ DESCRIBE_TASKS_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
 GET_PROTECTION_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html"""
-CONCURRENT_UPDATE_DELAYS_SECONDS: Final = (1, 2, 4, 8, 15)
+
+TASK_NOT_FOUND: Final = "ResourceNotFoundException"
+"""What GetTaskProtection and UpdateTaskProtection may answer for a task that is gone."""
 
 NO_TASK_ID: Final = "0" * 32
 """The id of a task that cannot exist, for calls that are to change nothing."""
 
-type Targets = Mapping[tuple[str, str, int], str]
-"""Target health state by (target group ARN, target id, port)."""
+type Targets = Mapping[tuple[str, str, int], TargetHealth]
+"""What is said of each target, by (target group ARN, target id, port)."""
 
 
 class Gateway:
@@ -65,7 +73,7 @@ class Gateway:
         self.region = session.region_name
         self._session = session
         self._clock = clock
-        self._instance_ids: dict[str, str] = {}
+        self._instance_ids: dict[str, str | None] = {}
 
     @cached_property
     def _ecs(self) -> ECSClient:
@@ -118,8 +126,11 @@ class Gateway:
                 arns += page["taskArns"]
         return tuple(arns)
 
-    def tasks(self, arns: Sequence[str]) -> dict[str, Task]:
-        """Return the tasks that ECS still knows, by ARN; it forgets an hour after the stop."""
+    def tasks(self, arns: Sequence[str], *, with_instances: bool = False) -> dict[str, Task]:
+        """Return the tasks that ECS still knows, by ARN; it forgets an hour after the stop.
+
+        ``with_instances``: look up the EC2 instances of tasks that are reached at theirs.
+        """
         described: list[Any] = []
         for start in range(0, len(arns), DESCRIBE_TASKS_LIMIT):
             batch = list(arns[start : start + DESCRIBE_TASKS_LIMIT])
@@ -127,15 +138,14 @@ class Gateway:
                 answer = self._ecs.describe_tasks(cluster=self.cluster_name, tasks=batch)
             expect_only_missing("ecs:DescribeTasks", answer["failures"])
             described += answer["tasks"]
-        self._learn_instances(described)
+        if with_instances:
+            self._learn_instances(described)
         return {each["taskArn"]: task_of(each, self._instance_ids) for each in described}
 
     def _learn_instances(self, described: Iterable[Any]) -> None:
-        """Look up the EC2 instances behind tasks that share their instance's address."""
+        """Look up the EC2 instances of tasks; those of ECS Anywhere may have no id."""
         unknown = {
-            each["containerInstanceArn"]
-            for each in described
-            if "containerInstanceArn" in each and shares_ports(each)
+            each["containerInstanceArn"] for each in described if shares_address(each)
         } - set(self._instance_ids)
         for start in range(0, len(unknown), DESCRIBE_TASKS_LIMIT):
             batch = sorted(unknown)[start : start + DESCRIBE_TASKS_LIMIT]
@@ -144,18 +154,18 @@ class Gateway:
                     cluster=self.cluster_name, containerInstances=batch
                 )
             for each in answer["containerInstances"]:
-                self._instance_ids[each["containerInstanceArn"]] = each["ec2InstanceId"]
+                self._instance_ids[each["containerInstanceArn"]] = each.get("ec2InstanceId")
 
     def targets(self, load_balancers: Iterable[LoadBalancer]) -> Targets:
         """Return the health of every target in the groups of the service."""
-        states: dict[tuple[str, str, int], str] = {}
+        states: dict[tuple[str, str, int], TargetHealth] = {}
         groups = {arn for each in load_balancers for arn in each.target_group_arns}
         for arn in sorted(groups):
             with translated("elasticloadbalancing:DescribeTargetHealth"):
                 answer = self._elbv2.describe_target_health(TargetGroupArn=arn)
             for each in answer["TargetHealthDescriptions"]:
                 key = (arn, each["Target"]["Id"], each["Target"].get("Port", 0))
-                states[key] = each["TargetHealth"]["State"]
+                states[key] = target_health_of(each)
         return states
 
     def scalable_target(self) -> ScalableTarget | None:
@@ -175,28 +185,20 @@ class Gateway:
     def set_limits(self, *, min_capacity: int | None, max_capacity: int | None) -> None:
         """Write the autoscaling limits that are given; the others stay.
 
-        Autoscaling moves the live desired count into the limits on every such call.
+        Autoscaling moves the live desired count into the limits on every such call, and answers
+        the next one with CONFLICT for a minute or two. botocore does not retry that.
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
         """
         limits = {"MinCapacity": min_capacity, "MaxCapacity": max_capacity}
         given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
 
-        def register() -> None:
-            with translated("application-autoscaling:RegisterScalableTarget"):
-                self._autoscaling.register_scalable_target(
-                    ServiceNamespace="ecs",
-                    ScalableDimension="ecs:service:DesiredCount",
-                    ResourceId=self.resource_id,
-                    **given,
-                )
-
-        # botocore does not retry this one by itself.
-        retry(
-            register,
-            self._clock,
-            delays_seconds=CONCURRENT_UPDATE_DELAYS_SECONDS,
-            is_retryable=lambda error: error.code == "ConcurrentUpdateException",
-        )
+        with translated("application-autoscaling:RegisterScalableTarget"):
+            self._autoscaling.register_scalable_target(
+                ServiceNamespace="ecs",
+                ScalableDimension="ecs:service:DesiredCount",
+                ResourceId=self.resource_id,
+                **given,
+            )
 
     def set_desired_count(self, desired_count: int) -> Service:
         """Write the desired count, and return the service as it is then; starts no deployment.
@@ -224,27 +226,43 @@ class Gateway:
     def protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
         """Return when the scale-in protection of each task ends, None where there is none.
 
-        A task that is gone, or stopping, is not in the answer.
+        A task that is gone, or stopping, is not in the answer: AWS lists it as a failure, or it
+        refuses the call for all of them, and then they are asked about in halves.
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
         """
         ends: dict[str, datetime | None] = {}
         for start in range(0, len(arns), GET_PROTECTION_LIMIT):
-            batch = list(arns[start : start + GET_PROTECTION_LIMIT])
-            with translated("ecs:GetTaskProtection"):
-                answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=batch)
-            expect_only_gone("ecs:GetTaskProtection", answer["failures"])
-            ends |= {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
+            ends |= self._protections(arns[start : start + GET_PROTECTION_LIMIT])
         return ends
+
+    def _protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
+        try:
+            with translated("ecs:GetTaskProtection"):
+                answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=list(arns))
+        except AwsCallError as error:
+            if error.code != TASK_NOT_FOUND:
+                raise
+            half = len(arns) // 2
+            return (
+                {} if not half else self._protections(arns[:half]) | self._protections(arns[half:])
+            )
+        expect_only_gone("ecs:GetTaskProtection", answer["failures"])
+        return {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
 
     def clear_protection(self, arn: str) -> None:
         """Clear the scale-in protection of a task; one that is gone is no error.
 
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html
         """
-        with translated("ecs:UpdateTaskProtection"):
-            answer = self._ecs.update_task_protection(
-                cluster=self.cluster_name, tasks=[arn], protectionEnabled=False
-            )
+        try:
+            with translated("ecs:UpdateTaskProtection"):
+                answer = self._ecs.update_task_protection(
+                    cluster=self.cluster_name, tasks=[arn], protectionEnabled=False
+                )
+        except AwsCallError as error:
+            if error.code != TASK_NOT_FOUND:
+                raise
+            return
         expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
 
     def alarms_in_alarm(self, names: Sequence[str]) -> tuple[str, ...]:

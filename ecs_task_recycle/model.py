@@ -10,62 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-NOT_YET_RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING")
-LIFECYCLE = (
-    *NOT_YET_RUNNING,
-    "RUNNING",
-    "DEACTIVATING",
-    "STOPPING",
-    "DEPROVISIONING",
-    "STOPPED",
-    "DELETED",
-)
-"""https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortBinding:
-    """A container port and the port of the instance that leads to it."""
-
-    container_name: str | None
-    container_port: int
-    host_port: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One task as DescribeTasks shows it."""
-
-    arn: str
-    last_status: str
-    desired_status: str
-    health_status: str = "UNKNOWN"
-    created_at: datetime | None = None
-    started_at: datetime | None = None
-    stopped_at: datetime | None = None
-    stop_code: str | None = None
-    stopped_reason: str | None = None
-    container_reason: str | None = None
-    exit_code: int | None = None
-    ip_address: str | None = None
-    instance_id: str | None = None
-    port_bindings: tuple[PortBinding, ...] = ()
-
-    @property
-    def is_meant_to_run(self) -> bool:
-        """Whether nobody has asked ECS to stop it."""
-        return self.desired_status == "RUNNING" and not self.is_stopping
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether its life cycle is past RUNNING."""
-        return self.last_status in LIFECYCLE[len(NOT_YET_RUNNING) + 1 :]
-
-    @property
-    def has_left(self) -> bool:
-        """Whether nothing of it is left: no target, no resources."""
-        return self.last_status in ("STOPPED", "DELETED")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancer:
@@ -78,6 +22,27 @@ class LoadBalancer:
     target_group_arns: tuple[str, ...]
     container_name: str | None
     container_port: int
+
+    @property
+    def group_name(self) -> str:
+        """The group as its ARN ends: name and id."""
+        return self.target_group_arns[0].rpartition(":targetgroup/")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetHealth:
+    """What a target group says of a target; ``zonal_shift``: the administrative override, if any.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
+    """
+
+    state: str
+    reason_code: str | None = None
+    description: str | None = None
+    zonal_shift: str | None = None
+
+    def __str__(self) -> str:
+        return self.state if self.reason_code is None else f"{self.state} ({self.reason_code})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +67,11 @@ class ServiceEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service as DescribeServices shows it; events newest first."""
+    """One service as DescribeServices shows it; events newest first.
+
+    ``deployments`` are those that are not completely replaced; ``pause_stages`` the stages at which
+    hooks pause one.
+    """
 
     arn: str
     status: str
@@ -113,6 +82,7 @@ class Service:
     load_balancers: tuple[LoadBalancer, ...] = ()
     classic_load_balancers: tuple[str, ...] = ()
     alarm_names: tuple[str, ...] = ()
+    pause_stages: tuple[str, ...] = ()
     events: tuple[ServiceEvent, ...] = ()
 
 
@@ -201,11 +171,15 @@ class Protection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
-    """A task that is to be replaced, as it was when the work list was made."""
+    """A task that is to be replaced, as it was when the work list was made.
+
+    ``not_in_service`` is why it was not in service then, None if it was.
+    """
 
     arn: str
     created_at: datetime | None
     started_at: datetime | None
+    not_in_service: str | None = None
 
     @property
     def seconds_to_start(self) -> float | None:
@@ -226,7 +200,8 @@ class Plan:
     closed its record, ``unrestored`` is what it left raised, if anything, and ``raised_since_at``
     the instant from which on a task more may have been wanted. After ``finish_at`` no task may
     still wait for its replacement.
-    ``refusals`` and ``nothing_to_do`` are why no task is stopped.
+    ``refusals`` and ``nothing_to_do`` are why no task is stopped; ``remarks`` are what else the
+    answer has to name.
     """
 
     deployment_id: str
@@ -243,6 +218,7 @@ class Plan:
     raised_since_at: datetime
     finish_at: datetime | None = None
     refusals: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     nothing_to_do: str | None = None
     actions: tuple[str, ...] = ()
 

@@ -6,7 +6,6 @@ missing are named together, and so are all reasons to refuse the service as it i
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -14,23 +13,25 @@ from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle import guardian, run_table, work_list
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import AwsCallError, PreconditionError
+from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.gateway import NO_TASK_ID
 from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Service
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.parameters import Action, ProtectedTasks
+from ecs_task_recycle.permissions import Permissions
 from ecs_task_recycle.protection import under_protection
-from ecs_task_recycle.refusals import refusals
+from ecs_task_recycle.reach import reach_refusals, zonal_shifts
+from ecs_task_recycle.refusals import refusals, revision_refusals
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.guardian import Guardian
-    from ecs_task_recycle.model import ScalableTarget
+    from ecs_task_recycle.model import Original, ScalableTarget
     from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.run_record import RunRecord
     from ecs_task_recycle.service_watch import ServiceWatch
@@ -43,37 +44,6 @@ READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Permissions:
-    """The IAM actions that were tried: which are allowed, which are missing."""
-
-    allowed: list[str] = field(default_factory=list)
-    lacking: list[str] = field(default_factory=list)
-
-    def trying[T](self, actions: tuple[str, ...], call: Callable[[], T]) -> T | None:
-        """Make a call; note what it lacks, or that its actions are allowed."""
-        try:
-            answer = call()
-        except AwsCallError as error:
-            if not error.denied:
-                raise
-            self.lacking += [each for each in error.lacking_actions if each not in self.lacking]
-            return None
-        self.allowed += [each for each in actions if each not in self.allowed]
-        return answer
-
-    def require(self) -> None:
-        """Raise PreconditionError if anything is missing, with the statement to add."""
-        if not self.lacking:
-            return
-        statement = {"Effect": "Allow", "Action": self.lacking, "Resource": "*"}
-        raise PreconditionError(
-            f"The role lacks permissions: {', '.join(self.lacking)}.",
-            remedy=f"Nothing was touched. Add to its policy: {json.dumps(statement)}",
-            lacking_actions=self.lacking,
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
     """What is looked at before anything is touched."""
@@ -84,7 +54,7 @@ class Preflight:
     store: RecordStore
     watch: ServiceWatch
     guardian: Guardian | None = None
-    _permissions: _Permissions = field(default_factory=_Permissions)
+    _permissions: Permissions = field(default_factory=Permissions)
 
     def check(self) -> Plan:
         """Return what the run is to do.
@@ -115,9 +85,13 @@ class Preflight:
         if service is None or snapshot is None:
             raise AssertionError("a read without an answer is a missing permission")
         self.store.require_free(record)
-        reasons = refusals(
-            snapshot.service, target, alarming, maintain=self.settings.maintain_service_state
-        )
+        reasons = [
+            *refusals(
+                snapshot.service, target, alarming, maintain=self.settings.maintain_service_state
+            ),
+            *revision_refusals(snapshot),
+            *reach_refusals(snapshot, run_started_at),
+        ]
         return self._plan(
             snapshot,
             now=Capacity.of(snapshot.service, target),
@@ -192,10 +166,12 @@ class Preflight:
     ) -> Plan:
         unrestored = None if record is None else record.scale_up
         found = now if unrestored is None else unrestored.undone(now)
-        tasks = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
-        _log_found(found.desired_count, len(tasks))
+        _log_found(found.desired_count, len(snapshot.tasks.keys() - snapshot.leaving))
         started_before_at = self.settings.started_before or run_started_at
-        originals = work_list.originals(tasks, started_before_at)
+        originals = work_list.originals(snapshot, started_before_at, run_started_at)
+        remarks = tuple(zonal_shifts(snapshot))
+        if self.settings.action is Action.RECYCLE:
+            _log_state(originals, remarks)
         arns = {task.arn for task in originals}
         plan = Plan(
             deployment_id=next((each.id for each in snapshot.service.deployments), ""),
@@ -211,6 +187,7 @@ class Preflight:
             raised_since_at=_raised_since(record) or run_started_at,
             finish_at=self._finish_at(run_started_at),
             refusals=reasons,
+            remarks=remarks,
             actions=tuple(self._permissions.allowed),
         )
         return self._decided(plan)
@@ -234,6 +211,17 @@ def _log_found(desired_count: int, tasks_count: int) -> None:
     facts = {"desired_count": desired_count, "tasks": tasks_count}
     text = "Original desired count: %d, tasks: %d"
     logger.info(text, desired_count, tasks_count, extra=facts)
+
+
+def _log_state(originals: Sequence[Original], remarks: Sequence[str]) -> None:
+    """Say what of the service is not as it should be, before it is recycled."""
+    for remark in remarks:
+        logger.warning("%s", remark)
+    for task in originals:
+        if task.not_in_service is not None:
+            facts = {"task": task.arn, "not_in_service": task.not_in_service}
+            text = "Not in service, to be recycled first: task %s: %s"
+            logger.info(text, task.arn, task.not_in_service, extra=facts)
 
 
 def _raised_since(record: RunRecord | None) -> datetime | None:

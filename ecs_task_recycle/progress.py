@@ -13,8 +13,9 @@ from ecs_task_recycle.run_record import Memory
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ecs_task_recycle.model import CapacityReport, Plan, Protection, ScaleUp, Task, TaskResult
+    from ecs_task_recycle.model import CapacityReport, Plan, Protection, ScaleUp, TaskResult
     from ecs_task_recycle.run_record import RunRecord
+    from ecs_task_recycle.task import Task
 
 
 @dataclass(slots=True, kw_only=True)

@@ -32,10 +32,9 @@ def extended(
     """
     started_before_at = max(plan.started_before_at, queued_at)
     snapshot = watch.refresh(lists=True)
-    live = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
     more = tuple(
         task
-        for task in originals(live, NEVER)
+        for task in originals(snapshot, NEVER, queued_at)
         if task.arn not in progress.results and _was_created_before(task, started_before_at)
     )
     logger.info(

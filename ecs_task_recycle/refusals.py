@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ecs_task_recycle.model import ScalableTarget, Service
+    from ecs_task_recycle.snapshot import Snapshot
 
 
 def refusals(
@@ -47,6 +48,10 @@ def _deployment_refusals(service: Service) -> list[str]:
     """
     if service.controller != "ECS" or service.status != "ACTIVE":
         return []
+    if len(service.deployments) > 1 and service.pause_stages:
+        stages = ", ".join(service.pause_stages)
+        in_progress = f"{len(service.deployments)} deployments are in progress"
+        return [f"{in_progress}, the last one may be paused by a hook at {stages}: end the pause"]
     if len(service.deployments) != 1:
         return [f"{len(service.deployments)} deployments are in progress"]
     state = service.deployments[0].rollout_state
@@ -54,6 +59,31 @@ def _deployment_refusals(service: Service) -> list[str]:
         return []
     reason = service.deployments[0].rollout_reason
     return [f"its deployment is {state}" + (f" ({reason.rstrip('.')})" if reason else "")]
+
+
+def revision_refusals(snapshot: Snapshot) -> list[str]:
+    """Refuse a service in which tasks of an earlier deployment than the only one still run.
+
+    With ``earlySuccessCriteria`` and a DEFERRED cleanup a deployment is COMPLETED before ECS stops
+    them; they are not to be replaced, and whoever counts on them loses them at any moment.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentEarlySuccessCriteria.html
+    """
+    service = snapshot.service
+    if len(service.deployments) != 1:
+        return []
+    deployment_id = service.deployments[0].id
+    earlier = [
+        task
+        for task in snapshot.tasks.values()
+        if task.arn not in snapshot.leaving and task.started_by not in (None, deployment_id)
+    ]
+    if not earlier:
+        return []
+    reason = (
+        f"{len(earlier)} tasks of an earlier deployment still run beside those of {deployment_id}, "
+        "and ECS is yet to stop them (its cleanup is deferred)"
+    )
+    return [reason]
 
 
 def _limit_refusals(

@@ -80,7 +80,9 @@ class Replacer:
             if task.arn in snapshot.leaving or task.arn not in snapshot.tasks:
                 return (None,)
             others_count = len(snapshot.in_service - {task.arn})
-            return (snapshot,) if others_count >= required_count - 1 else None
+            is_in_service = task.arn in snapshot.in_service
+            lacking_count = 1 if is_in_service else self._lacking_count(snapshot)
+            return (snapshot,) if others_count >= required_count - lacking_count else None
 
         wait = Wait(
             awaited=f"{required_count} tasks in service to stop task {self._number}",
@@ -89,6 +91,11 @@ class Replacer:
             is_fresh=True,
         )
         return self.watch.until(its_turn, wait)[0]
+
+    def _lacking_count(self, snapshot: Snapshot) -> int:
+        """Return how many originals not in service wait for their turn: nothing is lost by it."""
+        waiting = {task.arn for task in self.plan.originals} - self.progress.results.keys()
+        return len(waiting & snapshot.not_in_service.keys())
 
     @property
     def _number(self) -> int:
@@ -147,7 +154,8 @@ class Replacer:
         try:
             self.gateway.stop_task(task.arn, reason=f"ecs-task-recycle run {self._run_id}")
             self.watch.stopped(task.arn)
-            self._follow(result, known=frozenset(before.tasks), wanted_count=len(before.in_service))
+            wanted_count = len(before.in_service | {task.arn})
+            self._follow(result, known=frozenset(before.tasks), wanted_count=wanted_count)
         except Exception as error:
             self.progress.results[task.arn] = replace(result, note=_note(error))
             raise
@@ -161,7 +169,7 @@ class Replacer:
         """Wait for the replacement of the task that an earlier invocation had stopped."""
         in_hand = self.progress.in_hand
         if in_hand is not None:
-            self._follow(in_hand, known=frozenset(), wanted_count=self.plan.required_in_service)
+            self._follow(in_hand, known=frozenset(), wanted_count=0)
             # What lies between two invocations says nothing of how long a task takes.
             arn = in_hand.task_arn
             result = replace(self.progress.results[arn], seconds_to_replace=None)
@@ -184,14 +192,17 @@ class Replacer:
         logger.info("Task %d recycled, waiting %ds", number, seconds, extra=facts)
 
     def _follow(self, result: TaskResult, *, known: frozenset[str], wanted_count: int) -> None:
-        """Wait until as many are in service as before the stop, and note what came.
+        """Wait until as many are in service as before the stop, or one more, and note what came.
+
+        One more, if the stopped one was not in service.
 
         The stopped task may still be draining then, as in ECS's own deployments.
         """
 
         def replaced(snapshot: Snapshot) -> tuple[str | None] | None:
             wanted = min(wanted_count, snapshot.service.desired_count)
-            if len(snapshot.in_service) < max(self.plan.required_in_service, wanted):
+            required = self.plan.required_in_service - self._lacking_count(snapshot)
+            if len(snapshot.in_service) < max(required, wanted):
                 return None
             new = snapshot.in_service - known if known else frozenset[str]()
             return (min(new, default=None),)

@@ -17,7 +17,7 @@ from ecs_task_recycle.work_list import planned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.model import Original, Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.settings import Settings
 
@@ -83,6 +83,8 @@ class Report:
             "duration_seconds": self._duration_seconds(),
             "timestamp": encode(progress.finished_at),
         }
+        if plan is not None and plan.remarks:
+            body["remarks"] = list(plan.remarks)
         if self.status is Status.PLANNED and plan is not None:
             body["at_least_seconds"] = self._at_least_seconds(plan)
             body["permissions"] = list(plan.actions)
@@ -104,9 +106,10 @@ class Report:
         plan = self.progress.plan
         if self.status is Status.PLANNED and plan is not None:
             return [
-                {"task": task.arn, "started_at": encode(task.started_at)}
+                {"task": task.arn, "started_at": encode(task.started_at), **_lack(task)}
                 for task in planned(plan, self.settings)
             ]
+        originals = {} if plan is None else {task.arn: task for task in plan.originals}
         return [
             {
                 "task": each.task_arn,
@@ -115,6 +118,7 @@ class Report:
                 "stopped_at": encode(each.stopped_at),
                 "seconds_to_replace": each.seconds_to_replace,
                 "note": each.note,
+                **_lack(originals.get(each.task_arn)),
             }
             for each in self.progress.results.values()
         ]
@@ -154,6 +158,13 @@ class Report:
         starts = len(plan.originals) + int(self.settings.maintain_service_state)
         pauses = len(plan.originals) * self.settings.wait_time_seconds
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
+
+
+def _lack(task: Original | None) -> dict[str, Json]:
+    """Return why a task was not in service when the run began, nothing if it was."""
+    if task is None or task.not_in_service is None:
+        return {}
+    return {"not_in_service": task.not_in_service}
 
 
 def log_start(settings: Settings, progress: Progress) -> None:

@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.aws_errors import retry
+from ecs_task_recycle.aws_errors import CONFLICT, retry
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import AwsCallError, RestoreError
 from ecs_task_recycle.model import CapacityReport, ScaleUp
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
 
 RETRY_DELAYS_SECONDS: Final = (5.0,) * 5
+
+CONFLICT_DELAYS_SECONDS: Final = (5.0,) * 72
+"""Six minutes, if the run has them: nobody else would put the limits back before the next run."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,18 +76,38 @@ class Restorer:
     def _attempt(self, action: Callable[[], None], command: Callable[[], str]) -> None:
         """Try for a while: this is what must not be left undone."""
         try:
-            retry(
+            self._retry(
                 action,
-                self._clock,
-                delays_seconds=RETRY_DELAYS_SECONDS,
-                is_retryable=lambda error: (
-                    error.transient and self._clock.now() < self._retry_until
-                ),
+                RETRY_DELAYS_SECONDS,
+                lambda error: error.transient and error.code != CONFLICT,
             )
         except AwsCallError as error:
             self._failed.append((command(), error))
 
+    def _retry(
+        self,
+        action: Callable[[], None],
+        delays_seconds: Sequence[float],
+        is_retryable: Callable[[AwsCallError], bool],
+    ) -> None:
+        retry(
+            action,
+            self._clock,
+            delays_seconds=delays_seconds,
+            is_retryable=lambda error: (
+                is_retryable(error) and self._clock.now() < self._retry_until
+            ),
+        )
+
     def _restore_limits(self) -> None:
+        """Put the limits back, as soon as autoscaling takes another call."""
+        self._retry(
+            self._restore_limits_now,
+            CONFLICT_DELAYS_SECONDS,
+            lambda error: error.code == CONFLICT,
+        )
+
+    def _restore_limits_now(self) -> None:
         found, written = self._found, self._written
         target = self._settled(
             self._gateway.scalable_target,

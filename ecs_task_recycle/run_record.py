@@ -16,7 +16,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ecs_task_recycle.codec import decode, encode
-from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Task, TaskResult
+from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, TaskResult
+from ecs_task_recycle.task import Task
 
 FORMAT: Final = 1
 """Of the item's layout: one that is not known here is refused, never half-read."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.aws_errors import CONFLICT, retry
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import PreconditionError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.snapshot import Snapshot
+
+CONFLICT_DELAYS_SECONDS: Final = (1.0, 2.0) + (5.0,) * 35
+"""Three minutes: people have waited for one or two until autoscaling took the next call."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ class Scaling:
             self.go_ahead.renew()
         began, known = self.clock.now(), frozenset(self.watch.memory.tasks)
         self._write(scale_up)
+        written = self.clock.now()
 
         def extra_task_in_service(snapshot: Snapshot) -> bool | None:
             count = len(snapshot.in_service)
@@ -70,7 +75,7 @@ class Scaling:
         self.watch.until(extra_task_in_service, wait)
         is_measured = began - raised_at.timestamp() < 1
         # What lies between two invocations says nothing of how long a task takes.
-        progress.seconds_to_start = self.clock.now() - began if is_measured else 0.0
+        progress.seconds_to_start = self.clock.now() - written if is_measured else 0.0
 
     def _write(self, plan: ScaleUp) -> None:
         """Write the limits, then the desired count; both are absolute and can be repeated."""
@@ -82,12 +87,24 @@ class Scaling:
             extra={"found": encode(found), "written": encode(written)},
         )
         if plan.changes_limits:
-            _require(gateway, _limits_are_ours(gateway.scalable_target(), plan))
-            gateway.set_limits(min_capacity=written.min_capacity, max_capacity=written.max_capacity)
+            retry(
+                lambda: self._write_limits(plan),
+                self.clock,
+                delays_seconds=CONFLICT_DELAYS_SECONDS,
+                is_retryable=lambda error: (
+                    error.code == CONFLICT and self.clock.now() < self.budget.work_ends_at
+                ),
+            )
         service = gateway.service()
         ours = (found.desired_count, written.desired_count)
         _require(gateway, service is not None and service.desired_count in ours)
         self.watch.wrote(gateway.set_desired_count(written.desired_count))
+
+    def _write_limits(self, plan: ScaleUp) -> None:
+        """Write the limits, if they are still the ones that the plan knows."""
+        gateway, written = self.gateway, plan.written
+        _require(gateway, _limits_are_ours(gateway.scalable_target(), plan))
+        gateway.set_limits(min_capacity=written.min_capacity, max_capacity=written.max_capacity)
 
 
 def _limits_are_ours(target: ScalableTarget | None, plan: ScaleUp) -> bool:

@@ -12,15 +12,16 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.failed_starts import is_since
-from ecs_task_recycle.model import LIFECYCLE
 from ecs_task_recycle.snapshot import Snapshot, why_not_reached, why_not_ready
+from ecs_task_recycle.task import LIFECYCLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from ecs_task_recycle.gateway import Targets
-    from ecs_task_recycle.model import Service, Task
+    from ecs_task_recycle.model import Service
+    from ecs_task_recycle.task import Task
 
 REACH_LIMIT_SECONDS: Final = 60.0
 """After so long a new task's targets are read in any case."""
@@ -78,6 +79,13 @@ class ServiceMemory:
 
     def learn_tasks(self, asked: Iterable[str], tasks: Mapping[str, Task], now: float) -> None:
         """Take in a read of tasks. ECS forgets a task an hour after it has stopped."""
+        health_is_new = not self.checks_health and any(
+            task.health_status in ("HEALTHY", "UNHEALTHY") for task in tasks.values()
+        )
+        if health_is_new:
+            self.checks_health = True
+            for arn in [*self._in_service, *self.unreached]:
+                self._judge(self.tasks[arn], now)
         for arn in asked:
             if arn in tasks:
                 self._learn_task(tasks[arn], now)
@@ -97,8 +105,6 @@ class ServiceMemory:
         self.tasks[task.arn] = task
         if is_since(task.created_at, self.run_started_at):
             self.new_tasks[task.arn] = task
-        if task.health_status in ("HEALTHY", "UNHEALTHY"):
-            self.checks_health = True
         if not task.is_meant_to_run:
             self._leave(task.arn, has_left=task.has_left)
         self._judge(task, now)
@@ -163,6 +169,7 @@ class ServiceMemory:
             not_in_service=not_in_service,
             leaving=frozenset(self.leaving),
             left=frozenset(self.left),
+            targets=self._targets,
         )
 
     def in_service_count(self) -> int:
@@ -173,10 +180,19 @@ class ServiceMemory:
         """
         return len(self._in_service)
 
+    def is_in_service(self, arn: str) -> bool:
+        """Whether a task counts as in service for all that is known."""
+        return arn in self._in_service
+
     @property
     def live_arns(self) -> list[str]:
         """The tasks that are meant to run."""
         return [*self.unread, *(arn for arn in self.tasks if arn not in self.leaving)]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only new tasks are not in service yet."""
+        return not (self.unready.keys() | self.unreached.keys()) - self.new_tasks.keys()
 
     @property
     def lacks_tasks(self) -> bool:

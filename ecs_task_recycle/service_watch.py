@@ -137,7 +137,10 @@ class ServiceWatch:
 
     def _read_tasks(self, arns: Sequence[str]) -> None:
         if arns:
-            self.memory.learn_tasks(arns, self._gateway.tasks(arns), self._clock.now())
+            service = self.memory.service
+            has_targets = service is not None and bool(service.load_balancers)
+            tasks = self._gateway.tasks(arns, with_instances=has_targets)
+            self.memory.learn_tasks(arns, tasks, self._clock.now())
         self._tasks_read = self._clock.now()
 
     def _read_targets(self) -> None:
@@ -199,6 +202,8 @@ class ServiceWatch:
 
     def _last_seen(self) -> str:
         seen = self.memory.snapshot().describe()
+        if self.failed_starts.unknown:
+            seen = f"{seen}; AWS said: {self.failed_starts.unknown[-1].rstrip('.')}"
         return f"{seen}, then {self._problem}" if self._problem else seen
 
     def _judge[T](self, condition: Callable[[Snapshot], T | None], wait: Wait) -> T | None:
@@ -222,7 +227,8 @@ class ServiceWatch:
             return
         seen = self._last_seen()
         if not is_late:
-            raise OutOfTime(f"time ran short while waiting for {wait.awaited}; last seen: {seen}")
+            why = "time ran short" if self.memory.is_whole else "the service is not whole"
+            raise OutOfTime(f"{why} while waiting for {wait.awaited}; last seen: {seen}")
         timeout = StepTimeoutError(
             f"Waited {wait.timeout_seconds:g} s for {wait.awaited}; last seen: {seen}.",
             remedy="If the tasks only need longer, raise stabilize_timeout.",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.event_sources import source_of
 from ecs_task_recycle.parameters import (
     PARAMETERS,
     REQUIRED,
@@ -59,6 +60,7 @@ def settings_from_event(event: object) -> Settings:
     Raises SettingsError naming every problem: parameter, value, what was expected.
     """
     given = parameters_of(event)
+    _require_names(event, given)
     problems = unknown_names(given, [parameter.name for parameter in PARAMETERS], "parameter")
     values: dict[str, object] = {}
     for parameter in PARAMETERS:
@@ -89,6 +91,17 @@ def parameters_of(event: object) -> Mapping[str, object]:
     if isinstance(detail, Mapping) and not known & set(event):
         return detail
     return event
+
+
+def _require_names(event: object, given: Mapping[str, object]) -> None:
+    """Raise SettingsError with one sentence for an event of AWS's own that names no service."""
+    if "cluster_name" in given or "service_name" in given or not isinstance(event, Mapping):
+        return
+    sent = source_of(event)
+    if sent is not None:
+        source, advice = sent
+        problem = f"it comes from {source} without cluster_name and service_name; {advice}"
+        raise SettingsError.of("the event", [problem])
 
 
 def unknown_names(given: Mapping[str, object], known: list[str], kind: str) -> list[str]:

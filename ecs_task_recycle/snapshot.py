@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ecs_task_recycle.gateway import Targets
-    from ecs_task_recycle.model import LoadBalancer, Service, Task
+    from ecs_task_recycle.model import LoadBalancer, Service, TargetHealth
+    from ecs_task_recycle.task import Task
 
 SHOWN_TASKS_COUNT = 5
 
@@ -33,6 +34,7 @@ class Snapshot:
     not_in_service: Mapping[str, str]
     leaving: frozenset[str]
     left: frozenset[str]
+    targets: Targets
 
     def describe(self) -> str:
         """Return what was seen, for a log line or an error."""
@@ -70,38 +72,24 @@ def why_not_reached(
 ) -> str | None:
     """Return in which target group the task is not healthy, or None."""
     for each in load_balancers:
-        state = _target_state(task, each, targets)
-        if state != "healthy":
-            group = each.target_group_arns[0].rpartition(":targetgroup/")[2]
-            return f"RUNNING, target {state} in {group}"
+        found = target_health(task, each, targets)
+        if "healthy" not in {health.state for health in found}:
+            states = ", ".join(sorted({str(health) for health in found})) or "not registered"
+            return f"RUNNING, target {states} in {each.group_name}"
     return None
 
 
-def _target_state(task: Task, load_balancer: LoadBalancer, targets: Targets) -> str:
-    """Return the task's state in a load balancer's groups; healthy in one of them is enough."""
-    found = {
+def target_health(
+    task: Task, load_balancer: LoadBalancer, targets: Targets
+) -> tuple[TargetHealth, ...]:
+    """Return what a load balancer's groups say of a task; healthy in one of them is enough."""
+    addresses = task.addresses(load_balancer.container_name, load_balancer.container_port)
+    return tuple(
         targets[(group, *address)]
         for group in load_balancer.target_group_arns
-        for address in _addresses(task, load_balancer)
+        for address in addresses
         if (group, *address) in targets
-    }
-    if "healthy" in found:
-        return "healthy"
-    return ", ".join(sorted(found)) or "not registered"
-
-
-def _addresses(task: Task, load_balancer: LoadBalancer) -> list[tuple[str, int]]:
-    """Return the address of a task as its target: its own, or its instance's and a host port."""
-    if task.ip_address is not None:
-        return [(task.ip_address, load_balancer.container_port)]
-    if task.instance_id is None:
-        return []
-    return [
-        (task.instance_id, binding.host_port)
-        for binding in task.port_bindings
-        if binding.container_port == load_balancer.container_port
-        and load_balancer.container_name in (None, binding.container_name)
-    ]
+    )
 
 
 def short(arn: str) -> str:

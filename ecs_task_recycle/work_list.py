@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import as_utc, pause
@@ -15,39 +16,72 @@ from ecs_task_recycle.protection import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     from ecs_task_recycle.budget import Budget
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
-    from ecs_task_recycle.model import Plan, Task
+    from ecs_task_recycle.model import Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.protection import ProtectionLook
     from ecs_task_recycle.settings import Settings
+    from ecs_task_recycle.snapshot import Snapshot
+    from ecs_task_recycle.task import Task
 
 SHORTEST_HAND_OVER_SECONDS: Final = 60.0
 """Waiting for longer than this is left to the guardian: it costs no compute."""
 
+STUCK_MARGIN: Final = timedelta(seconds=60)
+STUCK_WITHOUT_MEASURE: Final = timedelta(minutes=10)
+
 logger = logging.getLogger(__name__)
 
 
-def originals(tasks: Iterable[Task], started_before_at: datetime) -> tuple[Original, ...]:
-    """Return the tasks started before an instant, the oldest first.
+def originals(
+    snapshot: Snapshot, started_before_at: datetime, now_at: datetime
+) -> tuple[Original, ...]:
+    """Return the tasks started before an instant: those not in service first, then the oldest.
 
-    A task that has not started yet is none of them: ``startedAt`` is the instant of its
-    transition to RUNNING.
+    Stopping a task that is not in service costs nothing. A task that has not started yet is none
+    of them, unless it was created before that instant and is stuck: ``startedAt`` is the instant of
+    its transition to RUNNING.
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
     """
-    started = [
-        (task.started_at, task.arn, task)
-        for task in tasks
-        if task.is_meant_to_run and task.started_at and task.started_at < started_before_at
+    live = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
+    stuck_since_at = now_at - _longest_start(live)
+    chosen = [
+        Original(
+            arn=task.arn,
+            created_at=task.created_at,
+            started_at=task.started_at,
+            not_in_service=snapshot.not_in_service.get(task.arn),
+        )
+        for task in live
+        if task.is_meant_to_run
+        and (began_at := _began(task, stuck_since_at)) is not None
+        and began_at < started_before_at
     ]
-    return tuple(
-        Original(arn=arn, created_at=task.created_at, started_at=started_at)
-        for started_at, arn, task in sorted(started, key=lambda each: each[:2])
-    )
+    return tuple(sorted(chosen, key=_order))
+
+
+def _began(task: Task, stuck_since_at: datetime) -> datetime | None:
+    """Return when a task was started, or created if it is stuck before that."""
+    if task.started_at is not None or task.created_at is None:
+        return task.started_at
+    return task.created_at if task.created_at < stuck_since_at else None
+
+
+def _longest_start(tasks: Iterable[Task]) -> timedelta:
+    """Return how long a task may take to RUNNING, by what the others took, before it is stuck."""
+    taken = [
+        task.started_at - task.created_at for task in tasks if task.started_at and task.created_at
+    ]
+    return 2 * max(taken) + STUCK_MARGIN if taken else STUCK_WITHOUT_MEASURE
+
+
+def _order(task: Original) -> tuple[bool, datetime, str]:
+    began_at = task.started_at or task.created_at
+    return task.not_in_service is None, began_at or datetime.max.replace(tzinfo=UTC), task.arn
 
 
 def why_nothing_to_do(plan: Plan, settings: Settings) -> str | None:
@@ -91,11 +125,17 @@ class WorkList:
     def turns(self) -> Iterator[Original]:
         """Yield each task when it is its turn. Raises OutOfTime while waiting for the protected."""
         self._note_protected()
-        for task in self.plan.originals:
-            if task.arn not in self.progress.protected and task.arn not in self.progress.results:
-                yield task
+        while (task := self._next_unprotected()) is not None:
+            yield task
         if self.policy is not ProtectedTasks.STOP:
             yield from self._protected_turns()
+
+    def _next_unprotected(self) -> Original | None:
+        """Return the next task, first one that is not in service: stopping that costs nothing."""
+        passed = self.progress.results.keys() | self.progress.protected.keys()
+        left = (task for task in self.plan.originals if task.arn not in passed)
+        is_in_service = self.go_ahead.watch.memory.is_in_service
+        return min(left, key=lambda task: is_in_service(task.arn), default=None)
 
     def _note_protected(self) -> None:
         spares = self.policy is not ProtectedTasks.STOP

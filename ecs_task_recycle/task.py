@@ -1,0 +1,88 @@
+"""A task of ECS: its life cycle, and the addresses by which it is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+NOT_YET_RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING")
+LIFECYCLE = (
+    *NOT_YET_RUNNING,
+    "RUNNING",
+    "DEACTIVATING",
+    "STOPPING",
+    "DEPROVISIONING",
+    "STOPPED",
+    "DELETED",
+)
+"""https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortBinding:
+    """A container port and the port of the instance that leads to it."""
+
+    container_name: str | None
+    container_port: int
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One task as DescribeTasks shows it."""
+
+    arn: str
+    last_status: str
+    desired_status: str
+    health_status: str = "UNKNOWN"
+    started_by: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+    stop_code: str | None = None
+    stopped_reason: str | None = None
+    container_reason: str | None = None
+    exit_code: int | None = None
+    ip_address: str | None = None
+    instance_id: str | None = None
+    port_bindings: tuple[PortBinding, ...] = ()
+    other_ip_addresses: tuple[str, ...] = ()
+
+    @property
+    def ip_addresses(self) -> tuple[str, ...]:
+        """Every address of its own, IPv4 and IPv6: none in bridge and host mode."""
+        return (() if self.ip_address is None else (self.ip_address,)) + self.other_ip_addresses
+
+    def addresses(self, container_name: str | None, container_port: int) -> list[tuple[str, int]]:
+        """Return the addresses by which target groups may know a port of it.
+
+        Its own ones, or its instance's with the port that leads to it. In host mode that is the
+        container's port, and no binding is shown: https://github.com/traefik/traefik/issues/2169
+        """
+        if self.ip_addresses:
+            return [(address, container_port) for address in self.ip_addresses]
+        if self.instance_id is None:
+            return []
+        if not self.port_bindings:
+            return [(self.instance_id, container_port)]
+        return [
+            (self.instance_id, binding.host_port)
+            for binding in self.port_bindings
+            if binding.container_port == container_port
+            and container_name in (None, binding.container_name)
+        ]
+
+    @property
+    def is_meant_to_run(self) -> bool:
+        """Whether nobody has asked ECS to stop it."""
+        return self.desired_status == "RUNNING" and not self.is_stopping
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether its life cycle is past RUNNING."""
+        return self.last_status in LIFECYCLE[len(NOT_YET_RUNNING) + 1 :]
+
+    @property
+    def has_left(self) -> bool:
+        """Whether nothing of it is left: no target, no resources."""
+        return self.last_status in ("STOPPED", "DELETED")

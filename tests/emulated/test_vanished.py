@@ -1,0 +1,67 @@
+"""Tasks that vanish while their scale-in protection is asked about are gone, no more than that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ecs_emulator import Knobs, World
+from tests.emulated.bench import a_service, capacity
+
+if TYPE_CHECKING:
+    from tests.emulated.bench import Bench
+
+SURGE = pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
+
+RAISES = Knobs(protection_of_vanished_raises=True, deprovision=(0.5, 1.0), drain=1)
+
+
+@SURGE
+@pytest.mark.parametrize("policy", ["wait", "skip", "stop"])
+@pytest.mark.parametrize("seconds", [1, 20, 60])
+def test_a_task_that_vanishes_is_gone(
+    bench: Bench, policy: str, seconds: int, *, surge: bool
+) -> None:
+    world = World(knobs=RAISES)
+    service = a_service(world)
+    for task in service.tasks[1:]:
+        world.protect_task(task, minutes=3)
+    world.at(seconds, lambda w: w.crash_task(service.tasks[2]))
+
+    report = bench.recycle(world, maintain_service_state=surge, protected_tasks=policy)
+
+    assert report.error is None, report.answer()
+    assert report.answer()["status"] == ("partial" if policy == "skip" else "completed")
+    assert capacity(world)[0] == 3
+
+
+@SURGE
+@pytest.mark.parametrize("policy", ["wait", "stop"])
+def test_the_probes_with_the_task_that_cannot_exist_count_as_allowed(
+    bench: Bench, policy: str, *, surge: bool
+) -> None:
+    world = World(knobs=RAISES)
+    a_service(world, tasks=0)
+
+    report = bench.recycle(
+        world, maintain_service_state=surge, protected_tasks=policy, dry_run=True
+    )
+
+    assert report.error is None, report.answer()
+    assert report.answer()["status"] == "nothing_to_do"
+
+
+@SURGE
+def test_one_vanished_task_hides_no_protection_of_the_others(bench: Bench, *, surge: bool) -> None:
+    world = World(knobs=RAISES)
+    service = a_service(world, tasks=5)
+    for task in service.tasks[2:]:
+        world.protect_task(task, minutes=60)
+    world.at(5, lambda w: w.crash_task(service.tasks[2]))
+
+    report = bench.recycle(world, maintain_service_state=surge, protected_tasks="skip")
+
+    assert {each["task"] for each in report.answer()["skipped"]} == {
+        task.arn for task in service.tasks[3:5]
+    }

@@ -1,0 +1,106 @@
+"""AWS's own words, and what they mean for a start."""
+
+from __future__ import annotations
+
+import pytest
+
+from ecs_task_recycle.aws_messages import (
+    SERVICE_EVENTS,
+    STOPPED_TASKS,
+    Verdict,
+    judged_event,
+    judged_stop,
+)
+from ecs_task_recycle.task import Task
+
+NO_INSTANCE = (
+    "was unable to place a task because no container instance met all of its requirements. "
+    "Reason: No Container Instances were found in your capacity provider."
+)
+WITH_ROOM = (
+    NO_INSTANCE,
+    "was unable to place a task. Reason: Capacity is unavailable at this time.",
+    "is unable to consistently start tasks successfully. For more information, see the guide.",
+    "was unable to stop or start tasks during a deployment because of its configuration.",
+)
+COUNTING = (
+    "(deployment ecs-svc/1) failed to launch a task with (error was unable to assume it).",
+    "failed to register targets in (target-group arn) with (error no such group)",
+)
+NOT_COUNTING = (
+    "is unable to place a task in us-east-1a because no container instance met all of it.",
+    "was unable to AZ Rebalance because (task set 1) was unable to scale in due to (reason 1).",
+    "was unable to scale in due to (reason 2 tasks under protection)",
+    "is not AZ balanced with 3 tasks in us-east-1a. AZ Rebalancing in progress.",
+    "stopped AZ Rebalancing.",
+    "has reached a steady state.",
+    "has started 1 tasks: (task 37db882f).",
+    "has stopped 1 running tasks: (task 37db882f).",
+    "has begun draining connections on 1 tasks.",
+    "registered 1 targets in (target-group arn)",
+    "deregistered 1 targets in (target-group arn)",
+    "(port 80) is unhealthy in (target-group arn) due to (reason Health checks failed)",
+    "(task 37db882f) failed container health checks.",
+    "(deployment ecs-svc/1) deployment completed.",
+    "(deployment ecs-svc/1) deployment failed: tasks failed to start.",
+)
+
+STOPS = {
+    ("TaskFailedToStart", "CannotPullContainerError: manifest unknown"): Verdict.COUNTS,
+    ("EssentialContainerExited", "Essential container in task exited"): Verdict.COUNTS,
+    (None, "Essential container in task exited"): Verdict.COUNTS,
+    ("ServiceSchedulerInitiated", "Task failed ELB health checks in (target-group arn)"): (
+        Verdict.COUNTS
+    ),
+    ("ServiceSchedulerInitiated", "Task failed container health checks"): Verdict.COUNTS,
+    ("ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/1)"): (
+        Verdict.DOES_NOT_COUNT
+    ),
+    ("ServiceSchedulerInitiated", "Task stopped during instance draining"): Verdict.DOES_NOT_COUNT,
+    ("UserInitiated", "Task stopped by user"): Verdict.DOES_NOT_COUNT,
+    ("SpotInterruption", "Your Spot Task was interrupted."): Verdict.DOES_NOT_COUNT,
+    ("TerminationNotice", "Host EC2 (instance i-1) terminated."): Verdict.DOES_NOT_COUNT,
+    (None, "Host EC2 (instance i-1) terminated."): Verdict.DOES_NOT_COUNT,
+    ("InfrastructureHealth", "ECS is performing maintenance on the underlying infrastructure"): (
+        Verdict.DOES_NOT_COUNT
+    ),
+    ("ServiceSchedulerInitiated", "for a reason that nobody has seen"): Verdict.UNKNOWN,
+    ("ACodeToCome", ""): Verdict.UNKNOWN,
+    (None, None): Verdict.UNKNOWN,
+}
+
+
+@pytest.mark.parametrize("message", WITH_ROOM)
+def test_placements_that_fail_count_where_there_is_room(message: str) -> None:
+    assert judged_event(f"(service web) {message}") is Verdict.COUNTS_WITH_ROOM
+
+
+@pytest.mark.parametrize("message", COUNTING)
+def test_launches_that_fail_count(message: str) -> None:
+    assert judged_event(f"(service web) {message}") is Verdict.COUNTS
+
+
+@pytest.mark.parametrize("message", NOT_COUNTING)
+def test_what_tells_of_no_start_does_not_count(message: str) -> None:
+    assert judged_event(f"(service web) {message}") is Verdict.DOES_NOT_COUNT
+
+
+def test_what_is_in_no_row_is_unknown() -> None:
+    assert judged_event("(service web) was unable to foresee this") is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("code, reason", STOPS)
+def test_a_stop_counts_if_the_task_failed_by_itself(code: str | None, reason: str | None) -> None:
+    task = Task(
+        arn="arn",
+        last_status="STOPPED",
+        desired_status="STOPPED",
+        stop_code=code,
+        stopped_reason=reason,
+    )
+    assert judged_stop(task) is STOPS[code, reason]
+
+
+def test_each_row_names_its_source() -> None:
+    rows = (*SERVICE_EVENTS, *STOPPED_TASKS)
+    assert [row.source for row in rows if not row.source.startswith("https://")] == []

@@ -17,7 +17,8 @@ PYTHON ?= $(shell for python in python3.13 python3 python; do \
 	&& { echo "$$python"; break; }; done)
 
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := -n 2
+# Tests of one group share what is dear to set up: they run in one process.
+PARALLEL := -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-deploy test check lint shell template types unit sweeps format zip clean

@@ -28,9 +28,9 @@ NOT_IN_USE: Final = "Target.NotInUse"
 def reach_refusals(snapshot: Snapshot, now_at: datetime) -> list[str]:
     """Return why no new task may ever be in service behind the service's load balancers."""
     reasons = (
-        _no_address(each, running)
-        or _nobody_registered(snapshot, each, running, now_at)
-        or _no_traffic(snapshot, each, running)
+        _address_refusal(each, running)
+        or _registration_refusal(snapshot, each, running, now_at)
+        or _traffic_refusal(snapshot, each, running)
         for each in snapshot.service.load_balancers
         if (running := _running(snapshot))
     )
@@ -71,7 +71,7 @@ def _health(
     return target_health(task, load_balancer, snapshot.targets)
 
 
-def _no_address(load_balancer: LoadBalancer, running: Sequence[Task]) -> str | None:
+def _address_refusal(load_balancer: LoadBalancer, running: Sequence[Task]) -> str | None:
     """Refuse tasks of which nothing tells how the target group knows them."""
     name, port = load_balancer.container_name, load_balancer.container_port
     if any(task.addresses(name, port) for task in running):
@@ -85,7 +85,7 @@ def _no_address(load_balancer: LoadBalancer, running: Sequence[Task]) -> str | N
     return f"none of its tasks shows a host port for port {port}, which target group {group} is for"
 
 
-def _nobody_registered(
+def _registration_refusal(
     snapshot: Snapshot, load_balancer: LoadBalancer, running: Sequence[Task], now_at: datetime
 ) -> str | None:
     old = [t for t in running if t.started_at and now_at - t.started_at >= REGISTERED_WITHIN]
@@ -95,7 +95,7 @@ def _nobody_registered(
     return f"none of its {len(running)} running tasks is registered in target group {group}"
 
 
-def _no_traffic(
+def _traffic_refusal(
     snapshot: Snapshot, load_balancer: LoadBalancer, running: Sequence[Task]
 ) -> str | None:
     """Refuse targets that will not be checked, whoever they are; a replacement's may be one."""

@@ -50,15 +50,18 @@ def _deployment_refusals(service: Service) -> list[str]:
         return []
     if len(service.deployments) > 1 and service.pause_stages:
         stages = ", ".join(service.pause_stages)
-        in_progress = f"{len(service.deployments)} deployments are in progress"
-        return [f"{in_progress}, the last one may be paused by a hook at {stages}: end the pause"]
+        reason = (
+            f"{len(service.deployments)} deployments are in progress, the last one may be paused "
+            f"by a hook at {stages}: end the pause"
+        )
+        return [reason]
     if len(service.deployments) != 1:
         return [f"{len(service.deployments)} deployments are in progress"]
     state = service.deployments[0].rollout_state
     if state in (None, "COMPLETED"):
         return []
-    reason = service.deployments[0].rollout_reason
-    return [f"its deployment is {state}" + (f" ({reason.rstrip('.')})" if reason else "")]
+    why = service.deployments[0].rollout_reason
+    return [f"its deployment is {state}" + (f" ({why.rstrip('.')})" if why else "")]
 
 
 def revision_refusals(snapshot: Snapshot) -> list[str]:

@@ -190,7 +190,7 @@ class ServiceMemory:
         return [*self.unread, *(arn for arn in self.tasks if arn not in self.leaving)]
 
     @property
-    def is_whole(self) -> bool:
+    def has_all_in_service(self) -> bool:
         """Whether only new tasks are not in service yet."""
         return not (self.unready.keys() | self.unreached.keys()) - self.new_tasks.keys()
 

@@ -227,8 +227,13 @@ class ServiceWatch:
             return
         seen = self._last_seen()
         if not is_late:
-            why = "time ran short" if self.memory.is_whole else "the service is not whole"
-            raise OutOfTime(f"{why} while waiting for {wait.awaited}; last seen: {seen}")
+            if self.memory.has_all_in_service:
+                raise OutOfTime(
+                    f"time ran short while waiting for {wait.awaited}; last seen: {seen}"
+                )
+            raise OutOfTime(
+                f"not all tasks are in service while waiting for {wait.awaited}; last seen: {seen}"
+            )
         timeout = StepTimeoutError(
             f"Waited {wait.timeout_seconds:g} s for {wait.awaited}; last seen: {seen}.",
             remedy="If the tasks only need longer, raise stabilize_timeout.",

@@ -154,7 +154,7 @@ def line_pattern(line: str) -> re.Pattern[str]:
 # ---- Sentences ----
 
 
-REASON_FUNCTION: Final = re.compile(r"refusals$|interference|why|protection$")
+REASON_FUNCTION: Final = re.compile(r"refusals$|_refusal$|interference|why|protection$")
 REASON_TABLE: Final = re.compile(r"_NOTES$")
 REASON_ERRORS: Final = {
     "RunDiedError",

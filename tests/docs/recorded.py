@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -344,4 +345,10 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
 
 @pytest.fixture(scope="session")
 def record() -> Record:
+    return _recorded()
+
+
+@cache
+def _recorded() -> Record:
+    """Make the runs once for all folders of tests that are held against them."""
     return record_every_kind()

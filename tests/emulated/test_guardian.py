@@ -55,6 +55,7 @@ def test_a_small_run_completes_in_its_first_invocation(bench: Bench) -> None:
     assert len(guarded.reports) == 1
 
 
+@pytest.mark.slow
 def test_a_larger_run_goes_on_in_segments_and_reports_once_for_all(bench: Bench) -> None:
     world = World()
     service = a_service(world, tasks=30)
@@ -419,6 +420,7 @@ def test_the_same_request_delivered_twice_is_not_queued(bench: Bench) -> None:
 # -- time ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: Bench) -> None:
     world = World()
     service = a_service(world, tasks=30)

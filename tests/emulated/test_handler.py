@@ -98,6 +98,7 @@ def test_a_completed_run_answers_200_and_mails_once(
     assert "demo/web" in subject
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("configured")
 def test_a_part_answers_206(mails: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
@@ -223,6 +224,7 @@ def segment_event(world: World) -> dict[str, Any]:
     return following
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("configured", "guarded")
 def test_a_run_that_goes_on_is_answered_202_and_mailed_once_at_its_end(
     mails: MailServer, monkeypatch: pytest.MonkeyPatch

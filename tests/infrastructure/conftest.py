@@ -1,4 +1,4 @@
-"""The runs that the policy is held against are made once."""
+"""The runs that the pages and the policy are held against are made once."""
 
 from tests.docs.recorded import record
 

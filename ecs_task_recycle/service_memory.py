@@ -39,7 +39,7 @@ class ServiceMemory:
 
     def __init__(self, run_started_at: datetime) -> None:
         """Take the instant from which on tasks are new."""
-        self.run_started_at = run_started_at
+        self.run_started_at = self._began_at = run_started_at
         self.service: Service | None = None
         self.checks_health = False
         self.tasks: dict[str, Task] = {}
@@ -124,7 +124,9 @@ class ServiceMemory:
             del self._in_service[task.arn]
 
     def _note_in_service(self, task: Task, now: float) -> None:
-        if task.arn in self.new_tasks and task.arn not in self._in_service and task.started_at:
+        is_first = task.arn not in self._in_service
+        # One that started before has been in service for nobody here knows how long.
+        if is_first and task.started_at is not None and is_since(task.started_at, self._began_at):
             reach_seconds = now - task.started_at.timestamp()
             shortest = self.shortest_reach_seconds
             self.shortest_reach_seconds = min(reach_seconds, shortest or reach_seconds)

@@ -74,6 +74,8 @@ class MiniStack(LocalProcess):
         (port,) = free_ports(1)
         # Without BIND_HOST it listens on every interface of the machine.
         own = {"BIND_HOST": LOCALHOST, "GATEWAY_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        # It does this by itself for functions with a runtime of AWS, and not for the others.
+        own["AWS_ENDPOINT_URL"] = f"http://{LOCALHOST}:{port}"
         environment = {**environment_in(folder), **function_environment, **own}
         super().__init__(str(MINISTACK), environment=environment, folder=folder, port=port)
 
@@ -105,10 +107,16 @@ class Stage:
 
     def deploy(self) -> CompletedProcess[str]:
         """Create the mail secret and deploy the function for the one cluster."""
+        return self.type(
+            DEPLOY, f"ClusterNames={CLUSTER}", f"MailSecretArn={self.create_mail_secret()}"
+        )
+
+    def create_mail_secret(self) -> str:
+        """Create the secret with the login of the mail server; return its ARN."""
         secret = self.cloud.client("secretsmanager").create_secret(
             Name=SECRET, SecretString=json.dumps({"username": USERNAME, "password": PASSWORD})
         )
-        return self.type(DEPLOY, f"ClusterNames={CLUSTER}", f"MailSecretArn={secret['ARN']}")
+        return str(secret["ARN"])
 
     def fetch_zip(self) -> bytes:
         """Return the deployed function's code, as Lambda hands it back."""

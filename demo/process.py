@@ -149,11 +149,13 @@ def environment_in(folder: Path) -> dict[str, str]:
     }
 
 
-def becomes_true(condition: Callable[[], bool], *, within_seconds: float) -> bool:
+def becomes_true(
+    condition: Callable[[], bool], *, within_seconds: float, every_seconds: float = 0.05
+) -> bool:
     """Wait for a condition; return whether it came true in time."""
     give_up_at = time.monotonic() + within_seconds
     while not (is_true := condition()) and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+        time.sleep(every_seconds)
     return is_true
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from demo.mail_server import MailServer
+    from ecs_emulator.model import Service
 
 PROJECT: Final = Path(__file__).parents[1]
 CLUSTER: Final = "demo"
@@ -57,13 +58,19 @@ def emulated_ecs(*services: str, knobs: Knobs = SHORT_TIMES) -> World:
     """Return a world with these services, each behind a target group and with autoscaling."""
     world = World(knobs=knobs, clock=WallClock())
     for name in services:
-        world.create_service(
-            cluster=CLUSTER, name=name, desired_count=TASKS_COUNT, target_group=True
-        )
-        world.register_scalable_target(
-            cluster=CLUSTER, service=name, min_capacity=TASKS_COUNT, max_capacity=2 * TASKS_COUNT
-        )
+        add_service(world, name, TASKS_COUNT)
     return world
+
+
+def add_service(world: World, name: str, tasks_count: int) -> Service:
+    """Create such a service in a world; return it."""
+    service = world.create_service(
+        cluster=CLUSTER, name=name, desired_count=tasks_count, target_group=True
+    )
+    world.register_scalable_target(
+        cluster=CLUSTER, service=name, min_capacity=tasks_count, max_capacity=2 * tasks_count
+    )
+    return service
 
 
 def capacity(world: World, name: str) -> tuple[int, int, int]:

@@ -43,7 +43,7 @@ class ServiceMemory:
 
     def __init__(self, run_started_at: datetime) -> None:
         """Take the instant from which on tasks are new."""
-        self.run_started_at = run_started_at
+        self.run_started_at = self._began_at = run_started_at
         self.service: Service | None = None
         self.checks_health = False
         self.tasks: dict[str, Task] = {}
@@ -135,8 +135,11 @@ class ServiceMemory:
             del self._in_service[task.arn]
 
     def _measure_reach(self, task: Task, now: float) -> None:
-        """Take note of how long a new task took from RUNNING to healthy in its target groups."""
-        if task.arn in self.new_tasks and task.started_at is not None:
+        """Take note of how long a new task took from RUNNING to healthy in its target groups.
+
+        One that started before this invocation has been so for nobody here knows how long.
+        """
+        if task.started_at is not None and is_since(task.started_at, self._began_at):
             reach_seconds = now - task.started_at.timestamp()
             self.shortest_reach_seconds = min(
                 reach_seconds, self.shortest_reach_seconds or reach_seconds

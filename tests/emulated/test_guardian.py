@@ -199,6 +199,22 @@ def test_killed_twice_at_random_the_guardian_heals_and_finishes(
     assert failed == {}
 
 
+@pytest.mark.parametrize("seconds", [100, 190, 280])
+def test_after_a_death_the_replacements_are_noticed_as_soon_as_before(
+    bench: Bench, seconds: int
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    world.kill_at(seconds)
+
+    report = guarded.recycle(**EVENT)
+
+    assert guarded.deaths == 1
+    tasks = report.answer()["tasks"]
+    taken = [task["seconds_to_replace"] for task in tasks if task["seconds_to_replace"]]
+    assert max(taken) < 2 * min(taken)
+
+
 def test_every_segment_dies_the_third_death_puts_the_capacity_back_and_fails(
     bench: Bench,
 ) -> None:

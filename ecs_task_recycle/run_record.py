@@ -7,7 +7,6 @@ restores nothing. What the item says is checked like any other input before it i
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 from ecs_task_recycle.codec import decode, encode
 from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, TaskResult
+from ecs_task_recycle.packing import packed, unpacked
 from ecs_task_recycle.task import Task
 
 FORMAT: Final = 1
@@ -24,9 +24,6 @@ FORMAT: Final = 1
 
 KEPT: Final = timedelta(days=90)
 """How long the outcome of a run stays."""
-
-MEMORY_LIMIT_BYTES: Final = 8 * 2**20
-"""What a record's memory may unpack to: a service of 5,000 tasks takes a quarter of it."""
 
 TEXT_LIMIT: Final = 10_000
 REASON_LIMIT: Final = 2_000
@@ -131,7 +128,7 @@ def to_item(record: RunRecord) -> dict[str, Any]:
     if record.resumes_at is not None:
         values["resumes_at"] = record.resumes_at.isoformat()
     if record.memory is not None:
-        values["memory"] = zlib.compress(json.dumps(encode(record.memory)).encode())
+        values["memory"] = packed(encode(record.memory))
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -152,7 +149,7 @@ def from_item(item: dict[str, Any]) -> RunRecord:
         raise ValueError(f"its format is {found_format!r}, this version knows {FORMAT}")
     try:
         return _checked(item)
-    except (KeyError, TypeError, AttributeError, zlib.error, RecursionError) as problem:
+    except (LookupError, TypeError, AttributeError, zlib.error, RecursionError) as problem:
         raise ValueError(f"{type(problem).__name__}: {problem}") from problem
 
 
@@ -226,13 +223,7 @@ def _capacity(value: Any) -> Capacity:  # noqa: ANN401 - whatever stands there
 
 
 def _memory(value: object) -> Memory:
-    if not isinstance(value, bytes):
-        raise TypeError("its memory is not binary")
-    unpacking = zlib.decompressobj()
-    text = unpacking.decompress(value, MEMORY_LIMIT_BYTES)
-    if unpacking.unconsumed_tail:
-        raise ValueError("its memory is too large")
-    memory = decode(Memory, json.loads(text))
+    memory = decode(Memory, unpacked(value))
     plan = memory.plan
     for scale_up in (plan.scale_up, plan.unrestored):
         _require_by_one(scale_up)
@@ -273,6 +264,6 @@ def foreign_arns(memory: Memory, service_arn: str) -> list[str]:
     return [arn for arn in arns if not own.fullmatch(arn)]
 
 
-def renewed(record: RunRecord, **changes: Any) -> RunRecord:  # noqa: ANN401 - the record's fields
+def renewed(record: RunRecord, **changes: Any) -> RunRecord:  # noqa: ANN401 - its fields
     """Return a record with changes, as the version after the one that was seen."""
     return replace(record, version=record.version + 1, **changes)

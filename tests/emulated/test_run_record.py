@@ -15,6 +15,7 @@ from ecs_emulator import Killed, World
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.errors import AlreadyRunningError, OwnershipLostError, PreconditionError
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.packing import packed, unpacked
 from tests.emulated.bench import (
     CLUSTER,
     SERVICE,
@@ -213,6 +214,9 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a state of its own": {"state": "resting"},
     "a memory that is none": {"memory": b"none"},
     "a memory of other things": {"memory": zlib.compress(json.dumps({"plan": 1}).encode())},
+    "a memory of references to nothing": {
+        "memory": zlib.compress(json.dumps([[], '{"plan": "@7"}']).encode())
+    },
     "a memory that is a bomb": {"memory": zlib.compress(b" " * 2**26)},
     "a version that is none": {"version": "1"},
 }
@@ -306,9 +310,9 @@ def handed_over(bench: Bench) -> tuple[World, Guarded]:
 
 def tampered(world: World, change: Callable[[dict[str, Any]], None]) -> None:
     item = record(world)
-    memory = json.loads(zlib.decompress(item["memory"]))
+    memory: Any = unpacked(item["memory"])
     change(memory)
-    put(world, **{**item, "memory": zlib.compress(json.dumps(memory).encode())})
+    put(world, **{**item, "memory": packed(memory)})
 
 
 def a_hundred_more(memory: dict[str, Any]) -> None:

@@ -1,0 +1,79 @@
+"""The run record stays within DynamoDB's 400 KB, whatever the size of the service."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ecs_task_recycle.model import Capacity, Original, Plan, ScaleUp, TaskOutcome, TaskResult
+from ecs_task_recycle.run_record import Memory, RecordState, RunRecord, from_item, to_item
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+ITEM_LIMIT_BYTES = 400 * 1024
+
+
+def arn() -> str:
+    return f"arn:aws:ecs:eu-central-1:123456789012:task/production-cluster/{uuid.uuid4().hex}"
+
+
+def result(original: Original, number: int) -> TaskResult:
+    return TaskResult(
+        task_arn=original.arn,
+        outcome=TaskOutcome.REPLACED,
+        started_at=original.started_at,
+        replacement_arn=arn(),
+        stopped_at=AT + timedelta(seconds=round(67.123457 * number, 3)),
+        seconds_to_replace=37.1 + number % 100 / 10,
+    )
+
+
+@pytest.mark.parametrize("count", [1_200, 5_000], ids=["1,200 tasks", "5,000, ECS's own limit"])
+def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]) -> None:
+    originals = tuple(
+        Original(
+            arn=arn(),
+            created_at=AT - timedelta(seconds=round(number * 7.654321, 3)),
+            started_at=AT - timedelta(seconds=round(number * 7.123456, 3)),
+        )
+        for number in range(count)
+    )
+    results = tuple(result(each, number) for number, each in enumerate(originals))
+    found = Capacity(desired_count=count, min_capacity=1, max_capacity=count)
+    memory = Memory(
+        plan=Plan(
+            deployment_id="ecs-svc/1234567890123456789",
+            run_started_at=AT,
+            started_before_at=AT,
+            originals=originals,
+            protections=(),
+            in_service_count=count,
+            checks_health=True,
+            found=found,
+            scale_up=ScaleUp.by_one(found),
+            raised_since_at=AT,
+        ),
+        results=results,
+        new_task_arns=tuple(str(each.replacement_arn) for each in results),
+    )
+    item = to_item(
+        RunRecord(
+            version=1,
+            state=RecordState.RUNNING,
+            owner="owner",
+            owner_dead_at=AT,
+            run_id="run",
+            run_started_at=AT,
+            started_before_at=AT,
+            memory=memory,
+        )
+    )
+
+    assert from_item(item).memory == memory
+    measured(f"run record of {count} tasks: {len(item['memory'])} bytes of memory")
+    assert len(item["memory"]) < ITEM_LIMIT_BYTES

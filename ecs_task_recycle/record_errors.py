@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.errors import AlreadyRunningError, OwnershipLostError, PreconditionError
+from ecs_task_recycle.errors import (
+    AlreadyRunningError,
+    OwnershipLostError,
+    PreconditionError,
+    RunDiedError,
+)
 from ecs_task_recycle.run_record import foreign_arns, from_item
 
 if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.run_record import RunRecord
     from ecs_task_recycle.run_table import Item, RunTable
+
+
+DEATHS_LIMIT: Final = 3
 
 
 def already_running(service: str, record: RunRecord | None) -> AlreadyRunningError:
@@ -71,4 +79,14 @@ def require_own_tasks(gateway: Gateway, record: RunRecord) -> None:
             f"The run record of {gateway.name} names a task of another account, region or cluster: "
             f"{foreign[0]:.200}.",
             remedy="Nothing was touched. Delete the record if nobody of yours has written it.",
+        )
+
+
+def require_few_deaths(gateway: Gateway, run_id: str, deaths_count: int) -> None:
+    """Raise RunDiedError at the third death in a row without progress."""
+    if deaths_count >= DEATHS_LIMIT:
+        raise RunDiedError(
+            f"Run {run_id} of {gateway.name} died {deaths_count} times in a row without replacing "
+            "a task.",
+            remedy="The log says how far each invocation came. Invoke again once it can go on.",
         )

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ecs_task_recycle.budget import Budget
 from ecs_task_recycle.clock import as_utc, pause
 from ecs_task_recycle.ending import Ending
-from ecs_task_recycle.errors import (
-    AwsCallError,
-    OwnershipLostError,
-    PreconditionError,
-    RunDiedError,
-)
+from ecs_task_recycle.errors import AwsCallError, OwnershipLostError, PreconditionError
 from ecs_task_recycle.go_ahead import GoAhead
 from ecs_task_recycle.interference import Guard
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
 from ecs_task_recycle.queueing import extended
-from ecs_task_recycle.record_errors import require_own_tasks
+from ecs_task_recycle.record_errors import require_few_deaths, require_own_tasks
 from ecs_task_recycle.replacement import Replacer
 from ecs_task_recycle.report import Report, log_end, log_start
 from ecs_task_recycle.run_record import RecordState
@@ -34,8 +29,6 @@ if TYPE_CHECKING:
     from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.run import Run
     from ecs_task_recycle.run_record import RunRecord
-
-DEATHS_LIMIT: Final = 3
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +176,7 @@ class _Recycling:
             surge_seconds = quickest_start_seconds(plan.originals) if is_alone else 0.0
             self._budget.require_task(self._progress, before_seconds=surge_seconds)
         self._progress.to_restore = plan.unrestored or plan.raised_at_once
-        if self._progress.to_restore is not None and plan.unrestored is None:
+        if self._progress.to_restore is plan.scale_up:
             self._progress.raised_at = as_utc(self._clock.now())
         self._store.take(self._progress)
         return plan
@@ -194,7 +187,9 @@ class _Recycling:
         if plan is None:
             raise PreconditionError(f"The run record of {self._run.gateway.name} holds no plan.")
         require_own_tasks(self._run.gateway, record)
-        self._died_with = record.task if record.state is RecordState.RUNNING else None
+        if record.state is RecordState.RUNNING:
+            # It died: how long the extra task was awaited before says nothing.
+            self._died_with, self._progress.raised_at = record.task, None
         self._deaths = self._store.take_over(record).deaths
         self._progress.segments += 1
         self._watch.resume(plan.run_started_at, self._progress)
@@ -208,12 +203,7 @@ class _Recycling:
             return
         if self.ends is not None:
             raise self.ends
-        if self._deaths >= DEATHS_LIMIT:
-            raise RunDiedError(
-                f"Run {self._run.run_id} of {self._run.gateway.name} died {self._deaths} times in "
-                "a row without replacing a task.",
-                remedy="The log says how far each invocation came. Invoke again once it can go on.",
-            )
+        require_few_deaths(self._run.gateway, self._run.run_id, self._deaths)
         self._go_ahead.require_not_stopped()
 
     def _heal(self, plan: Plan) -> None:

@@ -73,7 +73,8 @@ def test_the_bucket_is_private_and_the_role_is_limited_to_the_cluster(tmp_path: 
         assert [*blocks.values()] == [True] * 4
         assert "AES256" in str(s3.get_bucket_encryption(Bucket=bucket))
         assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
-        (role,) = [each["RoleName"] for each in iam.list_roles()["Roles"]]
+        function = stage.cloud.client("lambda").get_function(FunctionName=FUNCTION)
+        role = function["Configuration"]["Role"].rpartition("/")[2]
         policy = iam.get_role_policy(RoleName=role, PolicyName="ecs-task-recycle")
         clusters = re.findall(r"cluster/[^'\"]+", str(policy["PolicyDocument"]))
         assert set(clusters) == {"cluster/demo"}

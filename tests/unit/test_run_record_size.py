@@ -33,8 +33,7 @@ def result(original: Original, number: int) -> TaskResult:
     )
 
 
-@pytest.mark.parametrize("count", [1_200, 5_000], ids=["1,200 tasks", "5,000, ECS's own limit"])
-def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]) -> None:
+def memory_of(count: int) -> Memory:
     originals = tuple(
         Original(
             arn=arn(),
@@ -45,34 +44,37 @@ def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]
     )
     results = tuple(result(each, number) for number, each in enumerate(originals))
     found = Capacity(desired_count=count, min_capacity=1, max_capacity=count)
-    memory = Memory(
-        plan=Plan(
-            deployment_id="ecs-svc/1234567890123456789",
-            run_started_at=AT,
-            started_before_at=AT,
-            originals=originals,
-            protections=(),
-            in_service_count=count,
-            checks_health=True,
-            found=found,
-            scale_up=ScaleUp.by_one(found),
-            raised_since_at=AT,
-        ),
-        results=results,
-        new_task_arns=tuple(str(each.replacement_arn) for each in results),
+    plan = Plan(
+        deployment_id="ecs-svc/1234567890123456789",
+        run_started_at=AT,
+        started_before_at=AT,
+        originals=originals,
+        protections=(),
+        in_service_count=count,
+        checks_health=True,
+        found=found,
+        scale_up=ScaleUp.by_one(found),
+        raised_since_at=AT,
     )
-    item = to_item(
-        RunRecord(
-            version=1,
-            state=RecordState.RUNNING,
-            owner="owner",
-            owner_dead_at=AT,
-            run_id="run",
-            run_started_at=AT,
-            started_before_at=AT,
-            memory=memory,
-        )
+    new_task_arns = tuple(str(each.replacement_arn) for each in results)
+    return Memory(plan=plan, results=results, new_task_arns=new_task_arns)
+
+
+@pytest.mark.parametrize("count", [1_200, 5_000], ids=["1,200 tasks", "5,000, ECS's own limit"])
+def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]) -> None:
+    memory = memory_of(count)
+    record = RunRecord(
+        version=1,
+        state=RecordState.RUNNING,
+        owner="owner",
+        owner_dead_at=AT,
+        run_id="run",
+        run_started_at=AT,
+        started_before_at=AT,
+        memory=memory,
     )
+
+    item = to_item(record)
 
     assert from_item(item).memory == memory
     measured(f"run record of {count} tasks: {len(item['memory'])} bytes of memory")

@@ -17,8 +17,7 @@ PYTHON ?= $(shell for python in python3.13 python3 python; do \
 	&& { echo "$$python"; break; }; done)
 
 PYTEST := $(BIN)/python -m pytest
-# Tests of one group share what is dear to set up: they run in one process.
-PARALLEL := -n 2 --dist loadgroup
+PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-deploy test check lint shell template types unit sweeps format zip clean

@@ -53,14 +53,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.allow_hosts(["127.0.0.1"]))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that need runs of every kind in one process: those are dear to make."""
-    for item in items:
-        if "record" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("runs of every kind"))
-
-
 def base_seed() -> int:
     """Return the seed from which this run's random worlds are drawn."""
     return int(os.environ.get(SEED_VARIABLE, USUAL_SEED))

@@ -292,7 +292,7 @@ def stop_execution(world: World) -> None:
         execution.end("ABORTED", world.now)
 
 
-@pytest.mark.parametrize("seconds", range(12, 500, 24))
+@pytest.mark.parametrize("seconds", range(12, 500, 61))
 def test_an_execution_that_is_stopped_stops_its_run_wherever_it_is(
     bench: Bench, seconds: int
 ) -> None:

@@ -170,6 +170,16 @@ def _on_instances(record: Record, bench: Bench) -> None:
     record.run(bench, world, wait_time=0)
 
 
+def _out_of_the_ordinary(record: Record, bench: Bench) -> None:
+    """A task that is not in service, a zonal shift, and a service event nobody knows."""
+    world = World()
+    sick, sound, *_ = a_service(world).active_tasks
+    world.hold_task(sick)
+    world.shift_zone("demo", "web", sound.placement.availability_zone)
+    world.at(60, lambda w: w.add_service_event("demo", "web", "was unable to be understood."))
+    record.run(bench, world, wait_time=0)
+
+
 def _not_coming_up(record: Record, bench: Bench) -> None:
     world = World(knobs=Knobs(failing_starts=(FailingStart(after=1),)))
     a_service(world)
@@ -322,6 +332,7 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _guarded,
     _with_everything,
     _on_instances,
+    _out_of_the_ordinary,
     _not_coming_up,
     _not_withdrawn,
     _answered_badly,

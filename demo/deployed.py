@@ -143,13 +143,18 @@ class Stage:
         return becomes_true(have_come, within_seconds=within_seconds)
 
 
-def set_stage(running: ExitStack, folder: Path) -> Stage:
-    """Start the emulated ECS, a mail server and the local AWS; copy what is to be deployed."""
+def set_stage(running: ExitStack, folder: Path, **settings: str) -> Stage:
+    """Start the emulated ECS, a mail server and the local AWS; copy what is to be deployed.
+
+    The settings are MiniStack's own, by the names of its environment variables.
+    """
     world = emulated_ecs("web", "api")
     url = running.enter_context(serve(world))
     mail_server = running.enter_context(MailServer(self_signed(folder)))
     environment = dict.fromkeys(EMULATED, url) | {"SSL_CERT_FILE": str(mail_server.certificate)}
-    cloud = running.enter_context(MiniStack(folder, function_environment=environment))
+    cloud = running.enter_context(
+        MiniStack(folder, function_environment={**environment, **settings})
+    )
     say(
         f"Emulated ECS with two services: {url}",
         f"Mail server:                    127.0.0.1:{mail_server.port}",

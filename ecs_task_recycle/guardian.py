@@ -120,11 +120,13 @@ class Guardian:
             raise Ended(Status.PARTIAL, f"the guardian's execution is {answer['status']}")
 
     def probe_start(self) -> None:
-        """Call StartExecution with an input that is not JSON: denied, or refused, and harmless."""
+        """Call StartExecution with a name and an input that are none: denied, or refused."""
 
         def start() -> None:
             with translated(START):
-                self._client.start_execution(stateMachineArn=self._machine_arn, input="{")
+                self._client.start_execution(
+                    stateMachineArn=self._machine_arn, name="permission check?", input="{"
+                )
 
         expect_refusal(start)
 

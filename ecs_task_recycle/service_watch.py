@@ -17,7 +17,7 @@ from ecs_task_recycle.failed_starts import FailedStarts
 from ecs_task_recycle.gateway import DESCRIBE_TASKS_LIMIT
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
-from ecs_task_recycle.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait
+from ecs_task_recycle.wait import IDLE_SECONDS, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,12 +107,12 @@ class ServiceWatch:
         self._everything_read = self._clock.now()
         return self._seen()
 
-    def _ask(self) -> Snapshot:
-        """Read what is in question, and at its beat the rest.
+    def _ask(self, next_seconds: float) -> Snapshot:
+        """Read what is in question, and what would be too old at the next poll.
 
         A new task's name is in the service's events, or else in the list.
         """
-        memory, due = self.memory, self._clock.now() - BEAT_SECONDS + SLOWEST_SECONDS
+        memory, due = self.memory, self._clock.now() - BEAT_SECONDS + next_seconds
         if memory.lacks_tasks or self._service_read <= due:
             self._read_service()
         if memory.lacks_tasks and self._listed <= due:
@@ -180,19 +180,20 @@ class ServiceWatch:
                 _log_wait(wait, elapsed, self._last_seen())
             if verdict is None or self._problem:
                 self._clock.sleep(self._delay_seconds(wait, elapsed))
-            self._poll(reads_all=verdict is not None)
+            next_seconds = wait.delay_seconds(self._clock.now() - started)
+            self._poll(reads_all=verdict is not None, next_seconds=next_seconds)
 
     def _is_fresh(self) -> bool:
         return self._clock.now() - self._everything_read <= FRESH_SECONDS
 
-    def _poll(self, *, reads_all: bool) -> None:
+    def _poll(self, *, reads_all: bool, next_seconds: float = 0.0) -> None:
         """Read; a read that fails for a moment is a problem to be told, not one to end for."""
         self._problem = None
         try:
             if reads_all:
                 self.refresh()
             else:
-                self._ask()
+                self._ask(next_seconds)
         except AwsCallError as error:
             if not error.transient:
                 raise

@@ -13,7 +13,7 @@ from ecs_task_recycle.errors import (
     RestoreError,
     StepTimeoutError,
 )
-from ecs_task_recycle.outcome import Interference, OutOfTime
+from ecs_task_recycle.outcome import Interference, OutOfTime, Status
 from ecs_task_recycle.restore import Restorer, not_restored
 from ecs_task_recycle.settling import Settling
 
@@ -42,16 +42,21 @@ class Ending:
     go_ahead: GoAhead
     progress: Progress
 
-    def restore(self, plan: Plan) -> None:
-        """Put back what is raised; whatever comes in between is one more error of the run."""
+    def restore(self, plan: Plan) -> bool:
+        """Put back what is raised; whatever comes in between is one more error of the run.
+
+        Returns False if a completed run is to go on with a queued request before that.
+        """
         scaled = self.progress.to_restore
         if scaled is None or isinstance(self.progress.error, OwnershipLostError):
-            return
+            return True
         try:
             settling = Settling(self.gateway, self.clock, self.watch, scaled)
             is_settled = settling.wait(self._patience_seconds())
             self.go_ahead.note()
             self.store.require_ownership(self.progress)
+            if self._serves_queued:
+                return False
             # A deployment that somebody started has tasks of its own that are still starting.
             if not is_settled and not isinstance(self.progress.ended, Interference):
                 settling.withdraw(plan.raised_since_at)
@@ -65,6 +70,13 @@ class Ending:
             self.progress.end(not_restored(self.gateway, scaled, error))
         else:
             self.progress.to_restore = None
+        return True
+
+    @property
+    def _serves_queued(self) -> bool:
+        """Whether a completed run goes on, as of the last write of its record."""
+        is_completed = self.progress.status is Status.COMPLETED
+        return is_completed and self.store.queued_before_at is not None
 
     def note_still_stopping(self) -> None:
         """Let the results name the tasks that are stopping still: for ever, if a host is lost."""
@@ -100,7 +112,7 @@ class Ending:
         if isinstance(self.progress.error, OwnershipLostError):
             return True
         queued_before_at = self.store.queued_before_at
-        if queued_before_at is not None:
+        if queued_before_at is not None and not self._serves_queued:
             self.progress.notes.append(
                 "The request to recycle also the tasks started before "
                 f"{queued_before_at.isoformat()} was not served"

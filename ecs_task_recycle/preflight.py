@@ -70,7 +70,7 @@ class Preflight:
         if service is None and not self._permissions.lacking:
             raise absent(gateway)
         target = trying((AUTOSCALING_READ,), gateway.scalable_target)
-        snapshot = trying(_read_actions(service), self.watch.refresh)
+        snapshot = trying(_read_actions(service), lambda: self.watch.refresh(known=service))
         if snapshot is None:
             self._probe_reads(service)
         protections = self._read_protections(snapshot)

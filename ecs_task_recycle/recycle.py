@@ -126,10 +126,8 @@ class _Recycling:
                 return True
         else:
             self._progress.end(Ended(Status.COMPLETED))
-        is_completed = self._progress.status is Status.COMPLETED
-        if is_completed and self._store.queued_before_at is not None:
+        if not self._ending.restore(plan):
             return False
-        self._ending.restore(plan)
         self._ending.note_still_stopping()
         return self._ending.close()
 
@@ -153,7 +151,6 @@ class _Recycling:
         left_count = len(self._progress.protected)
         if left_count:
             raise Ended(Status.PARTIAL, f"{left_count} tasks are under scale-in protection")
-        self._go_ahead.renew()
 
     # -- before the first stop -------------------------------------------------------------------
 

@@ -203,6 +203,13 @@ class ServiceMemory:
         known_count = len(self.unread) + len(self.tasks) - len(self.leaving & self.tasks.keys())
         return self.service is not None and self.service.desired_count > known_count
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether tasks behind load balancers are awaited, none of which is RUNNING yet."""
+        awaited = self.lacks_tasks or bool(self.unread) or bool(self.unready)
+        has_targets = self.service is not None and bool(self.service.load_balancers)
+        return has_targets and awaited and not self.unreached
+
     def may_be_reached(self, now: float) -> bool:
         """Whether a task that waits for its target groups may be healthy there by now.
 

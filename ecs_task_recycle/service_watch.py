@@ -17,7 +17,7 @@ from ecs_task_recycle.failed_starts import FailedStarts
 from ecs_task_recycle.gateway import DESCRIBE_TASKS_LIMIT
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
-from ecs_task_recycle.wait import IDLE_SECONDS, Wait
+from ecs_task_recycle.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,13 +92,14 @@ class ServiceWatch:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def refresh(self, *, lists: bool = False) -> Snapshot:
+    def refresh(self, *, lists: bool = False, known: Service | None = None) -> Snapshot:
         """Read the service, all its tasks and their targets, and return what is seen.
 
-        ``lists``: ask for the list of its tasks even where none is missing.
+        ``lists``: ask for the list of its tasks even where none is missing. ``known``: the service,
+        if it was read just now.
         """
         memory = self.memory
-        self._read_service()
+        self._read_service(known)
         if lists or not memory.tasks or memory.lacks_tasks:
             self._list()
         # The targets first: a task is never taken for unreached only because they are not read yet.
@@ -124,8 +125,8 @@ class ServiceWatch:
             self._read_targets()
         return self._seen()
 
-    def _read_service(self) -> None:
-        service = self._gateway.service()
+    def _read_service(self, known: Service | None = None) -> None:
+        service = known or self._gateway.service()
         if service is None:
             raise AwsCallError.of("ecs:DescribeServices", "MISSING", "the service is not there")
         self._service_read = self._clock.now()
@@ -247,7 +248,11 @@ class ServiceWatch:
 
     def _delay_seconds(self, wait: Wait, elapsed: float) -> float:
         left = min(wait.timeout_seconds - elapsed, wait.deadline_at - self._clock.now())
-        return max(0.0, min(left, wait.delay_seconds(elapsed)))
+        delay_seconds = wait.delay_seconds(elapsed)
+        if self.memory.is_starting:
+            # Its targets are yet to become healthy: that is what is polled for closely.
+            delay_seconds = max(delay_seconds, SLOWEST_SECONDS)
+        return max(0.0, min(left, delay_seconds))
 
 
 def _log_wait(wait: Wait, elapsed: float, seen: str) -> None:

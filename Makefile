@@ -35,7 +35,7 @@ test: check sweeps ## everything, as CI runs it
 
 check: lint types unit ## the fast part of it: lint, types, unit and emulated tests
 
-lint: shell template $(STAMP) ## ruff, shellcheck, and cfn-lint where there is a template
+lint: shell template $(STAMP) ## ruff, shellcheck, and where there is a template: cfn-lint, statelint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
@@ -44,6 +44,7 @@ shell: $(STAMP)
 
 template: $(STAMP)
 	$(if $(TEMPLATES),$(BIN)/cfn-lint $(TEMPLATES),@:)
+	$(if $(TEMPLATES),$(BIN)/python -m tests.infrastructure.machine,@:)
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy

@@ -12,28 +12,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from AWSSession import get_aws_session
+from ecs_task_recycle.actions import act
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
-from ecs_task_recycle.configuration import (
-    DEFAULT_TABLE,
-    TABLE_VARIABLE,
-    AwsCredentials,
-    Mail,
-    read_configuration,
-)
-from ecs_task_recycle.errors import AlreadyRunningError, SettingsError
+from ecs_task_recycle.configuration import AwsCredentials, Mail, read_configuration, stack_from
+from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.gateway import Gateway
+from ecs_task_recycle.guardian import Guardian
+from ecs_task_recycle.invocation import Invocation, read_invocation
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.mail_secret import with_login
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.recycle import Run, recycle
+from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_table import RunTable
-from ecs_task_recycle.settings import Settings, settings_from_event
+from ecs_task_recycle.segments import end_run, run_segment
+from ecs_task_recycle.settings import Settings, parameters_of, settings_from_event
 from Notification import send_notification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import boto3
+
+    from ecs_task_recycle.report import Report
 
 CONFIGURATION_FILE: Final = Path(__file__).with_name("input.json")
 CLOCK: Final[Clock] = SystemClock()
@@ -56,38 +56,60 @@ class LambdaContext(Protocol):
 
 
 def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, Any]:
-    """Recycle the service that the event names.
+    """Do what the event asks for the service that it names.
 
-    Returns ``{"statusCode": 200 or 206, "body": "<JSON>"}``. A run that fails raises one of the
-    errors of ``ecs_task_recycle.errors``, after it has put everything back and mailed the failure.
+    Returns ``{"statusCode": 200, 202 or 206, "body": "<JSON>"}``, to a run's guardian what it goes
+    on with. A run that fails raises one of the errors of ``ecs_task_recycle.errors``, after it has
+    put everything back and mailed the failure.
     """
-    run_id = context.aws_request_id if context else str(uuid.uuid4())
-    configure_logging(run_id=run_id)
+    request_id = context.aws_request_id if context else str(uuid.uuid4())
+    configure_logging(run_id=request_id)
     configuration = None
     try:
         configuration = read_configuration(CONFIGURATION_FILE)
-        settings = _settings(event)
+        invocation = read_invocation(event)
+        run_id = invocation.segment_of or request_id
+        configure_logging(run_id=run_id)
+        settings = _settings(invocation)
         session = get_aws_session(configuration.aws)
-        run = _run(settings, session, run_id, context)
+        run = _run(settings, session, invocation, run_id=run_id, context=context)
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
             make_session = partial(get_aws_session, configuration.aws)
-            _notify(configuration.mail, _refused(error, run_id), make_session)
+            _notify(configuration.mail, _refused(error, request_id), make_session)
         raise
-    report = recycle(run)
+    if invocation.segment_of is not None:
+        return _segment(run, invocation, configuration.mail, session)
+    return _answered(act(run), configuration.mail, session)
+
+
+def _segment(
+    run: Run, invocation: Invocation, mail: Mail | None, session: boto3.Session
+) -> dict[str, Any]:
+    """Go on with a run, or end it with its guardian; answer what the state machine goes on with."""
+    if invocation.execution_status is None:
+        segment = run_segment(run)
+    else:
+        segment = end_run(run, invocation.execution_status)
+    if segment.report is not None:
+        _answered(segment.report, mail, session)
+    return segment.answer(run)
+
+
+def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
+    """Mail what is to be mailed; return the answer, or raise what made the run fail."""
     body = report.answer()
-    # AWS delivers events twice now and then: the run that goes on is the one to be heard of.
-    if not settings.dry_run and not isinstance(report.error, AlreadyRunningError):
+    if report.is_worth_a_mail:
         # The run's own session: its role is assumed already, should STS not answer any more.
-        _notify(configuration.mail, body, lambda: session)
+        _notify(mail, body, lambda: session)
     if report.error is not None:
         raise report.error
     return {"statusCode": report.status.code, "body": json.dumps(body)}
 
 
-def _settings(event: object) -> Settings:
-    settings = settings_from_event(event)
+def _settings(invocation: Invocation) -> Settings:
+    settings = settings_from_event(invocation.event)
     started_before = settings.started_before
     if started_before is not None and started_before > as_utc(CLOCK.now()) + timedelta(seconds=5):
         # Tasks that are yet to start would be recycled again by a repeated event.
@@ -97,7 +119,12 @@ def _settings(event: object) -> Settings:
 
 
 def _run(
-    settings: Settings, session: boto3.Session, run_id: str, context: LambdaContext | None
+    settings: Settings,
+    session: boto3.Session,
+    invocation: Invocation,
+    *,
+    run_id: str,
+    context: LambdaContext | None,
 ) -> Run:
     if settings.region is not None and settings.region != session.region_name:
         problem = f"its ARNs lie in {settings.region}, the function works in {session.region_name}"
@@ -105,20 +132,27 @@ def _run(
     gateway = Gateway(
         session, CLOCK, cluster_name=settings.cluster_name, service_name=settings.service_name
     )
+    stack = stack_from(os.environ)
+    # The stack's own: with the function's own role, in the function's own region.
+    own_session = get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION")))
+    guardian = None
+    if stack.guardian_arn is not None:
+        guardian = Guardian(
+            own_session,
+            machine_arn=stack.guardian_arn,
+            run_id=run_id,
+            event=parameters_of(invocation.event),
+        )
     return Run(
         settings=settings,
         run_id=run_id,
         # AWS may deliver one request twice under the same id.
         owner=uuid.uuid4().hex,
         gateway=gateway,
-        # The stack's own table: with the function's own role, in the function's own region.
-        table=RunTable(
-            get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION"))),
-            name=os.environ.get(TABLE_VARIABLE, DEFAULT_TABLE),
-            service=gateway.name,
-        ),
+        table=RunTable(own_session, name=stack.table_name, service=gateway.name),
         clock=CLOCK,
         deadline_at=_deadline_at(context),
+        guardian=guardian,
     )
 
 

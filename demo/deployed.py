@@ -1,57 +1,46 @@
-"""The whole road: deployed by CloudFormation, invoked, scheduled, and deleted; on this machine.
-
-`python -m demo.deployed` plays it before your eyes and judges it.
-"""
+"""`make demo-deploy`: deployed by CloudFormation, invoked, scheduled, deleted, on a local AWS."""
 
 from __future__ import annotations
 
 import json
-import logging
+import os
 import re
 import shlex
-import signal
-import sys
 import time
-from collections.abc import Mapping
+import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from demo.deployed_checks import (
-    FUNCTION,
-    Bucket,
-    Deployments,
-    Invocation,
-    LoggedRun,
-    Outcome,
-    verdicts,
+import boto3
+
+from demo.lambda_runtime import CLI_ENVIRONMENT, FUNCTION
+from demo.mail_server import PASSWORD, USERNAME, MailServer, self_signed
+from demo.process import (
+    LOCALHOST,
+    DemoError,
+    LocalProcess,
+    becomes_true,
+    environment_in,
+    free_ports,
+    run,
 )
-from demo.emulated_aws import ENDPOINT_VARIABLES
-from demo.local_cloud import CloudUnavailableError, Done, LocalCloud
-from demo.mail_server import MailServer, self_signed
-from demo.narration import Narrator, read_log_record
-from demo.package import PROJECT, copy_sources
-from demo.palette import Colour, palette_for
-from demo.scenario import SHORT_TIMES
-from demo.workshop import leave_the_account_out, pronounce, temporary_folder
-from ecs_emulator import Knobs, World
-from ecs_emulator.clock import WallClock
+from demo.show import Promise, heading, say
+from demo.stage import CLUSTER, PROJECT, TASKS_COUNT, copy_sources, emulated_ecs, input_json, main
 from ecs_emulator.server import serve
 
-CLUSTER: Final = "demo"
-SERVICES: Final = ("web", "api")
-TASKS_COUNT: Final = 3
-LOG_GROUP: Final = f"/aws/lambda/{FUNCTION}"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from subprocess import CompletedProcess
+
+    from ecs_emulator import World
+
+MINISTACK: Final = PROJECT / ".venv-ministack" / "bin" / "ministack"
 DEPLOY: Final = "./cloudformation_deploy.sh"
 ZIP_FILE: Final = "dist/ecs-task-recycle.zip"
-READ_LOG: Final = (
-    *("aws", "logs", "filter-log-events", "--log-group-name", LOG_GROUP),
-    *("--query", "events[].message", "--output", "text"),
-)
-INTERRUPTED: Final = 128 + signal.SIGINT
-USERNAME: Final = "demo"
-PASSWORD: Final = "made-up-for-the-deployed-road"  # noqa: S105 - of our own server
+LOG_GROUP: Final = f"/aws/lambda/{FUNCTION}"
+SECRET: Final = "mail/login"  # noqa: S105 - its name
 SCHEDULE: Final = (
     "ScheduleExpression=rate(1 minute)",
     f"ScheduledClusterName={CLUSTER}",
@@ -59,265 +48,181 @@ SCHEDULE: Final = (
     "ScheduledWaitTime=0",
     "ScheduledStabilizeTimeout=300",
 )
-FIRES_WITHIN_SECONDS: Final = 180.0
-RUNS_WITHIN_SECONDS: Final = 120.0
-POLL_SECONDS: Final = 1.0
-PUBLIC_ACCESS_BLOCKS_COUNT: Final = 4
-# It is MiniStack that answers for these; the emulator has no more than reading a secret.
-OF_THE_CLOUD: Final = frozenset({"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"})
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+EMULATED: Final = (
+    "AWS_ENDPOINT_URL_ECS",
+    "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING",
+    "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_CLOUDWATCH",
+)
+"""What our emulator answers to the functions; MiniStack answers all else."""
+
+
+class MiniStack(LocalProcess):
+    """CloudFormation, S3, IAM, Lambda, EventBridge, Logs and Secrets Manager on 127.0.0.1.
+
+    https://github.com/ministackorg/ministack, in an environment of its own. What is not as in AWS:
+    it does not judge permissions, every error of a function has the type `Runtime.HandlerError`,
+    properties that it does not know are accepted, a rate rule first fires up to a minute late, and
+    its ECS does not schedule: `function_environment` points the functions elsewhere.
+    """
+
+    def __init__(self, folder: Path, *, function_environment: Mapping[str, str]) -> None:
+        if not os.access(MINISTACK, os.X_OK):
+            raise DemoError(f"There is no {MINISTACK.relative_to(PROJECT)}: run make.")
+        (port,) = free_ports(1)
+        # Without BIND_HOST it listens on every interface of the machine.
+        own = {"BIND_HOST": LOCALHOST, "GATEWAY_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        environment = {**environment_in(folder), **function_environment, **own}
+        super().__init__(str(MINISTACK), environment=environment, folder=folder, port=port)
+
+    def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type for each
+        """Return a boto3 client of one of its services."""
+        return boto3.client(service, endpoint_url=self.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Everything that runs, and where the user's commands are typed."""
+    """Everything that runs, and the folder where the user's commands are typed."""
 
     world: World
     mail_server: MailServer
-    cloud: LocalCloud
+    cloud: MiniStack
     function_environment: Mapping[str, str]
     tree: Path
-    narrator: Narrator
-    typed: list[Done] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
-    def type(self, *command: str) -> Done:
-        """Run a command, telling it and what it says."""
-        self.narrator.lines(
-            ["", self.narrator.palette.paint(f"$ {shlex.join(command)}", Colour.BOLD)]
-        )
-        done = self.cloud.run(*command, folder=self.tree)
-        self.typed.append(done)
-        said = (done.output + done.errors).replace(str(self.tree), ".")
-        for line in re.split(r"[\t\n]", said) if command == READ_LOG else said.splitlines():
-            tell = self.narrator.log_line if command == READ_LOG else self.narrator.say
-            tell(line)
+    def type(self, *command: str) -> CompletedProcess[str]:
+        """Run a user's command against the local AWS, showing it and what it says."""
+        say("", f"$ {shlex.join(command)}")
+        own = {**CLI_ENVIRONMENT, "AWS_ENDPOINT_URL": self.cloud.url}
+        environment = {**environment_in(self.tree.parent), **own}
+        done = run(*command, environment=environment, folder=self.tree)
+        say(*(text for text in (done.stdout, done.stderr) if text))
+        self.printed.extend((done.stdout, done.stderr))
         return done
 
-    def invoke(self, event: dict[str, Any], *options: str) -> Invocation:
-        """Invoke the function by the AWS CLI."""
-        payload = json.dumps(event, separators=(",", ":"))
-        command = ("aws", "lambda", "invoke", "--function-name", FUNCTION, *options)
-        return self.invocation(*command, "--payload", payload, "response.json")
+    def deploy(self) -> CompletedProcess[str]:
+        """Create the mail secret and deploy the function for the one cluster."""
+        secret = self.cloud.client("secretsmanager").create_secret(
+            Name=SECRET, SecretString=json.dumps({"username": USERNAME, "password": PASSWORD})
+        )
+        return self.type(DEPLOY, f"ClusterNames={CLUSTER}", f"MailSecretArn={secret['ARN']}")
 
-    def invocation(self, *command: str) -> Invocation:
-        """Run a command that invokes the function and writes its answer to response.json."""
-        response = self.tree / "response.json"
-        response.unlink(missing_ok=True)
-        done = self.type(*command)
-        written = response.read_text() if response.exists() else ""
-        return Invocation(done=done, response=written)
+    def fetch_zip(self) -> bytes:
+        """Return the deployed function's code, as Lambda hands it back."""
+        described = self.cloud.client("lambda").get_function(FunctionName=FUNCTION)
+        path = described["Code"]["Location"].split("/", 3)[3]
+        with urllib.request.urlopen(f"{self.cloud.url}/{path}") as answer:  # noqa: S310
+            return bytes(answer.read())
 
-    def told(self) -> str:
-        """Return everything that anybody could read: what was printed, logged and mailed."""
-        printed = [text for done in self.typed for text in (done.output, done.errors)]
-        mails = [mail.part(kind) for mail in self.mail_server.mails for kind in ("plain", "html")]
-        return "\n".join([*printed, *mails, *self.cloud.lines])
+    def invoke(self, service: str) -> tuple[str, dict[str, Any]]:
+        """Invoke the function; return what the AWS CLI printed, and the function's answer."""
+        event = json.dumps({"cluster_name": CLUSTER, "service_name": service, "wait_time": 0})
+        command = ("aws", "lambda", "invoke", "--function-name", FUNCTION)
+        done = self.type(*command, "--cli-read-timeout", "0", "--payload", event, "response.json")
+        return done.stdout, json.loads((self.tree / "response.json").read_text())
 
-    def runs(self) -> list[LoggedRun]:
-        """Return the runs in the function's log, by their first lines' times."""
-        pages = self.cloud.client("logs").get_paginator("filter_log_events")
-        events = [
-            each for page in pages.paginate(logGroupName=LOG_GROUP) for each in page["events"]
-        ]
-        records = [read_log_record(event["message"]) for event in events]
-        ours = sorted((each for each in records if each), key=lambda each: str(each["timestamp"]))
-        by_run: dict[str, list[str]] = {}
-        for record in ours:
-            by_run.setdefault(str(record["run_id"]), []).append(str(record["message"]))
-        return [LoggedRun(run_id=name, messages=lines) for name, lines in by_run.items()]
+    def mails_of(self, service: str, count: int, *, within_seconds: float) -> bool:
+        """Wait for the mails of so many completed runs of a service; tell whether they came."""
+        end = f"Completed: {CLUSTER}/{service}"
 
-    def wait_for_runs(self, service: str, count: int, *, within_seconds: float) -> None:
-        """Wait until so many runs of a service have completed, but not for ever."""
-        name = f"{CLUSTER}/{service}"
-        give_up_at = time.monotonic() + within_seconds
-        while time.monotonic() < give_up_at:
-            if sum(run.service == name and run.is_completed for run in self.runs()) >= count:
-                return
-            time.sleep(POLL_SECONDS)
+        def have_come() -> bool:
+            subjects = [str(mail.message["Subject"]) for mail in self.mail_server.mails]
+            return sum(subject.endswith(end) for subject in subjects) >= count
+
+        return becomes_true(have_come, within_seconds=within_seconds)
 
 
-def main() -> int:
-    """Play it and judge it. Returns 0 only if everything came out as promised."""
-    leave_the_account_out()
-    logging.getLogger("mail.log").setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    narrator = Narrator(sys.stdout, palette_for(sys.stdout))
-    try:
-        with temporary_folder() as folder:
-            place = folder.relative_to(PROJECT)
-            narrator.say(f"All of it happens in {place}, removed at the end, and on 127.0.0.1.")
-            return pronounce(verdicts(play(folder, narrator)), narrator)
-    except CloudUnavailableError as error:
-        narrator.say(f"The demo cannot go on: {error}")
-        return 1
-    except KeyboardInterrupt:
-        narrator.say("Interrupted; everything that was started has been ended.")
-        return INTERRUPTED
-
-
-def play(folder: Path, narrator: Narrator) -> Outcome:
-    """Set the stage in `folder` and take the whole road; nothing is left running."""
-    with ExitStack() as running:
-        return _walk(set_stage(running, folder, narrator))
-
-
-def set_stage(running: ExitStack, folder: Path, narrator: Narrator) -> Stage:
+def set_stage(running: ExitStack, folder: Path) -> Stage:
     """Start the emulated ECS, a mail server and the local AWS; copy what is to be deployed."""
-    narrator.heading("The stage")
-    times: dict[str, Any] = dict(SHORT_TIMES)
-    world = World(knobs=Knobs(**times), clock=WallClock())
-    for name in SERVICES:
-        world.create_service(
-            cluster=CLUSTER, name=name, desired_count=TASKS_COUNT, target_group=True
-        )
-        world.register_scalable_target(
-            cluster=CLUSTER, service=name, min_capacity=TASKS_COUNT, max_capacity=6
-        )
-    emulator_url = running.enter_context(serve(world))
-    narrator.say(f"An emulated ECS with demo/web and demo/api, {TASKS_COUNT} tasks each.")
-    mail_server = running.enter_context(
-        MailServer(username=USERNAME, password=PASSWORD, certificate=self_signed(folder))
+    world = emulated_ecs("web", "api")
+    url = running.enter_context(serve(world))
+    mail_server = running.enter_context(MailServer(self_signed(folder)))
+    environment = dict.fromkeys(EMULATED, url) | {"SSL_CERT_FILE": str(mail_server.certificate)}
+    cloud = running.enter_context(MiniStack(folder, function_environment=environment))
+    say(
+        f"Emulated ECS with two services: {url}",
+        f"Mail server:                    127.0.0.1:{mail_server.port}",
+        f"MiniStack (all else of AWS):    {cloud.url}",
     )
-    narrator.say(f"A mail server: {mail_server.host}:{mail_server.port} (STARTTLS and login).")
-    names = [name for name in ENDPOINT_VARIABLES if name not in OF_THE_CLOUD]
-    environment = {
-        **dict.fromkeys(names, emulator_url),
-        "SSL_CERT_FILE": str(mail_server.certificate.certificate_file),
-    }
-    cloud = running.enter_context(LocalCloud(folder, function_environment=environment))
-    narrator.say(f"A local AWS (CloudFormation, Lambda, EventBridge, Logs and more): {cloud.url}")
     return Stage(
         world=world,
         mail_server=mail_server,
         cloud=cloud,
         function_environment={**environment, "AWS_ENDPOINT_URL": cloud.url},
-        tree=copy_sources(folder / "sources", input_json(mail_server)),
-        narrator=narrator,
+        tree=copy_sources(folder / "sources", input_json(mail_server, secret_id=SECRET)),
     )
 
 
-def input_json(mail_server: MailServer) -> dict[str, Any]:
-    """Return an input.json whose login is a secret's."""
-    return {
-        "smtpCredentials": {
-            "host": mail_server.host,
-            "port": str(mail_server.port),
-            "secret_id": "mail/login",
-            "from_email": "noreply@example.com",
-        },
-        "emailNotification": {"to": ["admin@example.com"]},
-    }
+def play(folder: Path) -> list[Promise]:
+    """Go from the first deployment to the deletion; nothing is left running."""
+    with ExitStack() as running:
+        stage = set_stage(running, folder)
+        heading("Deployed; again with nothing changed; with a schedule")
+        first, again = stage.deploy(), stage.type(DEPLOY)
+        time.sleep(1)  # MiniStack mixes up two deployments within a second.
+        scheduled = stage.type(DEPLOY, *SCHEDULE)
+        is_the_same = stage.fetch_zip() == (stage.tree / ZIP_FILE).read_bytes()
+        heading("Invoked: synchronously; for a missing service; as an event; by the schedule")
+        promises = [
+            _promise("one command deploys", first, "is deployed in"),
+            _promise("deployed again, nothing changes", again, "nothing has changed"),
+            _promise("a schedule is deployed", scheduled, "is deployed in"),
+            Promise("the deployed zip is the one that was built", is_the_same),
+            *_promises_of_the_invocations(stage, first.stdout),
+        ]
+        heading("Deleted; again with nothing to delete")
+        deleted, again = stage.type(DEPLOY, "--delete"), stage.type(DEPLOY, "--delete")
+        return [
+            *promises,
+            _promise("one command deletes it", deleted, "is deleted"),
+            _promise("deleted again, it says so", again, "there is no stack"),
+        ]
 
 
-def deploy(stage: Stage) -> Done:
-    """Make the mail secret and deploy the function for the one cluster."""
-    secret = stage.cloud.client("secretsmanager").create_secret(
-        Name="mail/login",
-        SecretString=json.dumps({"username": USERNAME, "password": PASSWORD}),
-    )
-    return stage.type(DEPLOY, f"ClusterNames={CLUSTER}", f"MailSecretArn={secret['ARN']}")
+def _promise(claim: str, done: CompletedProcess[str], text: str) -> Promise:
+    said = [line for line in done.stdout.splitlines() if text in line]
+    return Promise(claim, done.returncode == 0 and bool(said), "".join(said[:1]))
 
 
-def fetch_zip(stage: Stage) -> bytes:
-    """Return the deployed function's code, as Lambda hands it back."""
-    described = stage.cloud.client("lambda").get_function(FunctionName=FUNCTION)
-    return stage.cloud.fetch(described["Code"]["Location"])
+def _promises_of_the_invocations(stage: Stage, output: str) -> list[Promise]:
+    _, answer = stage.invoke("web")
+    status = json.loads(answer.get("body", "{}")).get("status")
+    failed, error = stage.invoke("nowhere")
+    message = str(error.get("errorMessage"))
+    event = stage.type("bash", "-c", _printed_command(output))
+    completes = stage.mails_of("web", 2, within_seconds=120)
+    say("", "(The schedule fires once a minute: waiting for it.)")
+    fires = stage.mails_of("api", 1, within_seconds=180)
+    stage.type("aws", "logs", "filter-log-events", "--log-group-name", LOG_GROUP)
+    lowest = [stage.world.lowest_in_service(CLUSTER, name) for name in ("web", "api")]
+    mails = stage.mail_server.mails
+    texts = [mail.part(kind) for mail in mails for kind in ("plain", "html")]
+    told = "\n".join([*stage.printed, *stage.cloud.lines, *stage.cloud.errors, *texts])
+    return [
+        Promise("invoked, it answers completed", status == "completed", str(status)),
+        Promise("a failure is a FunctionError", "FunctionError" in failed, message),
+        Promise("the printed command sends an event", '"StatusCode": 202' in event.stdout),
+        Promise("the event's run completes", completes),
+        Promise("the schedule's run completes", fires),
+        Promise("never fewer in service than desired", min(lowest) >= TASKS_COUNT, f"{lowest}"),
+        Promise(
+            "every mail came over TLS, with the login in Secrets Manager",
+            all(mail.over_tls and mail.username == USERNAME for mail in mails),
+            f"{len(mails)} mails",
+        ),
+        Promise("the password is in no output, log or mail", PASSWORD not in told),
+    ]
 
 
-def _walk(stage: Stage) -> Outcome:
-    deployments = _deployments(stage)
-    completed, failed, asynchronous = _invocations(stage, pasted(deployments.first.output))
-    stage.narrator.heading("The log")
-    stage.type(*READ_LOG)
-    runs = stage.runs()
-    stage.narrator.heading("Deleted")
-    deleted, deleted_again = stage.type(DEPLOY, "--delete"), stage.type(DEPLOY, "--delete")
-    return Outcome(
-        deployments=deployments,
-        completed=completed,
-        failed=failed,
-        asynchronous=asynchronous,
-        runs=runs,
-        deleted=deleted,
-        deleted_again=deleted_again,
-        lowest_in_service={
-            f"{CLUSTER}/{name}": stage.world.lowest_in_service(CLUSTER, name) for name in SERVICES
-        },
-        tasks_count=TASKS_COUNT,
-        mails=tuple(stage.mail_server.mails),
-        secret=PASSWORD,
-        told=stage.told(),
-    )
-
-
-def _deployments(stage: Stage) -> Deployments:
-    stage.narrator.heading("Deployed, once more with nothing changed, and with a schedule")
-    first, again = deploy(stage), stage.type(DEPLOY)
-    time.sleep(1)  # MiniStack mixes up two deployments within a second.
-    scheduled = stage.type(DEPLOY, *SCHEDULE)
-    return Deployments(
-        first=first,
-        again=again,
-        scheduled=scheduled,
-        rule_input=_rule_input(stage),
-        clusters=_clusters(stage),
-        built=(stage.tree / ZIP_FILE).read_bytes(),
-        fetched=fetch_zip(stage),
-        bucket=_bucket(stage),
-    )
-
-
-def pasted(output: str) -> str:
+def _printed_command(output: str) -> str:
     """Return the command that a deployment has printed, for the service at hand."""
     printed = re.search(r"^InvokeCommand\t(.+)$", output, re.MULTILINE)
     command = printed[1] if printed else "false"
     return command.replace("my-cluster", CLUSTER).replace('"my-service"', '"web","wait_time":0')
 
 
-def _invocations(stage: Stage, command: str) -> tuple[Invocation, Invocation, Invocation]:
-    stage.narrator.heading("Invoked: synchronously, for a service that is not there, as an event")
-    event = {"cluster_name": CLUSTER, "service_name": "web", "wait_time": 0}
-    completed = stage.invoke(event, "--cli-read-timeout", "0")
-    failed = stage.invoke({**event, "service_name": "nowhere"})
-    asynchronous = stage.invocation("bash", "-c", command)
-    stage.wait_for_runs("web", 2, within_seconds=RUNS_WITHIN_SECONDS)
-    stage.narrator.say("(The schedule fires once a minute: waiting for it.)")
-    stage.wait_for_runs("api", 1, within_seconds=FIRES_WITHIN_SECONDS)
-    return completed, failed, asynchronous
-
-
-def _bucket(stage: Stage) -> Bucket:
-    s3 = stage.cloud.client("s3")
-    (bucket,) = s3.list_buckets()["Buckets"]
-    name = bucket["Name"]
-    blocks = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
-    rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
-    return Bucket(
-        blocks_public=len(blocks) == PUBLIC_ACCESS_BLOCKS_COUNT and all(blocks.values()),
-        encryption=str(rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]),
-        policy=str(s3.get_bucket_policy(Bucket=name)["Policy"]),
-    )
-
-
-def _rule_input(stage: Stage) -> str:
-    answer = stage.cloud.client("events").list_targets_by_rule(Rule=f"{FUNCTION}-schedule")
-    (target,) = answer["Targets"]
-    return str(target["Input"])
-
-
-def _clusters(stage: Stage) -> list[str]:
-    described = stage.cloud.client("lambda").get_function(FunctionName=FUNCTION)
-    role_name = described["Configuration"]["Role"].rpartition("/")[2]
-    policy = stage.cloud.client("iam").get_role_policy(
-        RoleName=role_name, PolicyName="ecs-task-recycle"
-    )
-    conditions = (each.get("Condition", {}) for each in policy["PolicyDocument"]["Statement"])
-    return sorted({cluster for each in conditions for cluster in _clusters_in(each)})
-
-
-def _clusters_in(condition: dict[str, Any]) -> list[str]:
-    clusters = condition.get("ArnLike", {}).get("ecs:cluster", [])
-    return [clusters] if isinstance(clusters, str) else list(clusters)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(play)

@@ -1,147 +1,213 @@
-"""A local server process whose lines can be read as they come, and which never stays behind."""
+"""Processes that never stay behind: servers whose lines can be read as they come, and commands.
+
+Each runs in a session of its own, under a supervisor: this file, run as a program. It kills the
+session when its standard input ends, and the kernel closes that pipe even for an owner that was
+killed. A process group would not do: the Lambda emulator puts the runtime into a group of its own.
+
+Linux only (/proc), as is the Lambda emulator.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
-from typing import IO, TYPE_CHECKING, Final, Self
-
-from demo import supervisor
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping
 
+LOCALHOST: Final = "127.0.0.1"
+STARTS_WITHIN_SECONDS: Final = 60.0
 END_WITHIN_SECONDS: Final = 10.0
 
 
-class LocalProcess:
-    """A command under `demo.supervisor`: started on entry, ended with all its children on exit.
+class DemoError(RuntimeError):
+    """Something that the demo needs is missing or did not start; the sentence says what."""
 
-    `lines` holds what it wrote to standard output so far, `diagnostics` its standard error, both
+
+class LocalProcess:
+    """A command, ended with all its children at the end of the `with`.
+
+    `lines` holds what it wrote to standard output so far, `errors` its standard error, both
     without line ends. `on_line` gets each line of the former at once, on a thread of its own.
+    With a `port` it is a server, waited for until it answers at `url`.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
-        *,
+        *command: str,
         environment: Mapping[str, str],
         folder: Path,
-        on_line: Callable[[str], None] | None = None,
+        port: int = 0,
+        on_line: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self._command = [sys.executable, supervisor.__file__, *command]
+        self._command = command
         self._environment = dict(environment)
         self._folder = folder
+        self._port = port
         self._on_line = on_line
-        self._process: subprocess.Popen[str] | None = None
         self._readers: list[threading.Thread] = []
-        self._changed = threading.Condition()
-        self._is_over = False
+        self.url = f"http://{LOCALHOST}:{port}"
         self.lines: list[str] = []
-        self.diagnostics: list[str] = []
+        self.errors: list[str] = []
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command,
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", __file__, *self._command],
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
         )
-        self._read(self._process.stdout, self._take_line, at_the_end=self._close_lines)
-        self._read(self._process.stderr, self._take_diagnostic)
+        for pipe, take in (
+            (self.process.stdout, self._take),
+            (self.process.stderr, self.errors.append),
+        ):
+            reader = threading.Thread(target=_each_line, args=(pipe, take), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+        if self._port and not self._starts():
+            self.__exit__()
+            said = " ".join([*self.lines, *self.errors][-5:])
+            raise DemoError(f"{self._command[0]} did not start: {said}")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        end_session(self.process.pid)  # the supervisor included, which leads it
+        self.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            (pipe or io.StringIO()).close()
+
+    def wait(self) -> int:
+        """Wait for its end and for its last lines; return the exit status."""
+        status = self.process.wait()
         for reader in self._readers:
             reader.join(END_WITHIN_SECONDS)
-        if any(reader.is_alive() for reader in self._readers):
-            raise RuntimeError(f"Something of session {self.session_id} has outlived its end.")
-        for pipe in (self._started.stdout, self._started.stderr):
-            if pipe is not None:
-                pipe.close()
+        return status
 
-    @property
-    def session_id(self) -> int:
-        """The session in which the command and all its children live."""
-        return self._started.pid
+    def _starts(self) -> bool:
+        def has_ended_or_answers() -> bool:
+            return self.process.poll() is not None or self._answers()
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the command has not ended yet."""
-        return self._started.poll() is None
+        becomes_true(has_ended_or_answers, within_seconds=STARTS_WITHIN_SECONDS)
+        return self._answers()
 
-    def kill(self) -> None:
-        """End the command and all its children at once, without a chance to tidy up."""
-        stdin = self._started.stdin
-        if stdin is not None and not stdin.closed:
-            stdin.close()
-        try:
-            self._started.wait(END_WITHIN_SECONDS)
-        finally:
-            # Should the supervisor itself have been killed, its session is still known.
-            supervisor.end_session(self.session_id)
-            self._started.wait(END_WITHIN_SECONDS)
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((LOCALHOST, self._port)) == 0
 
-    def wait_for_line(self, text: str, *, timeout_seconds: float = 30.0) -> str:
-        """Return the first line that holds the text, now or when it comes; else TimeoutError.
-
-        A process that has ended writes no more lines, so its end is not waited out.
-        """
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._is_over or self._find(text) is not None, timeout_seconds
-            )
-            line = self._find(text)
-        if line is None:
-            when = "before the end" if self._is_over else f"within {timeout_seconds} s"
-            raise TimeoutError(f"No line with {text!r} came {when}.")
-        return line
-
-    @property
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            raise RuntimeError("Not started yet: use it in a with statement.")
-        return self._process
-
-    def _find(self, text: str) -> str | None:
-        return next((line for line in self.lines if text in line), None)
-
-    def _read(
-        self,
-        pipe: IO[str] | None,
-        take: Callable[[str], None],
-        at_the_end: Callable[[], None] = lambda: None,
-    ) -> None:
-        reader = threading.Thread(target=_each_line, args=(pipe, take, at_the_end), daemon=True)
-        reader.start()
-        self._readers.append(reader)
-
-    def _take_line(self, line: str) -> None:
-        with self._changed:
-            self.lines.append(line)
-            self._changed.notify_all()
-        if self._on_line is not None:
-            self._on_line(line)
-
-    def _close_lines(self) -> None:
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def _take_diagnostic(self, line: str) -> None:
-        self.diagnostics.append(line)
+    def _take(self, line: str) -> None:
+        self.lines.append(line)
+        self._on_line(line)
 
 
-def _each_line(pipe: IO[str], take: Callable[[str], None], at_the_end: Callable[[], None]) -> None:
+def _each_line(pipe: Iterable[str], take: Callable[[str], object]) -> None:
     for line in pipe:
         take(line.rstrip("\r\n"))
-    at_the_end()
+
+
+def run(
+    *command: str, environment: Mapping[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; an interruption ends it with all its children."""
+    with LocalProcess(*command, environment=environment, folder=folder) as process:
+        status = process.wait()
+    output, errors = ("\n".join(lines) for lines in (process.lines, process.errors))
+    return subprocess.CompletedProcess(command, status, output, errors)
+
+
+def environment_in(folder: Path) -> dict[str, str]:
+    """Return an environment with a made-up account, no proxy, and our Python and AWS CLI first."""
+    return {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "made-up-for-this-machine",
+        "AWS_SESSION_TOKEN": "made-up-for-this-machine",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def becomes_true(condition: Callable[[], bool], *, within_seconds: float) -> bool:
+    """Wait for a condition; return whether it came true in time."""
+    give_up_at = time.monotonic() + within_seconds
+    while not (is_true := condition()) and time.monotonic() < give_up_at:
+        time.sleep(0.05)
+    return is_true
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 on which nothing listens."""
+    probes = [socket.create_server((LOCALHOST, 0)) for _ in range(count)]
+    ports: list[int] = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def processes_of_session(session_id: int) -> set[int]:
+    """Return the process ids alive in a session; those that only wait to be reaped are not."""
+    ids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return {process_id for process_id in ids if _lives_in(process_id, session_id)}
+
+
+def _lives_in(process_id: int, session_id: int) -> bool:
+    try:
+        # pid (name) state parent group session …; a name may itself hold spaces and brackets.
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    state, _, _, session, *_ = stat.rpartition(")")[2].split()
+    return int(session) == session_id and state not in {"Z", "X"}
+
+
+def end_session(session_id: int) -> None:
+    """Kill every process of a session but the caller, until none is left."""
+    while others := processes_of_session(session_id) - {os.getpid()}:
+        for process_id in others:
+            _kill(process_id)
+
+
+def _kill(process_id: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process_id, signal.SIGKILL)
+
+
+def supervise(*command: str) -> int:
+    """Run the command and return its exit status; end when it does, or standard input."""
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as child:
+        threading.Thread(target=_end_with_owner, daemon=True).start()
+        status = child.wait()
+    end_session(os.getsid(0))
+    return status if status >= 0 else 128 - status
+
+
+def _end_with_owner() -> None:
+    # Unbuffered: a thread blocked inside sys.stdin's lock would stop the interpreter's exit.
+    while os.read(0, 4096):
+        pass
+    end_session(os.getsid(0))
+    _kill(os.getpid())
+
+
+if __name__ == "__main__":
+    sys.exit(supervise(*sys.argv[1:]))

@@ -16,7 +16,8 @@ import ecs_emulator.api_ecs_services
 import ecs_emulator.api_elbv2
 import ecs_emulator.api_protection
 import ecs_emulator.api_secretsmanager
-import ecs_emulator.api_sts  # noqa: F401  imported so that they register their operations
+import ecs_emulator.api_stepfunctions
+import ecs_emulator.api_sts
 from ecs_emulator.errors import ApiError, EmulatorError, NoAnswerError
 from ecs_emulator.faults import Fault
 from ecs_emulator.identities import Identity

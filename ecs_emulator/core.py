@@ -15,6 +15,7 @@ from ecs_emulator.throttling import Throttle
 
 if TYPE_CHECKING:
     from ecs_emulator.alarms import Alarm
+    from ecs_emulator.executions import Execution
     from ecs_emulator.secrets import Secret
     from ecs_emulator.timeline import Timeline
 
@@ -42,3 +43,4 @@ class Core(Ledger):
         self.tables = Tables(self)
         self.alarms: dict[str, Timeline[Alarm]] = {}
         self.secrets: dict[str, Secret] = {}
+        self.executions: dict[str, Execution] = {}

@@ -13,7 +13,7 @@ from ecs_emulator.world import World
 
 type Parameters = Mapping[str, Any]
 
-_PREFIXES = {"elbv2": "elasticloadbalancing"}
+_PREFIXES = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}
 _QUERY_SERVICES = frozenset({"elbv2", "sts", "cloudwatch"})
 """They say AccessDenied with HTTP 403, the others AccessDeniedException with 400."""
 
@@ -54,6 +54,7 @@ def resource_of(world: World, service: str, operation: str, parameters: Paramete
         "secretsmanager": _secret,
         "sts": _role,
         "ecs": _ecs,
+        "stepfunctions": _machine_or_execution,
     }
     if operation == "RegisterScalableTarget":
         return world.arn("application-autoscaling", "scalable-target/*")
@@ -71,6 +72,10 @@ def _secret(_world: World, _operation: str, parameters: Parameters) -> str:
 
 def _role(_world: World, _operation: str, parameters: Parameters) -> str:
     return str(parameters.get("RoleArn", "*"))
+
+
+def _machine_or_execution(_world: World, _operation: str, parameters: Parameters) -> str:
+    return str(parameters.get("executionArn") or parameters.get("stateMachineArn") or "*")
 
 
 def _ecs(world: World, operation: str, parameters: Parameters) -> str:

@@ -34,6 +34,7 @@ SERVICES = (
     "ecs",
     "application-autoscaling",
     "elbv2",
+    "stepfunctions",
     "sts",
     "dynamodb",
     "secretsmanager",

@@ -62,18 +62,22 @@ def retry[T](
 ) -> T:
     """Repeat a call after each delay while its error is retryable; raise the last error."""
     for delay_seconds in delays_seconds:
-        try:
-            return call()
-        except AwsCallError as error:
-            if not is_retryable(error):
-                raise
-            _log_retry(error, delay_seconds)
+        answer = _attempt(call)
+        if not isinstance(answer, AwsCallError):
+            return answer
+        if not is_retryable(answer):
+            raise answer
+        text = "Retrying in %g s: %s"
+        logger.warning(text, delay_seconds, answer, extra=dict(answer.facts))
         clock.sleep(delay_seconds)
     return call()
 
 
-def _log_retry(error: AwsCallError, delay_seconds: float) -> None:
-    logger.warning("Retrying in %g s: %s", delay_seconds, error, extra=dict(error.facts))
+def _attempt[T](call: Callable[[], T]) -> T | AwsCallError:
+    try:
+        return call()
+    except AwsCallError as error:
+        return error
 
 
 @contextmanager

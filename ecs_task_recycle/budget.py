@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle.outcome import OutOfTime
+from ecs_task_recycle.outcome import Ended, OutOfTime, Status
+from ecs_task_recycle.starts import quickest_start_seconds
 
 if TYPE_CHECKING:
     from ecs_task_recycle.clock import Clock
@@ -18,11 +19,16 @@ RESERVE_SECONDS: Final = 75.0
 """What restoring, reporting and mailing may take: kept free before Lambda's limit."""
 
 
+INVOCATION_SECONDS: Final = 30.0
+"""What a new invocation takes before it can go on with a task."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What fits before the deadline (epoch seconds; infinite without one)."""
+    """What fits into an invocation, from ``began_at`` to ``deadline_at`` (epoch seconds)."""
 
     clock: Clock
+    began_at: float
     deadline_at: float
     stabilize_timeout_seconds: float
 
@@ -47,15 +53,35 @@ class Budget:
         return self.deadline_at - MAIL_SECONDS
 
     def task_seconds(self, progress: Progress) -> float:
-        """Return what the next task may take, by what the earlier ones took."""
-        limit = self.stabilize_timeout_seconds
-        measured = progress.seconds_to_replace
-        return min(limit, 1.25 * max(measured) + 10) if measured else limit
+        """Return what the next task may take, by what is known so far.
 
-    def require_task(self, progress: Progress, *, before_seconds: float = 0.0) -> None:
-        """Raise OutOfTime if one more task does not fit, begun ``before_seconds`` from now."""
-        left_seconds = self.left_seconds
+        That is what the earlier ones took; before the first, what the extra task took, or what
+        the service's tasks took to start, with room for a replacement that is late.
+        """
+        measured = progress.seconds_to_replace
+        if measured:
+            return min(self.stabilize_timeout_seconds, 1.25 * max(measured) + 10)
+        originals = progress.plan.originals if progress.plan else ()
+        start_seconds = progress.seconds_to_start or quickest_start_seconds(originals)
+        return min(self.stabilize_timeout_seconds, 2 * start_seconds + 60)
+
+    def fits_an_invocation(self, progress: Progress) -> bool:
+        """Whether the next task fits into an invocation of its own."""
+        whole_seconds = self.deadline_at - self.began_at
+        task_seconds = self.task_seconds(progress)
+        return whole_seconds >= INVOCATION_SECONDS + task_seconds + RESERVE_SECONDS
+
+    def require_task(
+        self, progress: Progress, *, before_seconds: float = 0.0, pauses: bool = False
+    ) -> None:
+        """Raise OutOfTime if one more task does not fit, begun ``before_seconds`` from now.
+
+        ``pauses``: whoever goes on has to let that time pass, too. Raises Ended if the task could
+        not be replaced before the end that the event asks for.
+        """
         needed_seconds = before_seconds + self.task_seconds(progress)
+        self._require_before_finish(progress, needed_seconds)
+        left_seconds = self.left_seconds
         if left_seconds >= needed_seconds + RESERVE_SECONDS:
             return
         advice = "lower stabilize_timeout, or raise the function's timeout"
@@ -64,5 +90,16 @@ class Budget:
             advice = f"repeat the event with started_before {started_before} to go on"
         raise OutOfTime(
             f"time runs short: {left_seconds:.0f} s are left, the next task may need "
-            f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; {advice}"
+            f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; {advice}",
+            wait_seconds=before_seconds if pauses else 0.0,
+        )
+
+    def _require_before_finish(self, progress: Progress, needed_seconds: float) -> None:
+        finish_at = None if progress.plan is None else progress.plan.finish_at
+        if finish_at is None or self.clock.now() + needed_seconds <= finish_at.timestamp():
+            return
+        raise Ended(
+            Status.PARTIAL,
+            f"finish_within_minutes ends at {finish_at.isoformat(timespec='seconds')}, and the "
+            f"next task may need {needed_seconds:.0f} s",
         )

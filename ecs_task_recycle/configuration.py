@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 TABLE_VARIABLE: Final = "RUN_TABLE"
 """The environment variable by which the stack names its table of run records."""
 DEFAULT_TABLE: Final = "ecs-task-recycle-runs"
+GUARDIAN_VARIABLE: Final = "GUARDIAN_ARN"
+"""The environment variable by which the stack names its state machine; empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """What the function has beside itself: its table, and the guardian, if there is one."""
+
+    table_name: str
+    guardian_arn: str | None
+
+
+def stack_from(environment: Mapping[str, str]) -> Stack:
+    """Read the stack's variables from the function's environment."""
+    return Stack(
+        table_name=environment.get(TABLE_VARIABLE) or DEFAULT_TABLE,
+        guardian_arn=environment.get(GUARDIAN_VARIABLE) or None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

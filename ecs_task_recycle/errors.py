@@ -54,6 +54,10 @@ class OwnershipLostError(RecycleError):
     """Another run has taken over the record: this one stops nothing more and restores nothing."""
 
 
+class RunDiedError(RecycleError):
+    """Three invocations in a row died without replacing a task; the capacity is put back."""
+
+
 class ReplacementError(RecycleError):
     """A new task did not come into service, and why is known."""
 

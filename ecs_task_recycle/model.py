@@ -224,7 +224,8 @@ class Plan:
     service; ``actions`` are the IAM actions that were tried and are allowed; ``scale_up`` is None
     for a run that adds no task. ``dead_run_id`` is the run before, if it is dead and has not
     closed its record, ``unrestored`` is what it left raised, if anything, and ``raised_since_at``
-    the instant from which on a task more may have been wanted.
+    the instant from which on a task more may have been wanted. After ``finish_at`` no task may
+    still wait for its replacement.
     ``refusals`` and ``nothing_to_do`` are why no task is stopped.
     """
 
@@ -240,6 +241,7 @@ class Plan:
     dead_run_id: str | None = None
     unrestored: ScaleUp | None = None
     raised_since_at: datetime
+    finish_at: datetime | None = None
     refusals: tuple[str, ...] = ()
     nothing_to_do: str | None = None
     actions: tuple[str, ...] = ()
@@ -248,6 +250,11 @@ class Plan:
     def required_in_service(self) -> int:
         """How many have to be in service for the next one to be stopped, that one included."""
         return (self.scale_up.written if self.scale_up else self.found).desired_count
+
+    @property
+    def raised_at_once(self) -> ScaleUp | None:
+        """What is raised as soon as the record is taken; nothing, while all is protected."""
+        return self.scale_up if len(self.protections) < len(self.originals) else None
 
 
 class TaskOutcome(StrEnum):

@@ -12,12 +12,18 @@ class Status(StrEnum):
     PLANNED = "planned"
     RESTORED = "restored"
     NOTHING_TO_DO = "nothing_to_do"
+    STATUS = "status"
+    STOPPING = "stopping"
+    CONTINUED = "continued"
+    QUEUED = "queued"
     PARTIAL = "partial"
     FAILED = "failed"
 
     @property
     def code(self) -> int:
-        """The answer's statusCode: 200 for all that was asked, 206 for a part of it."""
+        """The answer's statusCode: 200 for all that was asked, 202 where it goes on, 206 a part."""
+        if self in (Status.CONTINUED, Status.QUEUED):
+            return 202
         return 206 if self is Status.PARTIAL else 200
 
 
@@ -32,11 +38,15 @@ class Ended(Exception):  # noqa: N818 - an outcome, not an error
 
 
 class OutOfTime(Ended):
-    """What comes next does not fit before the deadline."""
+    """What comes next does not fit before the deadline; another invocation may go on with it.
 
-    def __init__(self, reason: str) -> None:
+    ``wait_seconds``: how long there is nothing to be done before that.
+    """
+
+    def __init__(self, reason: str, *, wait_seconds: float = 0.0) -> None:
         """Take what did not fit."""
         super().__init__(Status.PARTIAL, reason)
+        self.wait_seconds = wait_seconds
 
 
 class Interference(Ended):
@@ -45,3 +55,12 @@ class Interference(Ended):
     def __init__(self, reason: str) -> None:
         """Take what was changed."""
         super().__init__(Status.PARTIAL, reason)
+
+
+class HandedOver(Ended):
+    """The guardian's next invocation goes on, after ``wait_seconds``."""
+
+    def __init__(self, execution_arn: str, *, wait_seconds: float) -> None:
+        """Take the ARN of the guardian's execution."""
+        super().__init__(Status.CONTINUED, f"the rest goes on, watched over by {execution_arn}")
+        self.wait_seconds = wait_seconds

@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ecs_task_recycle import run_table, work_list
+from ecs_task_recycle import guardian, run_table, work_list
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AwsCallError, PreconditionError
 from ecs_task_recycle.gateway import NO_TASK_ID
 from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Service
+from ecs_task_recycle.outcome import Ended, Status
+from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.refusals import refusals
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
-from ecs_task_recycle.settings import Action, ProtectedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.guardian import Guardian
     from ecs_task_recycle.model import ScalableTarget
     from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.run_record import RunRecord
@@ -80,6 +83,7 @@ class Preflight:
     settings: Settings
     store: RecordStore
     watch: ServiceWatch
+    guardian: Guardian | None = None
     _permissions: _Permissions = field(default_factory=_Permissions)
 
     def check(self) -> Plan:
@@ -102,6 +106,9 @@ class Preflight:
         protections = self._read_protections(snapshot)
         alarming = self._alarming(service)
         trying((run_table.WRITE,), self.store.table.probe_write)
+        if self.guardian is not None:
+            trying((guardian.START,), self.guardian.probe_start)
+            trying((guardian.DESCRIBE,), self.guardian.probe_describe)
         if service is not None:
             self._probe_writes(service, target)
         self._permissions.require()
@@ -186,18 +193,12 @@ class Preflight:
         unrestored = None if record is None else record.scale_up
         found = now if unrestored is None else unrestored.undone(now)
         tasks = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
+        _log_found(found.desired_count, len(tasks))
         started_before_at = self.settings.started_before or run_started_at
-        logger.info(
-            "Original desired count: %d, tasks: %d",
-            found.desired_count,
-            len(tasks),
-            extra={"desired_count": found.desired_count, "tasks": len(tasks)},
-        )
         originals = work_list.originals(tasks, started_before_at)
         arns = {task.arn for task in originals}
-        deployments = snapshot.service.deployments
         plan = Plan(
-            deployment_id=deployments[0].id if deployments else "",
+            deployment_id=next((each.id for each in snapshot.service.deployments), ""),
             run_started_at=run_started_at,
             started_before_at=started_before_at,
             originals=originals,
@@ -208,18 +209,31 @@ class Preflight:
             unrestored=unrestored,
             dead_run_id=None if record is None else record.run_id,
             raised_since_at=_raised_since(record) or run_started_at,
+            finish_at=self._finish_at(run_started_at),
             refusals=reasons,
             actions=tuple(self._permissions.allowed),
         )
+        return self._decided(plan)
+
+    def _finish_at(self, run_started_at: datetime) -> datetime | None:
+        minutes = self.settings.finish_within_minutes
+        return None if minutes is None else run_started_at + timedelta(minutes=minutes)
+
+    def _decided(self, plan: Plan) -> Plan:
+        """Return the plan with what is to be raised, or why nothing is to be done."""
         nothing_to_do = work_list.why_nothing_to_do(plan, self.settings)
-        adds_task = self.settings.maintain_service_state and not (reasons or nothing_to_do)
-        return replace(
-            plan,
-            nothing_to_do=nothing_to_do,
-            scale_up=ScaleUp.by_one(found)
-            if adds_task and self.settings.action is Action.RECYCLE
-            else None,
-        )
+        is_recycle = self.settings.action is Action.RECYCLE
+        adds_task = is_recycle and self.settings.maintain_service_state
+        if plan.refusals or nothing_to_do is not None:
+            adds_task = False
+        scale_up = ScaleUp.by_one(plan.found) if adds_task else None
+        return replace(plan, nothing_to_do=nothing_to_do, scale_up=scale_up)
+
+
+def _log_found(desired_count: int, tasks_count: int) -> None:
+    facts = {"desired_count": desired_count, "tasks": tasks_count}
+    text = "Original desired count: %d, tasks: %d"
+    logger.info(text, desired_count, tasks_count, extra=facts)
 
 
 def _raised_since(record: RunRecord | None) -> datetime | None:
@@ -251,3 +265,28 @@ def refusal(gateway: Gateway, reasons: Sequence[str], *, healed: bool) -> Precon
         remedy=touched,
         reasons=list(reasons),
     )
+
+
+def require_work(gateway: Gateway, settings: Settings, plan: Plan, *, healed: bool) -> None:
+    """Raise for a run that stops no task: its outcome, or PreconditionError.
+
+    ``healed``: what a dead run left raised is restored first.
+    """
+    if settings.action is Action.RESTORE:
+        raise _end_of_restore(settings, plan)
+    if plan.refusals:
+        raise refusal(gateway, plan.refusals, healed=healed)
+    if plan.nothing_to_do is not None:
+        raise Ended(Status.NOTHING_TO_DO, plan.nothing_to_do)
+    if settings.dry_run:
+        count = len(work_list.planned(plan, settings))
+        raise Ended(Status.PLANNED, f"{count} tasks would be recycled")
+
+
+def _end_of_restore(settings: Settings, plan: Plan) -> Ended:
+    if plan.dead_run_id is None:
+        return Ended(Status.NOTHING_TO_DO, "no run has left anything behind")
+    dead = f"run {plan.dead_run_id}"
+    if settings.dry_run:
+        return Ended(Status.PLANNED, f"{dead} is dead, the capacity that it left would be put back")
+    return Ended(Status.RESTORED, f"the capacity that {dead} left raised is put back")

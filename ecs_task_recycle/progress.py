@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.model import TaskOutcome
 from ecs_task_recycle.outcome import Ended, Status
+from ecs_task_recycle.run_record import Memory
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ecs_task_recycle.model import CapacityReport, Plan, Protection, ScaleUp, TaskResult
+    from ecs_task_recycle.model import CapacityReport, Plan, Protection, ScaleUp, Task, TaskResult
+    from ecs_task_recycle.run_record import RunRecord
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,16 +23,19 @@ class Progress:
 
     ``results`` holds the tasks that were stopped or are gone, in their order, ``protected`` those
     that are waited for or spared; ``seconds_to_start`` is what the extra task took;
-    ``to_restore`` is what is raised. ``ended`` is
+    ``to_restore`` is what is raised; ``segments`` invocations have worked on it. ``ended`` is
     its outcome, ``errors`` are what made it fail, the first one first.
     """
 
     started_at: datetime
     plan: Plan | None = None
-    started_before_at: datetime | None = None
     results: dict[str, TaskResult] = field(default_factory=dict)
     protected: dict[str, Protection] = field(default_factory=dict)
+    new_task_arns: set[str] = field(default_factory=set)
+    deaths: list[Task] = field(default_factory=list)
+    raised_at: datetime | None = None
     seconds_to_start: float | None = None
+    segments: int = 1
     lowest_in_service: int | None = None
     to_restore: ScaleUp | None = None
     capacity: CapacityReport | None = None
@@ -46,9 +51,9 @@ class Progress:
         return [seconds for seconds in taken if seconds is not None]
 
     @property
-    def stopped_count(self) -> int:
-        """How many tasks this run has stopped."""
-        return sum(each.stopped_at is not None for each in self.results.values())
+    def recycled_count(self) -> int:
+        """How many originals are replaced."""
+        return sum(each.is_recycled for each in self.results.values())
 
     @property
     def in_hand(self) -> TaskResult | None:
@@ -75,6 +80,41 @@ class Progress:
             return " ".join([sentence_of(last), *before, *self.notes])
         reason = None if self.ended is None else self.ended.reason
         return ". ".join(filter(None, (reason, *self.notes))) or None
+
+    def as_memory(self) -> Memory | None:
+        """Return what another invocation needs to go on."""
+        if self.plan is None:
+            return None
+        return Memory(
+            plan=self.plan,
+            results=tuple(self.results.values()),
+            protected=tuple(self.protected.values()),
+            new_task_arns=tuple(self.new_task_arns),
+            deaths=tuple(self.deaths),
+            raised_at=self.raised_at,
+            seconds_to_start=self.seconds_to_start,
+            lowest_in_service=self.lowest_in_service,
+        )
+
+    @classmethod
+    def from_record(cls, record: RunRecord) -> Progress:
+        """Return what an earlier invocation of the same run knew."""
+        memory = record.memory
+        if memory is None:
+            return cls(started_at=record.run_started_at)
+        return cls(
+            started_at=record.run_started_at,
+            plan=memory.plan,
+            results={each.task_arn: each for each in memory.results},
+            protected={each.task_arn: each for each in memory.protected},
+            new_task_arns=set(memory.new_task_arns),
+            deaths=list(memory.deaths),
+            raised_at=memory.raised_at,
+            seconds_to_start=memory.seconds_to_start,
+            lowest_in_service=memory.lowest_in_service,
+            to_restore=record.scale_up,
+            segments=record.segments,
+        )
 
     def end(self, how: Exception) -> None:
         """Note how the run ended: by an outcome, or by one more error."""

@@ -36,6 +36,7 @@ class ProtectionLook:
     free_arns: tuple[str, ...]
     waiting: tuple[Protection, ...]
     next_look_seconds: float
+    first_end_seconds: float
 
 
 def under_protection(ends: Mapping[str, datetime | None]) -> tuple[Protection, ...]:
@@ -66,14 +67,19 @@ def look(gateway: Gateway, now_at: datetime, waiting: Iterable[Protection]) -> P
         free_arns=tuple(arn for arn in arns if arn not in held),
         waiting=still,
         next_look_seconds=next_look_seconds(still, now_at),
+        first_end_seconds=first_end_seconds(still, now_at),
     )
+
+
+def first_end_seconds(waiting: Iterable[Protection], now_at: datetime) -> float:
+    """Return the seconds until the first protection has ended, 1 for one without an end."""
+    ends = [each.until_at - now_at for each in waiting if each.until_at is not None]
+    return max(1.0, min(ends, default=timedelta(0)).total_seconds() + 1)
 
 
 def next_look_seconds(waiting: Iterable[Protection], now_at: datetime) -> float:
     """Return when to read again: seldom while all ends are far away, else at the first one."""
-    ends = [each.until_at - now_at for each in waiting if each.until_at is not None]
-    first = min(ends, default=timedelta(0))
-    if first > FAR_AWAY:
+    first_seconds = first_end_seconds(waiting, now_at)
+    if first_seconds > FAR_AWAY.total_seconds():
         return SELDOM_SECONDS
-    until_first_end = first.total_seconds() + 1
-    return min(OFTEN_SECONDS, max(1.0, until_first_end))
+    return min(OFTEN_SECONDS, first_seconds)

@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.aws_errors import retry
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import (
-    AlreadyRunningError,
-    AwsCallError,
-    OwnershipLostError,
-    PreconditionError,
-    RestoreError,
-)
+from ecs_task_recycle.errors import AwsCallError, RestoreError
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.record_errors import already_running, lost, not_understood, understood
 from ecs_task_recycle.run_record import (
     ATTRIBUTES,
-    Memory,
+    REQUESTS,
     RecordState,
     RunRecord,
     from_item,
@@ -28,10 +24,10 @@ from ecs_task_recycle.run_record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ecs_task_recycle.clock import Clock
-    from ecs_task_recycle.model import Plan, ScaleUp
+    from ecs_task_recycle.model import Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.run_table import Item, RunTable
 
@@ -44,7 +40,12 @@ DEATH_MARGIN_SECONDS: Final = 30.0
 RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
 CLOSE_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0)
 
+HANDED_OVER_SECONDS: Final = 1_200.0
+"""How long a guardian may take for the next invocation: a few retries of Step Functions."""
+
 GUARDS: Final = ("owner", "version")
+STOP: Final = "stop_requested_at"
+QUEUED: Final = "queued_before_at"
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class RecordStore:
     run_id: str
     deadline_at: float
     _seen: Item | None = None
+    _results_taken: int = 0
     _record: RunRecord | None = None
 
     # -- before it is taken ----------------------------------------------------------------------
@@ -77,25 +79,20 @@ class RecordStore:
         try:
             return from_item(dict(self._seen))
         except ValueError as problem:
-            raise PreconditionError(
-                f"The run record of {self.table.service} in table {self.table.name} is not one "
-                f"that this version understands: {problem}.",
-                remedy="Nothing was touched. Deploy the version that wrote it; or, once no run is "
-                f"alive, delete it: aws dynamodb delete-item --table-name {self.table.name} "
-                f'--key \'{{"service": {{"S": "{self.table.service}"}}}}\'',
-            ) from problem
+            raise not_understood(self.table, problem) from problem
 
     def require_free(self, record: RunRecord | None) -> None:
         """Raise AlreadyRunningError while the run of a record may be alive."""
         if record is not None and record.may_be_alive(as_utc(self.clock.now())):
-            raise self._already_running(record)
+            raise already_running(self.table.service, record)
 
-    def take(self, plan: Plan, to_restore: ScaleUp | None) -> None:
-        """Take the record that was read last, for a run with this plan.
+    def take(self, progress: Progress) -> None:
+        """Take the record that was read last, for a new run.
 
-        ``to_restore`` is what a dead run left raised, or what this one raises next. Raises
+        What it has to restore is what a dead run left raised, or what this one raises next. Raises
         AlreadyRunningError if another run was first.
         """
+        plan = self._plan(progress)
         mine = RunRecord(
             version=0 if self._seen is None else self._seen["version"],
             state=RecordState.RUNNING,
@@ -104,13 +101,35 @@ class RecordStore:
             run_id=self.run_id,
             run_started_at=plan.run_started_at,
             started_before_at=plan.started_before_at,
-            scale_up=to_restore,
+            scale_up=progress.to_restore,
             total=len(plan.originals),
+            memory=progress.as_memory(),
         )
-        mine = renewed(mine, memory=Memory(plan=plan))
-        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS)
+        self._take(renewed(mine), remove=REQUESTS)
+
+    def take_over(self, record: RunRecord) -> RunRecord:
+        """Take the record that was read last, to go on with its run, and return it.
+
+        An invocation that did not hand over has died. Raises AlreadyRunningError if another one
+        was first.
+        """
+        handed_over = record.state is RecordState.HANDED_OVER
+        mine = renewed(
+            record,
+            state=RecordState.RUNNING,
+            owner=self.owner,
+            owner_dead_at=self._dead_at(),
+            segments=record.segments + 1,
+            deaths=0 if handed_over else record.deaths + 1,
+        )
+        self._take(mine)
+        self._results_taken = len(record.memory.results) if record.memory else 0
+        return mine
+
+    def _take(self, mine: RunRecord, remove: Sequence[str] = ()) -> None:
+        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, remove=remove)
         if found is not None:
-            raise self._already_running(_understood(found))
+            raise already_running(self.table.service, understood(found))
 
     # -- while it is owned -----------------------------------------------------------------------
 
@@ -121,12 +140,40 @@ class RecordStore:
         over, AwsCallError.
         """
         self._rewrite(
-            RETRY_DELAYS_SECONDS,
-            owner_dead_at=self._dead_at(),
-            scale_up=progress.to_restore,
-            number=len(progress.results),
-            task=task,
-            memory=self._memory(progress),
+            RETRY_DELAYS_SECONDS, owner_dead_at=self._dead_at(), **self._told(progress, task=task)
+        )
+
+    def _told(self, progress: Progress, *, task: str | None = None) -> dict[str, Any]:
+        """Return what the record says of a run that goes on."""
+        has_progress = len(progress.results) > self._results_taken
+        return {
+            "scale_up": progress.to_restore,
+            "started_before_at": self._plan(progress).started_before_at,
+            "number": len(progress.results),
+            "total": len(self._plan(progress).originals),
+            "task": task,
+            "deaths": 0 if has_progress else self._owned.deaths,
+            "resumes_at": None,
+            "memory": progress.as_memory(),
+        }
+
+    @staticmethod
+    def _plan(progress: Progress) -> Plan:
+        if progress.plan is None:
+            raise AssertionError("a run without a plan has no record")
+        return progress.plan
+
+    def hand_over(self, progress: Progress, *, wait_seconds: float) -> None:
+        """Leave the run to its guardian's next invocation; nobody else may take it for a while.
+
+        Raises OwnershipLostError, AwsCallError.
+        """
+        resumes = self.clock.now() + wait_seconds
+        self._rewrite(
+            CLOSE_DELAYS_SECONDS,
+            state=RecordState.HANDED_OVER,
+            owner_dead_at=as_utc(resumes + HANDED_OVER_SECONDS),
+            **{**self._told(progress), "resumes_at": as_utc(resumes)},
         )
 
     def require_ownership(self, progress: Progress) -> None:
@@ -139,34 +186,70 @@ class RecordStore:
             self.renew(progress)
         except AwsCallError as error:
             if as_utc(self.clock.now()) >= self._owned.owner_dead_at:
-                raise self._lost(None) from error
+                raise lost(self.run_id, self.table.service, None) from error
             logger.warning("Restoring without a renewed run record: %s", error)
 
-    def close(self, progress: Progress) -> None:
-        """Write the outcome, and free the service for the next run.
+    def close(self, progress: Progress) -> bool:
+        """Write the outcome, and free the service for the next run; return whether it is closed.
 
-        What could not be restored is left to the next run, which need not wait for anything.
-        Raises OwnershipLostError, AwsCallError.
+        A completed run is not closed while a queued request waits in its record. What could not be
+        restored is left to the next run, which need not wait for anything. Raises
+        OwnershipLostError, AwsCallError.
         """
         now_at = as_utc(self.clock.now())
         is_unrestored = isinstance(progress.error, RestoreError)
-        self._rewrite(
-            CLOSE_DELAYS_SECONDS,
-            state=RecordState.UNRESTORED if is_unrestored else RecordState.ENDED,
-            owner_dead_at=now_at,
-            scale_up=progress.to_restore,
-            number=len(progress.results),
-            task=None,
-            status=progress.status.value,
-            reason=progress.reason,
-            ended_at=None if is_unrestored else now_at,
-            memory=self._memory(progress),
+        mine = renewed(
+            self._owned,
+            **self._told(progress)
+            | {
+                "state": RecordState.UNRESTORED if is_unrestored else RecordState.ENDED,
+                "owner_dead_at": now_at,
+                "status": progress.status.value,
+                "reason": progress.reason,
+                "ended_at": None if is_unrestored else now_at,
+            },
         )
+        none_queued = {QUEUED: None} if progress.status is Status.COMPLETED else {}
+        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, guards=none_queued)
+        if found is None:
+            return True
+        if not self._is_still_ours(found):
+            raise lost(self.run_id, self.table.service, understood(found))
+        self._seen = found
+        return False
+
+    # -- requests of others to this run ----------------------------------------------------------
 
     @property
-    def is_taken(self) -> bool:
-        """Whether this run has ever owned the record."""
-        return self._record is not None
+    def stop_requested(self) -> bool:
+        """Whether somebody has asked the run to stop, as of the last write."""
+        return self._seen is not None and STOP in self._seen
+
+    @property
+    def queued_before_at(self) -> datetime | None:
+        """The instant of a queued request, as of the last write: tasks started before it, too."""
+        queued = None if self._seen is None else self._seen.get(QUEUED)
+        return None if queued is None else datetime.fromisoformat(queued)
+
+    def accept_queued(self, progress: Progress) -> None:
+        """Remove the queued request, which the run's plan holds by now.
+
+        A later request that came meanwhile stays. Raises OwnershipLostError, AwsCallError.
+        """
+        accepted = None if self._seen is None else self._seen.get(QUEUED)
+        mine = renewed(self._owned, **self._told(progress))
+        found = self._write_patiently(
+            mine, CLOSE_DELAYS_SECONDS, remove=[QUEUED], guards={QUEUED: accepted}
+        )
+        if found is None:
+            return
+        if not self._is_still_ours(found):
+            raise lost(self.run_id, self.table.service, understood(found))
+        self._seen = found
+
+    def _is_still_ours(self, found: Item) -> bool:
+        seen = self._seen or {}
+        return all(found.get(name) == seen.get(name) for name in GUARDS)
 
     @property
     def _owned(self) -> RunRecord:
@@ -174,76 +257,41 @@ class RecordStore:
             raise AssertionError("the record is not taken")
         return self._record
 
-    def _write(self, record: RunRecord) -> Item | None:
-        """Write a record over the one that was seen; return the one that stood in the way.
+    def _rewrite(self, delays_seconds: Iterable[float], **changes: Any) -> None:  # noqa: ANN401
+        found = self._write_patiently(renewed(self._owned, **changes), delays_seconds)
+        if found is not None:
+            raise lost(self.run_id, self.table.service, understood(found))
 
-        A repeated call whose first answer was lost finds its own record there: it is written.
-        """
+    def _write_patiently(
+        self,
+        record: RunRecord,
+        delays_seconds: Iterable[float],
+        *,
+        remove: Sequence[str] = (),
+        guards: Item | None = None,
+    ) -> Item | None:
+        """Write a record over the one that was seen; return the one that stood in the way."""
+        return retry(
+            lambda: self._write(record, remove, guards or {}),
+            self.clock,
+            delays_seconds=delays_seconds,
+            is_retryable=lambda error: error.transient,
+        )
+
+    def _write(self, record: RunRecord, remove: Sequence[str], guards: Item) -> Item | None:
+        """Write once. A repeated call whose first answer was lost finds its own record there."""
         values = to_item(record)
         absent = [name for name in ATTRIBUTES if name not in values]
-        written = self.table.write(values, remove=absent, seen=self._seen, guards=GUARDS)
+        seen = self._seen or dict.fromkeys(GUARDS)
+        mine = {name: seen[name] for name in GUARDS}
+        written = self.table.write(values, remove=[*absent, *remove], guards={**mine, **guards})
         is_own = all(written.item.get(name) == values[name] for name in GUARDS)
         if not written.is_ours and not is_own:
             return written.item
         self._seen, self._record = written.item, record
         return None
 
-    def _rewrite(self, delays_seconds: Iterable[float], **changes: Any) -> None:  # noqa: ANN401
-        mine = renewed(self._owned, **changes)
-        found = self._write_patiently(mine, delays_seconds)
-        if found is not None:
-            raise self._lost(_understood(found))
-
-    def _write_patiently(self, record: RunRecord, delays_seconds: Iterable[float]) -> Item | None:
-        return retry(
-            lambda: self._write(record),
-            self.clock,
-            delays_seconds=delays_seconds,
-            is_retryable=lambda error: error.transient,
-        )
-
     def _dead_at(self) -> datetime:
         now = self.clock.now()
         ends = now + UNLIMITED_SECONDS if math.isinf(self.deadline_at) else self.deadline_at
         return as_utc(ends) + timedelta(seconds=DEATH_MARGIN_SECONDS)
-
-    def _memory(self, progress: Progress) -> Memory | None:
-        if progress.plan is None:
-            return None
-        return Memory(
-            plan=progress.plan,
-            results=tuple(progress.results.values()),
-            protected=tuple(progress.protected.values()),
-            seconds_to_start=progress.seconds_to_start,
-            lowest_in_service=progress.lowest_in_service,
-        )
-
-    def _already_running(self, record: RunRecord | None) -> AlreadyRunningError:
-        if record is None:
-            return AlreadyRunningError(
-                f"Another run of {self.table.service} started at the same time.",
-                remedy="Nothing was touched. Invoke again if it is not the one you want.",
-            )
-        return AlreadyRunningError(
-            f"Run {record.run_id} of {self.table.service} "
-            f"started at {record.run_started_at.isoformat(timespec='seconds')} and may be alive "
-            f"until {record.owner_dead_at.isoformat(timespec='seconds')}.",
-            remedy="Nothing was touched. Wait for its end, or until then.",
-            running_run_id=record.run_id,
-        )
-
-    def _lost(self, record: RunRecord | None) -> OwnershipLostError:
-        other = "another run" if record is None else f"run {record.run_id}"
-        return OwnershipLostError(
-            f"Run {self.run_id} no longer owns the record of {self.table.service}: {other} has "
-            "taken it over.",
-            remedy="This run stopped nothing more and restored nothing; the other one does.",
-        )
-
-
-def _understood(item: Item) -> RunRecord | None:
-    """Return the record of an item, None where it is not one that can be read."""
-    try:
-        return from_item(dict(item))
-    except ValueError:
-        return None

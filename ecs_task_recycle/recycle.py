@@ -3,138 +3,157 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.budget import Budget
 from ecs_task_recycle.clock import as_utc, pause
+from ecs_task_recycle.ending import Ending
 from ecs_task_recycle.errors import (
+    AwsCallError,
     OwnershipLostError,
-    ReplacementError,
-    RestoreError,
-    StepTimeoutError,
+    PreconditionError,
+    RunDiedError,
 )
-from ecs_task_recycle.outcome import Ended, Interference, OutOfTime, Status
-from ecs_task_recycle.preflight import Preflight, refusal
+from ecs_task_recycle.go_ahead import GoAhead
+from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
+from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
-from ecs_task_recycle.record_store import RecordStore
+from ecs_task_recycle.queueing import extended
 from ecs_task_recycle.replacement import Replacer
-from ecs_task_recycle.report import Report
-from ecs_task_recycle.restore import Restorer, not_restored
-from ecs_task_recycle.scaling import scale_up
-from ecs_task_recycle.service_watch import Guard, ServiceWatch, Wait
-from ecs_task_recycle.settings import Action, Settings
-from ecs_task_recycle.settling import Settling
-from ecs_task_recycle.work_list import WorkList, planned, quickest_start_seconds
+from ecs_task_recycle.report import Report, log_end, log_start
+from ecs_task_recycle.run_record import RecordState
+from ecs_task_recycle.scaling import Scaling
+from ecs_task_recycle.service_watch import Guard, ServiceWatch
+from ecs_task_recycle.starts import quickest_start_seconds
+from ecs_task_recycle.work_list import WorkList
 
 if TYPE_CHECKING:
-    from ecs_task_recycle.clock import Clock
-    from ecs_task_recycle.gateway import Gateway
-    from ecs_task_recycle.model import Plan, ScaleUp
-    from ecs_task_recycle.run_table import RunTable
-    from ecs_task_recycle.snapshot import Snapshot
+    from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.record_store import RecordStore
+    from ecs_task_recycle.run import Run
+    from ecs_task_recycle.run_record import RunRecord
 
-LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}
+DEATHS_LIMIT: Final = 3
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One run: what is asked, and what it needs to do it.
-
-    ``owner`` is unique to one invocation, also where ``run_id`` comes twice; ``deadline_at`` is
-    when Lambda ends it (epoch seconds).
-    """
-
-    settings: Settings
-    run_id: str
-    owner: str
-    gateway: Gateway
-    table: RunTable
-    clock: Clock
-    deadline_at: float
-
-
 def recycle(run: Run) -> Report:
     """Do what the event asks, and report. Never raises for what AWS does: see ``report.error``."""
-    return _Recycling(run).report()
+    progress = Progress(started_at=as_utc(run.clock.now()))
+    return _Recycling(run, run.store(), progress, record=None).report()
+
+
+def resume(run: Run, store: RecordStore, record: RunRecord, *, ends: Ended | None) -> Report:
+    """Go on with a run that an earlier invocation has handed over, or died of; and report.
+
+    ``record`` is what ``store`` has read. ``ends``: only restore, and end so.
+    """
+    recycling = _Recycling(run, store, Progress.from_record(record), record=record)
+    recycling.ends = ends
+    return recycling.report()
 
 
 class _Recycling:
     """The steps of one run, and what they share."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(
+        self, run: Run, store: RecordStore, progress: Progress, *, record: RunRecord | None
+    ) -> None:
         self._run = run
         self._settings = run.settings
         self._clock = run.clock
-        self._progress = Progress(started_at=as_utc(run.clock.now()))
+        self._store = store
+        self._progress = progress
+        self._record = record
+        self.ends: Ended | None = None
+        self._died_with: str | None = None
+        self._deaths = 0
         self._watch = ServiceWatch(run.gateway, run.clock)
         self._budget = Budget(
             clock=run.clock,
+            began_at=run.clock.now(),
             deadline_at=run.deadline_at,
             stabilize_timeout_seconds=run.settings.stabilize_timeout_seconds,
         )
-        self._store = RecordStore(
-            table=run.table,
+        self._go_ahead = GoAhead(
+            store=store, watch=self._watch, guardian=run.guardian, progress=progress
+        )
+        self._scaling = Scaling(
+            gateway=run.gateway,
             clock=run.clock,
-            owner=run.owner,
-            run_id=run.run_id,
-            deadline_at=run.deadline_at,
+            watch=self._watch,
+            budget=self._budget,
+            go_ahead=self._go_ahead,
+            progress=progress,
+        )
+        self._ending = Ending(
+            gateway=run.gateway,
+            clock=run.clock,
+            watch=self._watch,
+            store=store,
+            budget=self._budget,
+            go_ahead=self._go_ahead,
+            progress=progress,
         )
 
     def report(self) -> Report:
         """Run from the first read to the last log line, whatever happens in between."""
-        _log_start(self._settings)
+        log_start(self._settings, self._progress)
         try:
-            plan = self._preflight()
-            self._progress.to_restore = plan.unrestored or self._raised_at_once(plan)
-            self._store.take(plan, self._progress.to_restore)
+            plan = self._begin() if self._record is None else self._take_over(self._record)
         except Exception as how:  # noqa: BLE001 - whatever ends a run is reported
             self._progress.end(how)
         else:
             self._recycle_as_owner(plan)
         self._progress.lowest_in_service = self._watch.lowest_in_service
         self._progress.finished_at = as_utc(self._clock.now())
-        report = Report(settings=self._settings, run_id=self._run.run_id, progress=self._progress)
-        _log_end(report)
+        report = Report(
+            settings=self._settings,
+            run_id=self._run.run_id,
+            progress=self._progress,
+            execution_arn=self._run.guardian.execution_arn if self._run.guardian else None,
+        )
+        log_end(report)
         return report
 
     def _recycle_as_owner(self, plan: Plan) -> None:
+        """Recycle; whatever ends that, restoring comes next, or a hand-over."""
+        while not self._is_over(plan):
+            plan = self._extend(plan)
+
+    def _is_over(self, plan: Plan) -> bool:
+        """Recycle, restore and close; return False if a queued request is to be served next."""
+        how = self._how_it_ends(plan)
+        self._progress.end(how)
+        if isinstance(how, OutOfTime) and self._hand_over(how):
+            return True
+        is_completed = self._progress.status is Status.COMPLETED
+        if is_completed and self._store.queued_before_at is not None:
+            return False
+        self._ending.restore(plan)
+        return self._ending.close()
+
+    def _how_it_ends(self, plan: Plan) -> Exception:
         try:
             self._recycle(plan)
         except Exception as how:  # noqa: BLE001 - our own mistakes, too, end in restoring
-            self._progress.end(how)
-        self._restore(plan)
-        self._close()
+            return how
+        return Ended(Status.COMPLETED)
 
     def _recycle(self, plan: Plan) -> None:
-        """Replace every task of the plan. Always leaves by an exception: ``Ended``, or an error."""
+        """Replace every task of the plan. Leaves by an exception if not all of them are."""
+        self._require_goes_on()
         self._heal(plan)
-        turns = WorkList(
-            gateway=self._run.gateway,
-            clock=self._clock,
-            budget=self._budget,
-            policy=self._settings.protected_tasks,
-            progress=self._progress,
-            plan=plan,
-        )
-        replacer = Replacer(
-            gateway=self._run.gateway,
-            clock=self._clock,
-            watch=self._watch,
-            store=self._store,
-            budget=self._budget,
-            settings=self._settings,
-            plan=plan,
-            progress=self._progress,
-        )
-        if plan.unrestored is None and plan.scale_up is not None:
+        turns, replacer = self._turns(plan), self._replacer(plan)
+        if self._progress.to_restore is None and plan.scale_up is not None:
             turns.wait_until_any_is_free()
-        self._watch.guard(
-            Guard(deployment_id=plan.deployment_id, required_in_service=plan.required_in_service)
+        guard = Guard(
+            deployment_id=plan.deployment_id, required_in_service=plan.required_in_service
         )
-        self._scale_up(plan)
+        self._watch.guard(guard)
+        self._scaling.scale_up(plan)
+        replacer.finish_in_hand()
         for task in turns.turns():
             self._budget.require_task(self._progress)
             if replacer.replace(task):
@@ -142,11 +161,11 @@ class _Recycling:
         left_count = len(self._progress.protected)
         if left_count:
             raise Ended(Status.PARTIAL, f"{left_count} tasks are under scale-in protection")
-        raise Ended(Status.COMPLETED)
+        self._go_ahead.renew()
 
     # -- before the first stop -------------------------------------------------------------------
 
-    def _preflight(self) -> Plan:
+    def _begin(self) -> Plan:
         """Return the plan. Raises Ended or an error for a run that has nothing to change."""
         plan = Preflight(
             gateway=self._run.gateway,
@@ -154,85 +173,89 @@ class _Recycling:
             settings=self._settings,
             store=self._store,
             watch=self._watch,
+            guardian=self._run.guardian,
         ).check()
         self._progress.plan = plan
         # What a dead run has left raised is restored also where there is nothing else to be done.
         if plan.dead_run_id is None or self._settings.dry_run:
-            self._require_work(plan, healed=False)
-            self._require_first_task_fits(plan)
+            require_work(self._run.gateway, self._settings, plan, healed=False)
+            surge_seconds = quickest_start_seconds(plan.originals)
+            self._budget.require_task(self._progress, before_seconds=surge_seconds)
+        self._progress.to_restore = plan.unrestored or plan.raised_at_once
+        if self._progress.to_restore is not None and plan.unrestored is None:
+            self._progress.raised_at = as_utc(self._clock.now())
+        self._store.take(self._progress)
         return plan
 
-    def _require_work(self, plan: Plan, *, healed: bool) -> None:
-        """Raise for a run that stops no task, whatever the reason."""
-        if self._settings.action is Action.RESTORE:
-            raise self._end_of_restore(plan)
-        if plan.refusals:
-            raise refusal(self._run.gateway, plan.refusals, healed=healed)
-        if plan.nothing_to_do is not None:
-            raise Ended(Status.NOTHING_TO_DO, plan.nothing_to_do)
-        if self._settings.dry_run:
-            count = len(planned(plan, self._settings))
-            raise Ended(Status.PLANNED, f"{count} tasks would be recycled")
+    def _take_over(self, record: RunRecord) -> Plan:
+        """Return the plan of a run that an earlier invocation has begun."""
+        plan = self._progress.plan
+        if plan is None:
+            raise PreconditionError(f"The run record of {self._run.gateway.name} holds no plan.")
+        self._died_with = record.task if record.state is RecordState.RUNNING else None
+        self._deaths = self._store.take_over(record).deaths
+        self._progress.segments += 1
+        self._watch.resume(plan.run_started_at, self._progress)
+        return plan
 
-    def _end_of_restore(self, plan: Plan) -> Ended:
-        if plan.dead_run_id is None:
-            return Ended(Status.NOTHING_TO_DO, "no run has left anything behind")
-        dead = f"run {plan.dead_run_id}"
-        if self._settings.dry_run:
-            return Ended(
-                Status.PLANNED, f"{dead} is dead, the capacity that it left would be put back"
+    def _require_goes_on(self) -> None:
+        """Start the guardian of a new run; raise if one that was taken over has to end."""
+        if self._record is None:
+            if self._run.guardian is not None and not self._progress.results:
+                self._run.guardian.start(self._clock, deadline_at=self._run.deadline_at)
+            return
+        if self.ends is not None:
+            raise self.ends
+        if self._deaths >= DEATHS_LIMIT:
+            raise RunDiedError(
+                f"Run {self._run.run_id} of {self._run.gateway.name} died {self._deaths} times in "
+                "a row without replacing a task.",
+                remedy="The log says how far each invocation came. Invoke again once it can go on.",
             )
-        return Ended(Status.RESTORED, f"the capacity that {dead} left raised is put back")
-
-    @staticmethod
-    def _raised_at_once(plan: Plan) -> ScaleUp | None:
-        """Return what is raised as soon as the record is taken; nothing, if all is protected."""
-        return plan.scale_up if len(plan.protections) < len(plan.originals) else None
-
-    def _require_first_task_fits(self, plan: Plan) -> None:
-        surge_seconds = quickest_start_seconds(plan.originals)
-        self._budget.require_task(self._progress, before_seconds=surge_seconds)
+        self._go_ahead.require_not_stopped()
 
     def _heal(self, plan: Plan) -> None:
         """Restore first what a dead run left, unless this run goes on with its extra task."""
-        if plan.dead_run_id is None or plan.scale_up is not None:
+        if self._record is not None or plan.dead_run_id is None or plan.scale_up is not None:
             return
-        self._require_work(plan, healed=True)
-        self._restore(plan)
+        require_work(self._run.gateway, self._settings, plan, healed=True)
+        self._ending.restore(plan)
         if self._progress.errors:
             raise self._progress.errors.pop()
 
-    def _scale_up(self, plan: Plan) -> None:
-        """Add one task, and wait until it is in service."""
-        if plan.scale_up is None:
-            return
-        if self._progress.to_restore != plan.scale_up:
-            self._progress.to_restore = plan.scale_up
-            self._store.renew(self._progress)
-        began_at = self._clock.now()
-        known = frozenset(self._watch.memory.tasks)
-        scale_up(self._run.gateway, self._watch, plan.scale_up)
+    # -- between the tasks -----------------------------------------------------------------------
 
-        def extra_task_in_service(snapshot: Snapshot) -> bool | None:
-            count = len(snapshot.in_service)
-            is_more = count > plan.in_service_count and snapshot.in_service - known
-            return True if is_more or count >= plan.required_in_service else None
-
-        wait = Wait(
-            awaited="the extra task",
-            timeout_seconds=self._settings.stabilize_timeout_seconds,
-            deadline_at=self._budget.work_ends_at,
-            shortest_seconds=quickest_start_seconds(plan.originals),
+    def _turns(self, plan: Plan) -> WorkList:
+        return WorkList(
+            gateway=self._run.gateway,
+            clock=self._clock,
+            budget=self._budget,
+            policy=self._settings.protected_tasks,
+            progress=self._progress,
+            plan=plan,
+            go_ahead=self._go_ahead,
+            hands_over=self._run.guardian is not None,
         )
-        self._watch.until(extra_task_in_service, wait)
-        self._progress.seconds_to_start = self._clock.now() - began_at
+
+    def _replacer(self, plan: Plan) -> Replacer:
+        return Replacer(
+            gateway=self._run.gateway,
+            clock=self._clock,
+            watch=self._watch,
+            go_ahead=self._go_ahead,
+            budget=self._budget,
+            settings=self._settings,
+            plan=plan,
+            progress=self._progress,
+            died_with=self._died_with,
+        )
 
     def _pause(self, plan: Plan) -> None:
         """Sleep after a task. Raises OutOfTime if no other one fits after that."""
         seconds = float(self._settings.wait_time_seconds)
         number = len(self._progress.results)
         if number < len(plan.originals):
-            self._budget.require_task(self._progress, before_seconds=seconds)
+            self._budget.require_task(self._progress, before_seconds=seconds, pauses=True)
         else:
             seconds = min(seconds, self._budget.work_seconds)
         pause(
@@ -246,71 +269,30 @@ class _Recycling:
             ),
         )
 
-    # -- the end ---------------------------------------------------------------------------------
+    # -- when it goes on -------------------------------------------------------------------------
 
-    def _restore(self, plan: Plan) -> None:
-        """Put back what is raised; whatever comes in between is one more error of the run."""
-        scaled = self._progress.to_restore
-        if scaled is None or isinstance(self._progress.error, OwnershipLostError):
-            return
+    def _hand_over(self, how: OutOfTime) -> bool:
+        """Leave what is left to the guardian's next invocation; return whether that takes it."""
+        guardian = self._run.guardian
+        if guardian is None or not self._budget.fits_an_invocation(self._progress):
+            return False
         try:
-            self._store.require_ownership(self._progress)
-            settling = Settling(self._run.gateway, self._clock, self._watch, scaled)
-            notes = settling.settle(
-                patience_seconds=self._patience_seconds(),
-                # A deployment that somebody started has tasks of its own that are still starting.
-                withdraws=not isinstance(self._progress.ended, Interference),
-                raised_since_at=plan.raised_since_at,
-            )
-            restorer = Restorer(
-                self._run.gateway, self._clock, scaled, retry_until=self._budget.retry_until
-            )
-            self._progress.capacity = restorer.restore(notes)
-        except RestoreError as error:
-            self._progress.end(error)
-        except OwnershipLostError as error:
-            self._progress.end(error)
-        except Exception as error:  # noqa: BLE001 - nobody may be left without the commands
-            self._progress.end(not_restored(self._run.gateway, scaled, error))
-        else:
-            self._progress.to_restore = None
+            self._go_ahead.note()
+            self._store.hand_over(self._progress, wait_seconds=how.wait_seconds)
+        except OwnershipLostError as lost:
+            self._progress.end(lost)
+            return False
+        except AwsCallError as error:
+            logger.warning("Could not hand over: %s", error, extra=dict(error.facts))
+            return False
+        self._progress.end(HandedOver(guardian.execution_arn, wait_seconds=how.wait_seconds))
+        return True
 
-    def _patience_seconds(self) -> float:
-        """Return how long to wait for all tasks to be in service before one is taken away."""
-        progress = self._progress
-        if isinstance(progress.error, ReplacementError | StepTimeoutError):
-            return 0.0
-        is_cut = isinstance(progress.ended, OutOfTime) and progress.in_hand is not None
-        if isinstance(progress.ended, Interference) or is_cut:
-            return 0.0
-        # The reserve is for restoring itself.
-        return min(float(self._settings.stabilize_timeout_seconds), self._budget.work_seconds)
-
-    def _close(self) -> None:
-        """Free the service for the next run; what could not be restored is left to it."""
-        if isinstance(self._progress.error, OwnershipLostError):
-            return
-        try:
-            self._store.close(self._progress)
-        except Exception as error:  # noqa: BLE001 - the outcome stands all the same
-            note = f"The run record could not be closed: {error}"
-            logger.warning("%s", note)
-            self._progress.notes.append(note)
-
-
-def _log_start(settings: Settings) -> None:
-    cluster, service = settings.cluster_name, settings.service_name
-    logger.info(
-        "Starting task recycle for %s/%s",
-        cluster,
-        service,
-        extra={"cluster": cluster, "service": service, "action": settings.action.value},
-    )
-
-
-def _log_end(report: Report) -> None:
-    if report.status is Status.COMPLETED:
-        logger.info("Task recycle completed successfully")
-        return
-    level = LOG_LEVELS.get(report.status, logging.INFO)
-    logger.log(level, "Task recycle ended, %s: %s", report.status.value, report.reason)
+    def _extend(self, plan: Plan) -> Plan:
+        """Return the plan with the tasks that a queued request adds."""
+        queued_at = self._store.queued_before_at or plan.started_before_at
+        gateway, watch = self._run.gateway, self._watch
+        plan = extended(gateway, watch, self._progress, plan=plan, queued_at=queued_at)
+        self._progress.plan, self._progress.ended = plan, None
+        self._store.accept_queued(self._progress)
+        return plan

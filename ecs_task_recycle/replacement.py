@@ -15,17 +15,17 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.model import Protection, TaskOutcome, TaskResult
 from ecs_task_recycle.outcome import Interference, OutOfTime
+from ecs_task_recycle.parameters import ProtectedTasks
 from ecs_task_recycle.service_watch import Wait
-from ecs_task_recycle.settings import ProtectedTasks
 from ecs_task_recycle.snapshot import short
 
 if TYPE_CHECKING:
     from ecs_task_recycle.budget import Budget
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.go_ahead import GoAhead
     from ecs_task_recycle.model import Original, Plan
     from ecs_task_recycle.progress import Progress
-    from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.settings import Settings
     from ecs_task_recycle.snapshot import Snapshot
@@ -37,16 +37,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacer:
-    """Replaces the tasks of a plan, one at a time."""
+    """Replaces the tasks of a plan, one at a time.
+
+    ``died_with`` is the task that an earlier invocation had in hand when it died.
+    """
 
     gateway: Gateway
     clock: Clock
     watch: ServiceWatch
-    store: RecordStore
+    go_ahead: GoAhead
     budget: Budget
     settings: Settings
     plan: Plan
     progress: Progress
+    died_with: str | None = None
 
     def replace(self, task: Original) -> bool:
         """Replace a task; return whether it was, and not spared or gone by itself.
@@ -62,8 +66,7 @@ class Replacer:
         protection = self._protection(task)
         if protection is not None and self.settings.protected_tasks is not ProtectedTasks.STOP:
             return self._spare(protection)
-        self.progress.lowest_in_service = self.watch.lowest_in_service
-        self.store.renew(self.progress, task=task.arn)
+        self.go_ahead.require(task=task.arn)
         if protection is not None and (failed := self._clear(protection)) is not None:
             return self._spare(failed)
         self._stop(task, before)
@@ -93,6 +96,8 @@ class Replacer:
 
     def _note_gone(self, task: Original) -> None:
         note = "it went away by itself"
+        if task.arn == self.died_with:
+            note = "it was stopped by an invocation that died"
         logger.info("Not stopping task %s: %s", task.arn, note, extra={"task": task.arn})
         self.progress.results[task.arn] = TaskResult(
             task_arn=task.arn, outcome=TaskOutcome.GONE, started_at=task.started_at, note=note
@@ -129,14 +134,8 @@ class Replacer:
 
     def _stop(self, task: Original, before: Snapshot) -> None:
         """Stop a task and follow it; whatever ends that, the result says that it was stopped."""
-        number, total = self._number, len(self.plan.originals)
-        logger.info(
-            "Recycling task %d/%d: %s",
-            number,
-            total,
-            task.arn,
-            extra={"number": number, "of": total, "task": task.arn},
-        )
+        number = self._number
+        self._log_stop(task, number)
         stopped_at = as_utc(self.clock.now())
         result = TaskResult(
             task_arn=task.arn,
@@ -146,53 +145,71 @@ class Replacer:
         )
         self.progress.results[task.arn] = result
         try:
-            self.gateway.stop_task(task.arn, reason=f"ecs-task-recycle run {self.store.run_id}")
+            self.gateway.stop_task(task.arn, reason=f"ecs-task-recycle run {self._run_id}")
             self.watch.stopped(task.arn)
-            replacement_arn = self._await_replacement(task, before)
+            self._follow(result, known=frozenset(before.tasks), wanted_count=len(before.in_service))
         except Exception as error:
             self.progress.results[task.arn] = replace(result, note=_note(error))
             raise
-        seconds = round((as_utc(self.clock.now()) - stopped_at).total_seconds(), 1)
-        self.progress.results[task.arn] = replace(
-            result,
-            outcome=TaskOutcome.REPLACED,
-            replacement_arn=replacement_arn,
-            seconds_to_replace=seconds,
-        )
-        logger.info(
-            "Task %d recycled, waiting %ds",
-            number,
-            self.settings.wait_time_seconds,
-            extra={
-                "number": number,
-                "task": task.arn,
-                "replacement": replacement_arn,
-                "seconds_to_replace": seconds,
-            },
-        )
+        self._log_replaced(self.progress.results[task.arn], number)
 
-    def _await_replacement(self, task: Original, before: Snapshot) -> str | None:
-        """Wait until as many are in service as before; return the new one, None if none came.
+    @property
+    def _run_id(self) -> str:
+        return self.go_ahead.store.run_id
+
+    def finish_in_hand(self) -> None:
+        """Wait for the replacement of the task that an earlier invocation had stopped."""
+        in_hand = self.progress.in_hand
+        if in_hand is not None:
+            self._follow(in_hand, known=frozenset(), wanted_count=self.plan.required_in_service)
+            self._log_replaced(self.progress.results[in_hand.task_arn], self._number - 1)
+
+    def _log_stop(self, task: Original, number: int) -> None:
+        total = len(self.plan.originals)
+        facts = {"number": number, "of": total, "task": task.arn}
+        logger.info("Recycling task %d/%d: %s", number, total, task.arn, extra=facts)
+
+    def _log_replaced(self, result: TaskResult, number: int) -> None:
+        seconds = self.settings.wait_time_seconds
+        facts = {
+            "number": number,
+            "task": result.task_arn,
+            "replacement": result.replacement_arn,
+            "seconds_to_replace": result.seconds_to_replace,
+        }
+        logger.info("Task %d recycled, waiting %ds", number, seconds, extra=facts)
+
+    def _follow(self, result: TaskResult, *, known: frozenset[str], wanted_count: int) -> None:
+        """Wait until as many are in service as before the stop, and note what came.
 
         The stopped task may still be draining then, as in ECS's own deployments.
         """
-        known, before_count = frozenset(before.tasks), len(before.in_service)
 
         def replaced(snapshot: Snapshot) -> tuple[str | None] | None:
-            wanted_count = min(before_count, snapshot.service.desired_count)
-            if len(snapshot.in_service) < max(self.plan.required_in_service, wanted_count):
+            wanted = min(wanted_count, snapshot.service.desired_count)
+            if len(snapshot.in_service) < max(self.plan.required_in_service, wanted):
                 return None
-            return (min(snapshot.in_service - known, default=None),)
+            new = snapshot.in_service - known if known else frozenset[str]()
+            return (min(new, default=None),)
 
         # The first replacement takes about as long to start as the extra task did.
         measured = [*self.progress.seconds_to_replace, self.progress.seconds_to_start or 0.0]
+        stopped = self.clock.now() if result.stopped_at is None else result.stopped_at.timestamp()
+        passed_seconds = self.clock.now() - stopped
         wait = Wait(
-            awaited=f"the replacement of task {self._number - 1} ({short(task.arn)})",
-            timeout_seconds=self.settings.stabilize_timeout_seconds,
+            awaited=f"the replacement of task {self._number - 1} ({short(result.task_arn)})",
+            timeout_seconds=max(0.0, self.budget.stabilize_timeout_seconds - passed_seconds),
             deadline_at=self.budget.work_ends_at,
             shortest_seconds=min(measured),
         )
-        return self.watch.until(replaced, wait)[0]
+        (replacement_arn,) = self.watch.until(replaced, wait)
+        self.progress.results[result.task_arn] = replace(
+            result,
+            outcome=TaskOutcome.REPLACED,
+            replacement_arn=replacement_arn,
+            seconds_to_replace=round(self.clock.now() - stopped, 1),
+            note=None,
+        )
 
 
 _NOTES: Final[tuple[tuple[type[Exception], str], ...]] = (

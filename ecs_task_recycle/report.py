@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.codec import Json, encode
+from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.protection import in_order
-from ecs_task_recycle.settings import Action, ProtectedTasks, Settings
-from ecs_task_recycle.work_list import planned, quickest_start_seconds
+from ecs_task_recycle.starts import quickest_start_seconds
+from ecs_task_recycle.work_list import planned
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ecs_task_recycle.model import Plan
     from ecs_task_recycle.progress import Progress
+    from ecs_task_recycle.settings import Settings
+
+
+LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +34,8 @@ class Report:
     settings: Settings
     run_id: str
     progress: Progress
+    execution_arn: str | None = None
+    run_status: Mapping[str, object] | None = None
 
     @property
     def status(self) -> Status:
@@ -39,10 +52,19 @@ class Report:
         """What made the run fail, None if it did not."""
         return self.progress.error
 
+    @property
+    def is_worth_a_mail(self) -> bool:
+        """Whether somebody is to be told: not of what changed nothing, nor of what goes on.
+
+        AWS delivers events twice now and then: the run that goes on is the one to be heard of.
+        """
+        quiet = (Status.CONTINUED, Status.QUEUED, Status.STATUS, Status.STOPPING)
+        is_twice = isinstance(self.error, AlreadyRunningError)
+        return not (self.settings.dry_run or is_twice or self.status in quiet)
+
     def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""
         progress, plan = self.progress, self.progress.plan
-        results = progress.results.values()
         started_before_at = None if plan is None else plan.started_before_at
         body: dict[str, Any] = {
             "cluster": self.settings.cluster_name,
@@ -50,7 +72,7 @@ class Report:
             "status": self.status.value,
             "reason": self.reason,
             "run_id": self.run_id,
-            "tasks_recycled": sum(each.is_recycled for each in results),
+            "tasks_recycled": progress.recycled_count,
             "tasks": self._tasks(),
             "skipped": self._skipped(),
             "remaining": self._remaining(),
@@ -64,6 +86,13 @@ class Report:
         if self.status is Status.PLANNED and plan is not None:
             body["at_least_seconds"] = self._at_least_seconds(plan)
             body["permissions"] = list(plan.actions)
+        if (
+            self.execution_arn is not None
+            and progress.segments + (self.status is Status.CONTINUED) > 1
+        ):
+            body |= {"execution": self.execution_arn, "segments": progress.segments}
+        if self.run_status is not None:
+            body["run"] = dict(self.run_status)
         if self.error is not None:
             body |= {
                 "error": type(self.error).__name__,
@@ -125,3 +154,27 @@ class Report:
         starts = len(plan.originals) + int(self.settings.maintain_service_state)
         pauses = len(plan.originals) * self.settings.wait_time_seconds
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
+
+
+def log_start(settings: Settings, progress: Progress) -> None:
+    """Say that a run starts, or goes on in another invocation."""
+    cluster, service = settings.cluster_name, settings.service_name
+    facts: dict[str, object] = {
+        "cluster": cluster,
+        "service": service,
+        "action": settings.action.value,
+    }
+    if progress.plan is None:
+        logger.info("Starting task recycle for %s/%s", cluster, service, extra=facts)
+        return
+    facts |= {"number": len(progress.results), "of": len(progress.plan.originals)}
+    logger.info("Continuing task recycle for %s/%s", cluster, service, extra=facts)
+
+
+def log_end(report: Report) -> None:
+    """Say how a run ended."""
+    if report.status is Status.COMPLETED:
+        logger.info("Task recycle completed successfully")
+        return
+    level = LOG_LEVELS.get(report.status, logging.INFO)
+    logger.log(level, "Task recycle ended, %s: %s", report.status.value, report.reason)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ecs_task_recycle.codec import decode, encode
-from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, TaskResult
+from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Task, TaskResult
 
 FORMAT: Final = 1
 """Of the item's layout: one that is not known here is refused, never half-read."""
@@ -27,14 +27,19 @@ MEMORY_LIMIT_BYTES: Final = 8 * 2**20
 """What a record's memory may unpack to: a service of 5,000 tasks takes a quarter of it."""
 
 TEXT_LIMIT: Final = 10_000
+REASON_LIMIT: Final = 2_000
 
 CAPACITY_KEYS: Final = ("desired_count", "min_capacity", "max_capacity")
 
 
 class RecordState(StrEnum):
-    """Where the run of a record stands. ``UNRESTORED``: it ended, and its capacity is still up."""
+    """Where the run of a record stands.
+
+    ``HANDED_OVER``: between two invocations. ``UNRESTORED``: it ended with its capacity raised.
+    """
 
     RUNNING = "running"
+    HANDED_OVER = "handed_over"
     UNRESTORED = "unrestored"
     ENDED = "ended"
 
@@ -47,7 +52,8 @@ class Memory:
     results: tuple[TaskResult, ...] = ()
     protected: tuple[Protection, ...] = ()
     new_task_arns: tuple[str, ...] = ()
-    dead_task_arns: tuple[str, ...] = ()
+    deaths: tuple[Task, ...] = ()
+    raised_at: datetime | None = None
     seconds_to_start: float | None = None
     lowest_in_service: int | None = None
 
@@ -58,7 +64,10 @@ class RunRecord:
 
     ``owner`` is unique to one invocation, as AWS may deliver one request twice; after
     ``owner_dead_at`` it is certainly dead. ``scale_up`` is what has to be restored, None where
-    nothing was raised. ``number`` of ``total`` tasks are stopped or gone, ``task`` is in hand.
+    nothing was raised. ``number`` of ``total`` tasks are stopped or gone, ``task`` is in hand. A
+    run that was handed over goes on at ``resumes_at``; ``segments`` invocations have worked on it,
+    the last ``deaths`` of them died without progress. ``stop_requested_at`` and
+    ``queued_before_at`` are requests of others to the run.
     """
 
     version: int
@@ -75,6 +84,11 @@ class RunRecord:
     status: str | None = None
     reason: str | None = None
     ended_at: datetime | None = None
+    resumes_at: datetime | None = None
+    segments: int = 1
+    deaths: int = 0
+    stop_requested_at: datetime | None = None
+    queued_before_at: datetime | None = None
     memory: Memory | None = None
 
     @property
@@ -101,8 +115,10 @@ def to_item(record: RunRecord) -> dict[str, Any]:
         "number": record.number,
         "total": record.total,
         "task": record.task,
+        "segments": record.segments,
+        "deaths": record.deaths,
         "status": record.status,
-        "reason": record.reason,
+        "reason": None if record.reason is None else record.reason[:REASON_LIMIT],
     }
     if record.scale_up is not None:
         values["found"] = encode(record.scale_up.found)
@@ -110,6 +126,8 @@ def to_item(record: RunRecord) -> dict[str, Any]:
     if record.ended_at is not None:
         values["ended_at"] = record.ended_at.isoformat()
         values["expires_at"] = int((record.ended_at + KEPT).timestamp())
+    if record.resumes_at is not None:
+        values["resumes_at"] = record.resumes_at.isoformat()
     if record.memory is not None:
         values["memory"] = zlib.compress(json.dumps(encode(record.memory)).encode())
     return {name: value for name, value in values.items() if value is not None}
@@ -117,8 +135,12 @@ def to_item(record: RunRecord) -> dict[str, Any]:
 
 ATTRIBUTES: Final = (
     *("status", "reason", "task", "found", "written", "ended_at", "expires_at", "memory"),
+    "resumes_at",
 )
 """The attributes that not every record has."""
+
+REQUESTS: Final = ("stop_requested_at", "queued_before_at")
+"""The attributes that others write, with a condition of their own: a run never overwrites them."""
 
 
 def from_item(item: dict[str, Any]) -> RunRecord:
@@ -148,6 +170,10 @@ def _checked(item: dict[str, Any]) -> RunRecord:
         status=item.get("status"),
         reason=item.get("reason"),
         ended_at=_instant(item["ended_at"]) if "ended_at" in item else None,
+        resumes_at=_instant(item["resumes_at"]) if "resumes_at" in item else None,
+        segments=_count(item.get("segments", 1)),
+        deaths=_count(item.get("deaths", 0)),
+        **{name: _instant(item[name]) for name in REQUESTS if name in item},
         memory=_memory(item["memory"]) if "memory" in item else None,
     )
     for text in (record.task, record.status, record.reason):

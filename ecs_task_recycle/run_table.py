@@ -72,27 +72,26 @@ class RunTable:
                 raise self._absent() from None
         return _plain(answer["Item"]) if "Item" in answer else None
 
-    def write(
-        self, values: Item, *, remove: Sequence[str] = (), seen: Item | None, guards: Sequence[str]
-    ) -> Written:
-        """Set attributes, if those named in ``guards`` still are as in the item that was seen.
+    def write(self, values: Item, *, remove: Sequence[str] = (), guards: Item) -> Written:
+        """Set and remove attributes, if the guarded ones are as given; None: there is none.
 
-        With ``seen`` None: if there is no item. The condition and the write are one call.
+        The condition and the write are one call.
         """
         names, placeholders = {}, {}
-        sets = []
+        sets, removes, conditions = [], [], []
         for number, (name, value) in enumerate(values.items()):
             names[f"#s{number}"], placeholders[f":s{number}"] = name, value
             sets.append(f"#s{number} = :s{number}")
-        removes = []
         for number, name in enumerate(remove):
             names[f"#r{number}"] = name
             removes.append(f"#r{number}")
-        conditions = [] if seen is not None else ["attribute_not_exists(#key)"]
-        names |= {} if seen is not None else {"#key": KEY}
-        for number, name in enumerate(guards if seen is not None else ()):
-            names[f"#g{number}"], placeholders[f":g{number}"] = name, (seen or {})[name]
-            conditions.append(f"#g{number} = :g{number}")
+        for number, (name, value) in enumerate(guards.items()):
+            names[f"#g{number}"] = name
+            if value is None:
+                conditions.append(f"attribute_not_exists(#g{number})")
+            else:
+                placeholders[f":g{number}"] = value
+                conditions.append(f"#g{number} = :g{number}")
         expression = f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else "")
         return self._update(expression, " AND ".join(conditions), names, placeholders)
 

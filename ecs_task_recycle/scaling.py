@@ -4,38 +4,86 @@ from __future__ import annotations
 
 import logging
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.service_watch import ServiceWatch, Wait
+from ecs_task_recycle.starts import quickest_start_seconds
 
 if TYPE_CHECKING:
+    from ecs_task_recycle.budget import Budget
+    from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
-    from ecs_task_recycle.model import ScalableTarget, ScaleUp
-    from ecs_task_recycle.service_watch import ServiceWatch
+    from ecs_task_recycle.go_ahead import GoAhead
+    from ecs_task_recycle.model import Plan, ScalableTarget, ScaleUp
+    from ecs_task_recycle.progress import Progress
+    from ecs_task_recycle.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
 
-def scale_up(gateway: Gateway, watch: ServiceWatch, plan: ScaleUp) -> None:
-    """Write the limits, then the desired count; both are absolute and can be repeated.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """Adds one task to the service of a run."""
 
-    Raises PreconditionError if somebody has set another desired count by then.
-    """
-    found, written = plan.found, plan.written
-    logger.info(
-        "Raising the desired count from %d to %d",
-        found.desired_count,
-        written.desired_count,
-        extra={"found": encode(found), "written": encode(written)},
-    )
-    if plan.changes_limits:
-        _require(gateway, _limits_are_ours(gateway.scalable_target(), plan))
-        gateway.set_limits(min_capacity=written.min_capacity, max_capacity=written.max_capacity)
-    service = gateway.service()
-    ours = (found.desired_count, written.desired_count)
-    _require(gateway, service is not None and service.desired_count in ours)
-    watch.wrote(gateway.set_desired_count(written.desired_count))
+    gateway: Gateway
+    clock: Clock
+    watch: ServiceWatch
+    budget: Budget
+    go_ahead: GoAhead
+    progress: Progress
+
+    def scale_up(self, plan: Plan) -> None:
+        """Raise the capacity as planned, and wait until the extra task is in service.
+
+        Can be repeated by the next invocation of a run that died meanwhile. Raises
+        PreconditionError if somebody else changes the capacity at the same time, and whatever ends
+        a wait.
+        """
+        scale_up, progress = plan.scale_up, self.progress
+        if scale_up is None or progress.seconds_to_start is not None:
+            return
+        if progress.to_restore != scale_up or progress.raised_at is None:
+            progress.to_restore = scale_up
+            progress.raised_at = as_utc(self.clock.now())
+            self.go_ahead.renew()
+        known = frozenset(self.watch.memory.tasks)
+        self._write(scale_up)
+
+        def extra_task_in_service(snapshot: Snapshot) -> bool | None:
+            count = len(snapshot.in_service)
+            is_more = count > plan.in_service_count and snapshot.in_service - known
+            return True if is_more or count >= plan.required_in_service else None
+
+        raised_seconds = self.clock.now() - progress.raised_at.timestamp()
+        wait = Wait(
+            awaited="the extra task",
+            timeout_seconds=max(0.0, self.budget.stabilize_timeout_seconds - raised_seconds),
+            deadline_at=self.budget.work_ends_at,
+            shortest_seconds=quickest_start_seconds(plan.originals),
+        )
+        self.watch.until(extra_task_in_service, wait)
+        progress.seconds_to_start = self.clock.now() - progress.raised_at.timestamp()
+
+    def _write(self, plan: ScaleUp) -> None:
+        """Write the limits, then the desired count; both are absolute and can be repeated."""
+        gateway, found, written = self.gateway, plan.found, plan.written
+        logger.info(
+            "Raising the desired count from %d to %d",
+            found.desired_count,
+            written.desired_count,
+            extra={"found": encode(found), "written": encode(written)},
+        )
+        if plan.changes_limits:
+            _require(gateway, _limits_are_ours(gateway.scalable_target(), plan))
+            gateway.set_limits(min_capacity=written.min_capacity, max_capacity=written.max_capacity)
+        service = gateway.service()
+        ours = (found.desired_count, written.desired_count)
+        _require(gateway, service is not None and service.desired_count in ours)
+        self.watch.wrote(gateway.set_desired_count(written.desired_count))
 
 
 def _limits_are_ours(target: ScalableTarget | None, plan: ScaleUp) -> bool:

@@ -21,10 +21,12 @@ from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.model import Service
+    from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.snapshot import Snapshot
 
 CLOSE_SECONDS: Final = 3.0
@@ -112,6 +114,16 @@ class ServiceWatch:
         self._written = clock.now()
         self._service_read = self._tasks_read = self._listed = self._everything_read = -math.inf
 
+    def resume(self, run_started_at: datetime, progress: Progress) -> None:
+        """Remember what an earlier invocation of the same run has seen."""
+        self.memory.run_started_at = self.failed_starts.run_started_at = run_started_at
+        self.failed_starts.new_arns |= progress.new_task_arns
+        self.failed_starts.deaths |= {task.arn: task for task in progress.deaths}
+        self.lowest_in_service = progress.lowest_in_service
+        for arn, result in progress.results.items():
+            if result.stopped_at is not None:
+                self.stopped(arn)
+
     # -- what the run does itself ----------------------------------------------------------------
 
     def guard(self, guard: Guard) -> None:
@@ -130,11 +142,14 @@ class ServiceWatch:
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def refresh(self) -> Snapshot:
-        """Read the service, all its tasks and their targets, and return what is seen."""
+    def refresh(self, *, lists: bool = False) -> Snapshot:
+        """Read the service, all its tasks and their targets, and return what is seen.
+
+        ``lists``: ask for the list of its tasks even where none is missing.
+        """
         memory = self.memory
         self._read_service()
-        if not memory.tasks or memory.lacks_tasks:
+        if lists or not memory.tasks or memory.lacks_tasks:
             self._list()
         self._read_tasks(memory.worth_reading(memory.live_arns, len(memory.live_arns) + 100))
         self._read_targets()
@@ -206,7 +221,7 @@ class ServiceWatch:
                 return verdict
             elapsed = self._clock.now() - started
             self._require_time(wait, elapsed)
-            if self._clock.now() - spoken >= HEARTBEAT_SECONDS - SLOWEST_SECONDS:
+            if self._clock.now() - spoken >= HEARTBEAT_SECONDS - IDLE_SECONDS:
                 spoken = self._clock.now()
                 _log_wait(wait, elapsed, self._last_seen())
             if verdict is None or self._problem:

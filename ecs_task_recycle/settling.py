@@ -51,30 +51,25 @@ class Settling:
         self._protection_read: float | None = None
         self.notes: list[str] = []
 
-    def settle(
-        self, *, patience_seconds: float, withdraws: bool, raised_since_at: datetime
-    ) -> list[str]:
-        """Wait; return what the report has to name if no task can be taken away.
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait until a task can be taken away; return whether it came to that.
 
-        ``withdraws``: stop the tasks that are not in service by then and were created since
-        ``raised_since_at``.
+        ``notes`` is then what the report has to name if none can.
         """
         if self._found == self._written:
-            return []
+            return True
         wait = Wait(
             awaited=f"{self._written} tasks in service, one of them without scale-in protection, "
             "to take one away",
-            timeout_seconds=patience_seconds,
+            timeout_seconds=timeout_seconds,
             is_guarded=False,
             is_fresh=True,
         )
         try:
-            self._watch.until(self._is_settled, wait)
+            return self._watch.until(self._is_settled, wait)
         except (StepTimeoutError, AwsCallError) as error:
             logger.info("Restoring while not all tasks are in service: %s", error)
-            if withdraws:
-                self._withdraw(raised_since_at)
-        return self.notes
+            return False
 
     def _is_settled(self, snapshot: Snapshot) -> bool | None:
         if snapshot.service.desired_count == self._written:
@@ -103,7 +98,11 @@ class Settling:
         self.notes = [] if None in ends.values() else [ALL_PROTECTED]
         return not self.notes
 
-    def _withdraw(self, raised_since_at: datetime) -> None:
+    def withdraw(self, raised_since_at: datetime) -> None:
+        """Stop the tasks not in service that were created since an instant, if there is one more.
+
+        Then ECS has no healthy one to choose.
+        """
         try:
             surplus = self._surplus(self._watch.refresh(), raised_since_at)
             ends = self._gateway.protections(surplus)

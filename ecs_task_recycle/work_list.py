@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.clock import as_utc, pause
+from ecs_task_recycle.guardian import LONGEST_WAIT_SECONDS
 from ecs_task_recycle.model import Original
 from ecs_task_recycle.outcome import OutOfTime
+from ecs_task_recycle.parameters import ProtectedTasks
 from ecs_task_recycle.protection import look
-from ecs_task_recycle.settings import ProtectedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from ecs_task_recycle.budget import Budget
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.go_ahead import GoAhead
     from ecs_task_recycle.model import Plan, Task
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.protection import ProtectionLook
     from ecs_task_recycle.settings import Settings
+
+SHORTEST_HAND_OVER_SECONDS: Final = 60.0
+"""Waiting for longer than this is left to the guardian: it costs no compute."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +48,6 @@ def originals(tasks: Iterable[Task], started_before_at: datetime) -> tuple[Origi
         Original(arn=arn, created_at=task.created_at, started_at=started_at)
         for started_at, arn, task in sorted(started, key=lambda each: each[:2])
     )
-
-
-def quickest_start_seconds(tasks: Iterable[Original]) -> float:
-    """Return how long the quickest of the tasks took from its creation to RUNNING."""
-    taken = [each.seconds_to_start for each in tasks]
-    return min((seconds for seconds in taken if seconds is not None), default=0.0)
 
 
 def why_nothing_to_do(plan: Plan, settings: Settings) -> str | None:
@@ -86,20 +85,24 @@ class WorkList:
     policy: ProtectedTasks
     progress: Progress
     plan: Plan
+    go_ahead: GoAhead
+    hands_over: bool
 
     def turns(self) -> Iterator[Original]:
         """Yield each task when it is its turn. Raises OutOfTime while waiting for the protected."""
         self._note_protected()
         for task in self.plan.originals:
-            if task.arn not in self.progress.protected:
+            if task.arn not in self.progress.protected and task.arn not in self.progress.results:
                 yield task
         if self.policy is not ProtectedTasks.STOP:
             yield from self._protected_turns()
 
     def _note_protected(self) -> None:
         spares = self.policy is not ProtectedTasks.STOP
-        protections = self.plan.protections if spares else ()
-        self.progress.protected = {each.task_arn: each for each in protections}
+        known = {each.task_arn: each for each in self.plan.protections if spares}
+        known |= self.progress.protected
+        done = self.progress.results
+        self.progress.protected = {arn: each for arn, each in known.items() if arn not in done}
 
     def _protected_turns(self) -> Iterator[Original]:
         tasks = {task.arn: task for task in self.plan.originals}
@@ -126,19 +129,25 @@ class WorkList:
             self._wait(seen)
 
     def _look(self) -> ProtectionLook:
+        """Read who is still protected; the run may be asked to stop while it waits."""
+        self.go_ahead.require()
         seen = look(self.gateway, as_utc(self.clock.now()), self.progress.protected.values())
         self.progress.protected |= {each.task_arn: each for each in seen.waiting}
         return seen
 
     def _wait(self, seen: ProtectionLook) -> None:
-        count = len(self.progress.protected)
+        """Sleep until the next look; longer than a minute, the run is handed over for that."""
+        count, seconds = len(self.progress.protected), seen.next_look_seconds
+        still = f"{count} tasks are still under scale-in protection"
+        longest_seconds = min(LONGEST_WAIT_SECONDS, seen.first_end_seconds)
+        if self.hands_over and longest_seconds > SHORTEST_HAND_OVER_SECONDS:
+            raise OutOfTime(still, wait_seconds=longest_seconds)
         try:
-            self.budget.require_task(self.progress, before_seconds=seen.next_look_seconds)
+            self.budget.require_task(self.progress, before_seconds=seconds)
         except OutOfTime as late:
-            reason = f"{count} tasks are still under scale-in protection, and {late.reason}"
-            raise OutOfTime(reason) from late
+            raise OutOfTime(f"{still}, and {late.reason}") from late
         pause(
             self.clock,
-            seen.next_look_seconds,
+            seconds,
             lambda left: logger.info("Waiting for protected tasks: next read in %d s", left),
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.configuration import configuration_from
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings import REQUIRED, Parameter, settings_from_event
+from ecs_task_recycle.parameters import REQUIRED, Parameter
+from ecs_task_recycle.settings import settings_from_event
 from tests.docs.markdown import anchors, codes, fences, links, table, without_fences
 
 if TYPE_CHECKING:

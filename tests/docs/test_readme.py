@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from ecs_emulator.api_autoscaling import PROBED_ACTIONS
 from ecs_task_recycle.configuration import Mail
 from ecs_task_recycle.errors import RecycleError
-from ecs_task_recycle.model import Status
-from ecs_task_recycle.settings import PARAMETERS
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.parameters import PARAMETERS
 from ecs_task_recycle.smtp import Envelope
 from Notification import _all_served, send_notification
 from tests.docs import guards

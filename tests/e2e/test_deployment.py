@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 import shutil
 import subprocess
@@ -11,16 +9,13 @@ import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from demo.deployed import TASKS_COUNT, Stage, deploy, fetch_zip, play, set_stage
-from demo.deployed_checks import FUNCTION, verdicts
-from demo.lambda_runtime import LambdaRuntime
-from demo.narration import Narrator
-from demo.package import PROJECT
-from demo.palette import Palette
+from demo.deployed import Stage, play, set_stage
+from demo.lambda_runtime import FUNCTION, LambdaRuntime
+from demo.stage import PROJECT, TASKS_COUNT, capacity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,23 +37,12 @@ EVENT: Final = {
 FOUND: Final = (TASKS_COUNT, TASKS_COUNT, 6)
 
 
-def narrator() -> Narrator:
-    return Narrator(io.StringIO(), Palette())
-
-
-def capacity(stage: Stage) -> tuple[int, int, int]:
-    target = stage.world.autoscaling.targets["service/demo/web"]
-    desired_count = stage.world.service("demo", "web").desired_count
-    return desired_count, target.min_capacity, target.max_capacity
-
-
 def fetched(stage: Stage, folder: Path) -> Path:
     """The deployed function's zip, as Lambda hands it back."""
-    done = deploy(stage)
-    assert done.status == 0, done.errors
+    done = stage.deploy()
+    assert done.returncode == 0, done.stderr
     path = folder / "fetched.zip"
-    path.write_bytes(fetch_zip(stage))
-    assert path.read_bytes() == (stage.tree / "dist/ecs-task-recycle.zip").read_bytes()
+    path.write_bytes(stage.fetch_zip())
     return path
 
 
@@ -75,16 +59,30 @@ def wait_until(instant: str) -> None:
 
 
 def test_the_whole_road_by_the_users_own_commands(tmp_path: Path) -> None:
-    outcome = play(tmp_path, narrator())
-    broken = [verdict for verdict in verdicts(outcome) if not verdict.holds]
-    assert broken == []
+    assert [promise for promise in play(tmp_path) if not promise.holds] == []
+
+
+def test_the_bucket_is_private_and_the_role_is_limited_to_the_cluster(tmp_path: Path) -> None:
+    with ExitStack() as running:
+        stage = set_stage(running, tmp_path)
+        assert stage.deploy().returncode == 0
+        s3, iam = stage.cloud.client("s3"), stage.cloud.client("iam")
+        (bucket,) = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+        blocks = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+        assert [*blocks.values()] == [True] * 4
+        assert "AES256" in str(s3.get_bucket_encryption(Bucket=bucket))
+        assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+        (role,) = [each["RoleName"] for each in iam.list_roles()["Roles"]]
+        policy = iam.get_role_policy(RoleName=role, PolicyName="ecs-task-recycle")
+        clusters = re.findall(r"cluster/[^'\"]+", str(policy["PolicyDocument"]))
+        assert set(clusters) == {"cluster/demo"}
 
 
 def test_the_deployed_zip_killed_at_its_timeout_in_the_middle_is_healed_by_the_next_run(
     tmp_path: Path,
 ) -> None:
     with ExitStack() as running:
-        stage = set_stage(running, tmp_path, narrator())
+        stage = set_stage(running, tmp_path)
         zip_file = fetched(stage, tmp_path)
         let_aws_hang_after_the_first_stop(stage)
         environment = stage.function_environment
@@ -93,7 +91,7 @@ def test_the_deployed_zip_killed_at_its_timeout_in_the_middle_is_healed_by_the_n
         ) as doomed:
             assert doomed.invoke(EVENT)["errorType"] == "Sandbox.Timedout"
         stage.world.faults.clear()
-        assert capacity(stage) == (TASKS_COUNT + 1, TASKS_COUNT + 1, 6)
+        assert capacity(stage.world, "web") == (TASKS_COUNT + 1, TASKS_COUNT + 1, 6)
         with LambdaRuntime(zip_file, environment=environment) as runtime:
             assert_heals(stage, runtime)
 
@@ -104,11 +102,10 @@ def assert_heals(stage: Stage, runtime: LambdaRuntime) -> None:
     assert refused["errorType"] == "AlreadyRunningError"
     (instant,) = re.findall(r"may be alive until ([\d:T+.-]+\d)", refused["errorMessage"])
     wait_until(instant)
-    body: dict[str, Any] = json.loads(runtime.invoke(EVENT)["body"])
+    body = runtime.invoke(EVENT)["body"]
     assert (body["status"], body["original_desired_count"]) == ("completed", TASKS_COUNT)
-    assert capacity(stage) == FOUND
+    assert capacity(stage.world, "web") == FOUND
     assert stage.world.lowest_in_service("demo", "web") >= TASKS_COUNT
-    assert stage.world.parameters.names == []
 
 
 def script(tree: Path, aws: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -176,7 +173,7 @@ def test_help_names_every_option(tmp_path: Path) -> None:
         (("--stack-nam", "x"), "--stack-nam is not an option of mine; --help lists them."),
         (("--region",), "--region needs a value after it."),
         (("--delete", "ClusterNames=demo"), "--delete takes no parameters."),
-        (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName Archi"),
+        (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName RunTab"),
         (("Architecture=riscv",), "the stack ecs-task-recycle was not deployed; see above."),
         (("--bucket", "not-there"), "could not be put into the bucket not-there"),
     ],
@@ -185,8 +182,8 @@ def test_what_cannot_be_deployed_is_a_sentence_and_a_status(
     tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     with ExitStack() as running:
-        stage = set_stage(running, tmp_path, narrator())
+        stage = set_stage(running, tmp_path)
         done = stage.type("./cloudformation_deploy.sh", *arguments)
-        assert done.status != 0
-        assert sentence in done.errors.splitlines()[-1]
-        assert FUNCTION not in done.output
+        assert done.returncode != 0
+        assert sentence in done.stderr.splitlines()[-1]
+        assert FUNCTION not in done.stdout

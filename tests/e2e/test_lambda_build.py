@@ -123,7 +123,7 @@ def test_size_and_digest_are_printed(tree: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the Lambda emulator runs on Linux only")
 def test_the_zip_runs_in_lambda(tree: Path) -> None:
-    with LambdaRuntime(built(tree)) as runtime:
+    with LambdaRuntime(built(tree), environment={}) as runtime:
         assert runtime.invoke({}) == {"answer": 42}
 
 

@@ -6,21 +6,17 @@ import base64
 import json
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 import pytest
 
-from demo.emulated_aws import ENDPOINT_VARIABLES
-from demo.lambda_runtime import LambdaRuntime, read_answer
-from demo.mail_server import MailServer
-from demo.package import build_zip
-from demo.scenario import SHORT_TIMES
-from ecs_emulator import FailingStart, Knobs, World
-from ecs_emulator.clock import WallClock
-from ecs_emulator.model import Service
+from demo import stage as demo_stage
+from demo.lambda_runtime import LambdaRuntime
+from demo.stage import SHORT_TIMES, build_zip, emulated_ecs
+from ecs_emulator import FailingStart, World
 from ecs_emulator.server import serve
+from tests.mail_servers import MailServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,20 +47,12 @@ class Stage:
     """The function in Lambda's runtime, and what stands around it."""
 
     world: World
-    service: Service
     runtime: LambdaRuntime
     mail_server: MailServer
-    url: str
-
-    def limits(self) -> tuple[int, int]:
-        client = boto3.client("application-autoscaling", endpoint_url=self.url)
-        (target,) = client.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
-        return target["MinCapacity"], target["MaxCapacity"]
 
     def log(self) -> list[dict[str, Any]]:
         """Every line that the function itself has written, read as JSON."""
-        self.runtime.wait_for_line("REPORT RequestId")
-        said = [line for line in self.runtime.log_lines if line and not is_lambdas(line)]
+        said = [line for line in self.runtime.lines if line and not is_lambdas(line)]
         return [json.loads(line) for line in said]
 
 
@@ -77,44 +65,30 @@ def stage(
     folder: Path, *, failing_starts: tuple[FailingStart, ...] = (), password: str | None = None
 ) -> Iterator[Stage]:
     """Set everything up; `password` is what the mail server wants, if not what it will be given."""
-    times: dict[str, Any] = dict(SHORT_TIMES)
-    world = World(knobs=Knobs(**times, failing_starts=failing_starts), clock=WallClock())
-    service = world.create_service(cluster="demo", name="web", desired_count=3, target_group=True)
-    world.register_scalable_target(cluster="demo", service="web", min_capacity=3, max_capacity=6)
+    world = emulated_ecs("web", knobs=replace(SHORT_TIMES, failing_starts=failing_starts))
     wanted = password or SECRETS["mail password"]
     with MailServer(username=USERNAME, password=wanted) as mail_server, serve(world) as url:
-        zip_file, _ = build_zip(folder, input_json(mail_server))
-        certificate = str(mail_server.certificate.certificate_file)
-        environment = {**dict.fromkeys(ENDPOINT_VARIABLES, url), "SSL_CERT_FILE": certificate}
+        zip_file = build_zip(folder, input_json(mail_server))
+        environment = {"AWS_ENDPOINT_URL": url, "SSL_CERT_FILE": str(mail_server.certificate)}
         with LambdaRuntime(zip_file, environment=environment) as runtime:
-            yield Stage(
-                world=world, service=service, runtime=runtime, mail_server=mail_server, url=url
-            )
+            yield Stage(world=world, runtime=runtime, mail_server=mail_server)
 
 
 def input_json(mail_server: MailServer) -> dict[str, Any]:
-    return {
-        "awsCredentials": {
-            "region_name": "us-east-1",
-            "access_key": ACCESS_KEY,
-            "secret_key": SECRETS["secret key"],
-            "session_token": SECRETS["session token"],
-        },
-        "smtpCredentials": {
-            "host": mail_server.host,
-            "port": str(mail_server.port),
-            "username": USERNAME,
-            "password": SECRETS["mail password"],
-            "from_email": "noreply@example.com",
-        },
-        "emailNotification": {"to": ["admin@example.com"]},
+    login = {"username": USERNAME, "password": SECRETS["mail password"]}
+    keys = {
+        "region_name": "us-east-1",
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRETS["secret key"],
+        "session_token": SECRETS["session token"],
     }
+    return {**demo_stage.input_json(mail_server, **login), "awsCredentials": keys}
 
 
 def assert_no_secret_is_told(staged: Stage, answer: dict[str, Any]) -> None:
-    mails = [mail.source.decode() for mail in staged.mail_server.mails]
+    mails = [str(mail.envelope.original_content) for mail in staged.mail_server.mails]
     texts = [mail.part(kind) for mail in staged.mail_server.mails for kind in ("plain", "html")]
-    lines = [*staged.runtime.log_lines, *staged.runtime.process.diagnostics]
+    lines = [*staged.runtime.lines, *staged.runtime.errors]
     told = "\n".join([json.dumps(answer), *lines, *mails, *texts])
     assert secrets_in(told) == []
 
@@ -140,7 +114,6 @@ def test_a_test_event_of_the_console_is_refused_by_naming_both_missing_parameter
 ) -> None:
     with stage(tmp_path) as staged:
         answer = staged.runtime.invoke(HELLO_WORLD)
-        staged.log()
         assert answer["errorType"] == "SettingsError"
         assert "cluster_name is missing" in answer["errorMessage"]
         assert "service_name is missing" in answer["errorMessage"]
@@ -153,34 +126,26 @@ def test_a_replacement_that_does_not_come_up_is_an_error_with_its_cause_and_all_
 ) -> None:
     with stage(tmp_path, failing_starts=(NO_REPLACEMENT,)) as staged:
         answer = staged.runtime.invoke(EVENT)
-        staged.log()
         assert answer["errorType"] == "ReplacementError"
         assert "failed starts: task" in answer["errorMessage"]
         assert "CannotPullContainerError" in answer["errorMessage"]
-        assert staged.service.desired_count == 3
-        assert staged.limits() == (3, 6)
-        (mail,) = staged.mail_server.wait_for_mails()
+        assert demo_stage.capacity(staged.world, "web") == (3, 3, 6)
+        (mail,) = staged.mail_server.mails
         assert "FAILED (ReplacementError)" in mail.message["Subject"]
         assert (mail.over_tls, mail.username) == (True, USERNAME)
         assert_no_secret_is_told(staged, answer)
 
 
-def test_the_cli_writes_the_error_into_the_file_that_it_was_given(tmp_path: Path) -> None:
-    with stage(tmp_path) as staged:
-        staged.runtime.invoke_with_cli(HELLO_WORLD, tmp_path / "response.json")
-        answer = read_answer((tmp_path / "response.json").read_bytes())
-    assert answer["errorType"] == "SettingsError"
-
-
 def test_a_dry_run_answers_with_a_plan_and_writes_nothing(tmp_path: Path) -> None:
     with stage(tmp_path) as staged:
         answer = staged.runtime.invoke({**EVENT, "dry_run": True})
-        staged.log()
-        body = json.loads(answer["body"])
+        body = answer["body"]
         assert (answer["statusCode"], body["status"]) == (200, "planned")
         assert len(body["tasks"]) == 3
         assert staged.world.writes == []
-        assert {call.access_key for call in staged.world.calls} == {ACCESS_KEY}
+        # The run record is the function's own, not of the account that the keys belong to.
+        of_ecs = [call for call in staged.world.calls if call.service != "dynamodb"]
+        assert {call.access_key for call in of_ecs} == {ACCESS_KEY}
         assert staged.mail_server.mails == []
         assert_no_secret_is_told(staged, answer)
 
@@ -189,7 +154,7 @@ def test_every_line_of_the_log_is_one_record_with_level_message_and_run_id(tmp_p
     with stage(tmp_path) as staged:
         answer = staged.runtime.invoke(EVENT)
         records = staged.log()
-    run_id = json.loads(answer["body"])["run_id"]
+    run_id = answer["body"]["run_id"]
     assert len(records) >= 9
     for record in records:
         assert {"timestamp", "level", "message", "run_id"} <= record.keys()

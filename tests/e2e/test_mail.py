@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from demo.mail_server import HangingServer, MailServer, Security, self_signed
+from demo.mail_server import self_signed, server_context
 from ecs_task_recycle import smtp
 from ecs_task_recycle.configuration import Mail
 from Notification import send_notification
+from tests.mail_servers import HangingServer, MailServer, Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +96,7 @@ def mail_to(port: int, *to: str, username: str | None = None, password: str | No
 
 
 def trusting(server: MailServer) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(server.certificate.certificate_file))
+    return ssl.create_default_context(cafile=str(server.certificate))
 
 
 def the_warning(caplog: pytest.LogCaptureFixture) -> str:
@@ -119,10 +120,11 @@ def test_a_mail_goes_by_starttls_and_login(caplog: pytest.LogCaptureFixture) -> 
     with MailServer(username=USERNAME, password=PASSWORD) as server:
         mail = mail_to(server.port, FIRST, SECOND, username=USERNAME, password=PASSWORD)
         assert send_notification(mail, SUMMARY, context=trusting(server)) is True
-        [received] = server.wait_for_mails()
+        [received] = server.mails
     assert (received.over_tls, received.username) == (True, USERNAME)
     assert all(login.over_tls for login in server.logins)
-    assert (received.sender, received.recipients) == ("noreply@example.com", (FIRST, SECOND))
+    assert received.envelope.mail_from == "noreply@example.com"
+    assert received.envelope.rcpt_tos == [FIRST, SECOND]
     assert received.message["Subject"] == "[AWS ECS] ECS Service Task Recycle Completed: shop/web"
     assert "3 tasks recycled" in received.part("plain")
     assert "3 tasks recycled" in received.part("html")
@@ -134,7 +136,7 @@ def test_a_mail_goes_by_starttls_and_login(caplog: pytest.LogCaptureFixture) -> 
 def test_a_mail_goes_by_starttls_where_no_login_is_wanted() -> None:
     with MailServer() as server:
         assert send_notification(mail_to(server.port), SUMMARY, context=trusting(server))
-        assert server.wait_for_mails()[0].over_tls
+        assert server.mails[0].over_tls
         assert server.logins == []
 
 
@@ -144,7 +146,7 @@ def test_port_465_speaks_tls_from_the_first_byte(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(smtp, "IMPLICIT_TLS_PORT", server.port)
         mail = mail_to(server.port, username=USERNAME, password=PASSWORD)
         assert send_notification(mail, SUMMARY, context=trusting(server))
-        [received] = server.wait_for_mails()
+        [received] = server.mails
     assert (received.over_tls, received.username) == (True, USERNAME)
 
 
@@ -152,7 +154,7 @@ def test_names_outside_ascii_arrive() -> None:
     with MailServer() as server:
         mail = replace(mail_to(server.port, f"Jürgen <{FIRST}>"), email_subject="任务回收已完成")
         assert send_notification(mail, SUMMARY, context=trusting(server))
-        [received] = server.wait_for_mails()
+        [received] = server.mails
     assert received.message["Subject"] == "[AWS ECS] 任务回收已完成: shop/web"
     assert received.message["To"].addresses[0].display_name == "Jürgen"
 
@@ -211,7 +213,7 @@ def test_the_other_recipients_get_it_where_one_is_refused(
     with MailServer(refused=[SECOND]) as server:
         mail = mail_to(server.port, FIRST, SECOND)
         assert send_notification(mail, SUMMARY, context=trusting(server)) is False
-        assert server.wait_for_mails()[0].recipients == (FIRST,)
+        assert server.mails[0].envelope.rcpt_tos == [FIRST]
     assert the_warning(caplog) == (
         f"The summary was not mailed to {SECOND}: refused with 550 5.1.1."
     )
@@ -223,7 +225,7 @@ def test_the_other_recipients_get_it_where_one_is_no_address(
     with MailServer() as server:
         mail = mail_to(server.port, "nobody\r\nRCPT TO:<evil@example.com>", FIRST)
         assert send_notification(mail, SUMMARY, context=trusting(server)) is False
-        assert server.wait_for_mails()[0].recipients == (FIRST,)
+        assert server.mails[0].envelope.rcpt_tos == [FIRST]
     assert "not an address" in the_warning(caplog)
 
 
@@ -249,10 +251,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
 
 
 def test_a_certificate_for_another_host_is_refused(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    other = self_signed(tmp_path, names=["smtp.example.com"])
-    with MailServer(certificate=other) as server:
+    with MailServer(certified_name="smtp.example.com") as server:
         assert not send_notification(mail_to(server.port), SUMMARY, context=trusting(server))
         assert server.mails == []
     assert "not valid for '127.0.0.1'" in the_warning(caplog)
@@ -260,7 +261,7 @@ def test_a_certificate_for_another_host_is_refused(
 
 def test_a_certificate_named_by_ssl_cert_file_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     with MailServer() as server:
-        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate.certificate_file))
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
         assert send_notification(mail_to(server.port), SUMMARY) is True
 
 
@@ -351,7 +352,7 @@ def answering(answer: Answer, folder: Path) -> Iterator[tuple[int, ssl.SSLContex
             with suppress(OSError):
                 plain, _ = listening.accept()
                 plain.settimeout(5)
-                context = certificate.server_context()
+                context = server_context(certificate)
                 with context.wrap_socket(plain, server_side=True) as client:
                     client.sendall(b"220 here\r\n")
                     for line in client.makefile("rb"):
@@ -359,7 +360,7 @@ def answering(answer: Answer, folder: Path) -> Iterator[tuple[int, ssl.SSLContex
 
         server = threading.Thread(target=serve, daemon=True)
         server.start()
-        trusted = ssl.create_default_context(cafile=str(certificate.certificate_file))
+        trusted = ssl.create_default_context(cafile=str(certificate))
         yield listening.getsockname()[1], trusted
         server.join(timeout=6)
 

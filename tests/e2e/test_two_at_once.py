@@ -18,7 +18,8 @@ from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_emulator.server import serve
 from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.model import Capacity, ScaleUp
-from ecs_task_recycle.recycle import Run, recycle
+from ecs_task_recycle.recycle import recycle
+from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_record import RecordState, RunRecord, to_item
 from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.settings import settings_from_event
@@ -151,7 +152,8 @@ def test_of_three_runs_at_once_exactly_one_recycles(
             assert set(counts) == {1, 2}
             assert counts[-1] == 1
             assert took_turns or counts == [1, 2, 1], "two runs have raised the capacity"
-            assert world.item(RUNS_TABLE, service=f"demo/{service}")["state"] == "ended"
+            record = world.item(RUNS_TABLE, service=f"demo/{service}") or {}
+            assert record["state"] == "ended"
     measured(f"{RUNNERS} at once, {ROUNDS} rounds, half after a dead run: {dict(outcomes)}")
     turns = outcomes.pop(("one after the other",), 0)
     assert turns <= ROUNDS // 20

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
@@ -78,14 +77,6 @@ def test_ci_runs_every_check_and_every_test(workshop: Workshop) -> None:
     ]
 
 
-def test_the_template_is_checked_where_there_is_one(workshop: Workshop) -> None:
-    assert workshop.run("make", "lint").returncode == 0
-    assert "cfn-lint" not in workshop.noted()
-    (workshop.folder / "template.yaml").touch()
-    assert workshop.run("make", "lint").returncode == 0
-    assert "cfn-lint template.yaml" in workshop.noted()
-
-
 @pytest.mark.parametrize(
     "failing,status",
     [("slow or e2e", 5), ("not slow", 5), ("slow or e2e", 1), (".ci/run", 1), ("--check", 1)],
@@ -95,12 +86,6 @@ def test_ci_fails_when_one_part_does_or_finds_no_test(
 ) -> None:
     workshop.equip(failing=failing, status=status)
     assert workshop.run(".ci/run").returncode != 0
-
-
-def test_the_bare_command_lists_what_there_is_to_do(workshop: Workshop) -> None:
-    done = workshop.run("make")
-    for target in ("demo", "demo-deploy", "test", "check", "lint", "types", "format", "clean"):
-        assert re.search(rf"^  make {target}  +\w", done.stdout, re.MULTILINE), target
 
 
 def test_a_machine_without_python_313_is_told_so_in_a_sentence(
@@ -129,46 +114,6 @@ def test_the_environment_is_built_anew_when_a_requirement_changes(
     assert "venv" not in workshop.run("make", "-n", "types").stdout.replace(".venv", "")
     os.utime(workshop.folder / name, (4_000_000_000, 4_000_000_000))
     assert "-m venv .venv" in workshop.run("make", "-n", "types").stdout
-
-
-DRAWING: Final = """
-import os
-from hypothesis import given, strategies
-
-@given(strategies.integers())
-def test_draw(number):
-    with open(os.environ["DRAWN"], "a") as drawn:
-        drawn.write(f"{number}\\n")
-"""
-
-
-def drawn(folder: Path, **environment: str) -> str:
-    """Return the examples that Hypothesis draws under the settings of tests/conftest.py."""
-    (folder / "test_draw.py").write_text(DRAWING)
-    record = folder / "drawn"
-    record.unlink(missing_ok=True)
-    configuration = ["-c", str(PROJECT / "pyproject.toml"), "-p", "tests.conftest"]
-    options = ["-p", "no:cacheprovider", "-q", *configuration]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(folder / "test_draw.py")],
-        cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "DRAWN": str(record), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return record.read_text()
-
-
-def test_ci_draws_the_same_examples_every_time(tmp_path: Path) -> None:
-    assert drawn(tmp_path, CI="true") == drawn(tmp_path, CI="true")
-
-
-def test_a_seed_draws_other_examples_and_repeats_them(tmp_path: Path) -> None:
-    one = drawn(tmp_path, CI="true", RECYCLE_SEED="1")
-    assert drawn(tmp_path, RECYCLE_SEED="1") == one
-    assert drawn(tmp_path, CI="true", RECYCLE_SEED="2") != one
 
 
 def pinned() -> dict[str, str]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ecs_emulator import StopKind
 from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_task_recycle.actions import act
 from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.recycle import Run, recycle
+from ecs_task_recycle.guardian import Guardian
+from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.settings import settings_from_event
 
@@ -65,27 +67,63 @@ class Bench:
         run_id: str = "run",
         **event: Any,  # noqa: ANN401 - what users send
     ) -> Report:
-        """Run the event for demo/web in a world, with so many seconds until Lambda's limit."""
+        """Act on the event for demo/web, without a guardian, with so long until Lambda's limit."""
+        return self.act(world, run_id=run_id, deadline_seconds=deadline_seconds, **event)
+
+    def act(
+        self,
+        world: World,
+        *,
+        run_id: str,
+        deadline_seconds: float,
+        guardian_arn: str | None = None,
+        **event: Any,  # noqa: ANN401 - what users send
+    ) -> Report:
+        """Act on the event for demo/web in a world."""
+        return act(
+            self.run(
+                world,
+                run_id=run_id,
+                deadline_seconds=deadline_seconds,
+                guardian_arn=guardian_arn,
+                **event,
+            )
+        )
+
+    def run(
+        self,
+        world: World,
+        *,
+        run_id: str,
+        deadline_seconds: float,
+        guardian_arn: str | None,
+        **event: Any,  # noqa: ANN401 - what users send
+    ) -> Run:
+        """Return what an invocation makes of the event."""
         self.board.world = world
         clock = world.clock
         parameters = {"cluster_name": CLUSTER, "service_name": SERVICE, **event}
         settings = settings_from_event(parameters)
+        session = self.session.as_session()
         gateway = Gateway(
-            self.session.as_session(),
+            session,
             clock,
             cluster_name=settings.cluster_name,
             service_name=settings.service_name,
         )
-        run = Run(
+        guardian = None
+        if guardian_arn is not None:
+            guardian = Guardian(session, machine_arn=guardian_arn, run_id=run_id, event=parameters)
+        return Run(
             settings=settings,
             run_id=run_id,
             owner=f"owner-{next(_owners)}",
             gateway=gateway,
-            table=RunTable(self.session.as_session(), name=RUNS_TABLE, service=gateway.name),
+            table=RunTable(session, name=RUNS_TABLE, service=gateway.name),
             clock=clock,
             deadline_at=clock.now() + deadline_seconds,
+            guardian=guardian,
         )
-        return recycle(run)
 
 
 def stopped_by_us(service: Service) -> set[str]:

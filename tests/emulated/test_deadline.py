@@ -73,10 +73,10 @@ def test_a_limit_too_short_for_even_one_task_is_said_before_anything_is_touched(
     world = World()
     a_service(world)
 
-    report = bench.recycle(world, deadline_seconds=300)
+    report = bench.recycle(world, deadline_seconds=150)
 
     assert report.status is Status.PARTIAL
-    assert "s are left, the next task may need 62" in str(report.reason)
+    assert "s are left, the next task may need 120 s" in str(report.reason)
     assert world.writes == []
 
 

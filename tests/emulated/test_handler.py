@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import lambda_function
-from demo.mail_server import MailServer
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import attach
 from ecs_task_recycle.errors import AlreadyRunningError, ReplacementError, SettingsError
 from tests.emulated.bench import LAMBDA_SECONDS, a_service, capacity
+from tests.mail_servers import MailServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def configured(mails: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Let the handler read an input.json that mails to the server, and trust its certificate."""
     document = {
         "smtpCredentials": {
-            "host": mails.host,
+            "host": mails.hostname,
             "port": mails.port,
             "username": "user",
             "password": "planted-secret",
@@ -60,7 +60,7 @@ def configured(mails: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = tmp_path / "input.json"
     path.write_text(json.dumps(document))
     monkeypatch.setattr(lambda_function, "CONFIGURATION_FILE", path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(mails.certificate.certificate_file))
+    monkeypatch.setenv("SSL_CERT_FILE", str(mails.certificate))
 
 
 def invoke(world: World, monkeypatch: pytest.MonkeyPatch, event: object = EVENT) -> dict[str, Any]:

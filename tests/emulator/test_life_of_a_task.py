@@ -153,7 +153,7 @@ def test_stopping_a_task_twice_answers_the_task_and_changes_nothing(bench: Bench
         ("exits", "EssentialContainerExited", 7, True),
     ],
 )
-def test_a_start_fails_with_its_code_and_the_next_launch_follows(  # noqa: PLR0917
+def test_a_start_fails_with_its_code_and_the_next_launch_follows(
     bench: Bench,
     calm: Knobs,
     kind: str,

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from awscli.customizations.cloudformation.yamlhelper import (  # type: ignore[import-untyped]
     yaml_parse,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROJECT: Final = Path(__file__).parents[2]
 SOURCE: Final = (PROJECT / "template.yaml").read_text()
@@ -22,6 +25,16 @@ PSEUDO: Final = {
     "AWS::AccountId": "123456789012",
 }
 NO_VALUE: Final = object()
+OPERATIONS: Final[dict[str, Callable[[list[Any]], Any]]] = {
+    "Join": lambda values: values[0].join(values[1]),
+    "Split": lambda values: values[1].split(values[0]),
+    "Equals": lambda values: values[0] == values[1],
+    "Not": lambda values: not values[0],
+    "And": all,
+    "Or": any,
+    "Contains": lambda values: values[1] in values[0],
+}
+"""The functions that need nothing but their arguments."""
 
 
 def read_template(source: str = SOURCE) -> dict[str, Any]:
@@ -92,6 +105,8 @@ class Stack:
             return node
         if len(node) == 1:
             (name, value), *_ = node.items()
+            if name == "Condition" and isinstance(value, str):
+                return self.holds(value)
             if name == "Ref" or name.startswith("Fn::"):
                 return self._function(name.removeprefix("Fn::"), value)
         resolved = {name: self.resolve(value) for name, value in node.items()}
@@ -106,23 +121,7 @@ class Stack:
             return self.resolve(value[1] if self.holds(value[0]) else value[2])
         if name == "Sub":
             return self._sub(value)
-        return self._operation(name, self.resolve(value))
-
-    def _operation(self, name: str, values: list[Any]) -> Any:  # noqa: ANN401
-        match name:
-            case "Join":
-                return values[0].join(values[1])
-            case "Split":
-                return values[1].split(values[0])
-            case "Equals":
-                return values[0] == values[1]
-            case "Not":
-                return not values[0]
-            case "Or":
-                return any(values)
-            case "Contains":
-                return values[1] in values[0]
-        raise AssertionError(f"Fn::{name} is not known here.")
+        return OPERATIONS[name](self.resolve(value))
 
     def _ref(self, name: str) -> Any:  # noqa: ANN401
         if name == "AWS::NoValue":

@@ -133,6 +133,23 @@ def test_of_the_database_only_the_stacks_own_table_is_reached() -> None:
         assert not allows(second, action, f"{place}/ecs-task-recycle-runs", {})
 
 
+@pytest.mark.parametrize("kinds", [["OnSuccess"], ["OnFailure"], ["OnSuccess", "OnFailure"]])
+def test_of_destinations_only_those_that_are_named_are_reached(kinds: list[str]) -> None:
+    named = {f"{kind}DestinationArn": f"arn:aws:sns:us-east-1:1:{kind}" for kind in kinds}
+    (added,) = [each for each in stack(**named).statements() if each not in stack().statements()]
+    assert added == {
+        "Sid": "Destinations",
+        "Effect": "Allow",
+        "Action": [
+            "sns:Publish",
+            "sqs:SendMessage",
+            "lambda:InvokeFunction",
+            "events:PutEvents",
+        ],
+        "Resource": list(named.values()),
+    }
+
+
 def test_the_policy_of_the_pages_is_that_of_the_template() -> None:
     (policy,) = [
         json.loads(each.body)

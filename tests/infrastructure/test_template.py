@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ecs_task_recycle.settings import (
+from ecs_task_recycle.parameters import (
     MAX_WAIT_TIME_SECONDS,
     PARAMETERS,
     STABILIZE_TIMEOUT_SECONDS,
     ProtectedTasks,
-    settings_from_event,
 )
+from ecs_task_recycle.settings import settings_from_event
 from tests.docs.markdown import codes, table
 from tests.docs.pages import MANUAL
 from tests.infrastructure.template import PROJECT, read_template, stack
@@ -29,6 +29,8 @@ SCHEDULED: Final = {
     "ScheduledClusterName": "production",
     "ScheduledServiceName": "web",
 }
+BUS: Final = "arn:aws:events:us-east-1:123456789012:event-bus/default"
+QUEUE: Final = "arn:aws:sqs:us-east-1:123456789012:failed-runs"
 NOT_FOR_A_SCHEDULE: Final = {"started_before", "dry_run", "action"}
 """An instant would be the same for ever; a plan and a restore are for somebody who looks."""
 
@@ -81,6 +83,10 @@ def test_a_bare_stack_is_the_function_and_what_it_cannot_do_without() -> None:
     assert bare.resource_names() == {
         "Function",
         "FunctionInvocations",
+        "GuardianEnded",
+        "GuardianEndedMayInvoke",
+        "GuardianMachine",
+        "GuardianRole",
         "LogGroup",
         "Role",
         "RunTable",
@@ -133,6 +139,26 @@ def test_the_function_is_told_its_table() -> None:
     function = stack().resource("Function")
     assert function
     assert function["Environment"]["Variables"]["RUN_TABLE"] == "<RunTable>"
+
+
+@pytest.mark.parametrize(
+    "given, destinations",
+    [
+        ({}, None),
+        ({"OnSuccessDestinationArn": BUS}, {"OnSuccess": {"Destination": BUS}}),
+        ({"OnFailureDestinationArn": BUS}, {"OnFailure": {"Destination": BUS}}),
+        (
+            {"OnSuccessDestinationArn": BUS, "OnFailureDestinationArn": QUEUE},
+            {"OnSuccess": {"Destination": BUS}, "OnFailure": {"Destination": QUEUE}},
+        ),
+    ],
+)
+def test_outcomes_are_sent_where_the_parameters_say(
+    given: dict[str, str], destinations: dict[str, object] | None
+) -> None:
+    invocations = stack(**given).resource("FunctionInvocations")
+    assert invocations
+    assert invocations.get("DestinationConfig") == destinations
 
 
 def test_the_log_group_is_the_functions_and_keeps_7_days() -> None:
@@ -239,6 +265,13 @@ def test_an_alarm_tells_the_topic_of_errors_and_of_events_that_are_dropped(
         ("AlarmTopicArn", "arn:aws-cn:sns:cn-north-1:123456789012:on-call"),
         ("FunctionName", "second_recycler"),
         ("RunTableName", "second.runs"),
+        ("OnSuccessDestinationArn", ""),
+        ("OnSuccessDestinationArn", "arn:aws:sns:us-east-1:123456789012:on-call"),
+        ("OnSuccessDestinationArn", "arn:aws-cn:events:cn-north-1:123456789012:event-bus/a/b.c"),
+        ("OnFailureDestinationArn", "arn:aws:sqs:us-east-1:123456789012:failed_runs"),
+        ("OnFailureDestinationArn", "arn:aws:lambda:us-east-1:123456789012:function:a"),
+        ("OnFailureDestinationArn", "arn:aws:lambda:us-east-1:123456789012:function:a:$LATEST"),
+        ("OnFailureDestinationArn", "arn:aws:lambda:us-east-1:123456789012:function:a:prod"),
     ],
 )
 def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
@@ -263,6 +296,12 @@ def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
         ("FunctionName", "a/b"),
         ("RunTableName", "ab"),
         ("RunTableName", "a/b"),
+        ("OnSuccessDestinationArn", "on-call"),
+        ("OnSuccessDestinationArn", "arn:aws:sns:us-east-1:123456789012:*"),
+        ("OnSuccessDestinationArn", "arn:aws:sns:us-east-1:123456789012:on-call.fifo"),
+        ("OnFailureDestinationArn", "arn:aws:sqs:us-east-1:123456789012:failed.fifo"),
+        ("OnFailureDestinationArn", "arn:aws:lambda:us-east-1:123456789012:layer:a"),
+        ("OnFailureDestinationArn", "arn:aws:s3:::bucket"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(parameter: str, value: str) -> None:

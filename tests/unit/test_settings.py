@@ -20,14 +20,8 @@ from ecs_task_recycle.configuration import (
     read_configuration,
 )
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings import (
-    PARAMETERS,
-    REQUIRED,
-    Action,
-    ProtectedTasks,
-    Settings,
-    settings_from_event,
-)
+from ecs_task_recycle.parameters import PARAMETERS, REQUIRED, Action, ProtectedTasks
+from ecs_task_recycle.settings import Settings, settings_from_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

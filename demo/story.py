@@ -1,0 +1,183 @@
+"""`make demo`: a service of three tasks is recycled by the function in Lambda's own runtime."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import threading
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+
+from demo.lambda_runtime import LambdaRuntime
+from demo.mail_server import PASSWORD, USERNAME, MailServer, self_signed
+from demo.picture import draw
+from demo.process import becomes_true
+from demo.show import Promise, heading, log_line, log_record, say
+from demo.stage import CLUSTER, TASKS_COUNT, build_zip, capacity, emulated_ecs, input_json
+from ecs_emulator import StopKind
+from ecs_emulator.server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from demo.mail_server import ReceivedMail
+    from ecs_emulator import World
+    from ecs_emulator.model import Service, Task
+
+SERVICE: Final = "web"
+EVENT: Final = {"cluster_name": CLUSTER, "service_name": SERVICE, "wait_time": 1}
+WORK_SECONDS: Final = 20.0
+"""So long that the other tasks are recycled before the protected one has finished its work."""
+EACH_TASK: Final = (
+    rf"Recycling task {{}}/{TASKS_COUNT}: arn:\S+",
+    r"Task {} recycled, waiting \d+s",
+)
+LOG: Final = (
+    f"Starting task recycle for {CLUSTER}/{SERVICE}",
+    f"Original desired count: {TASKS_COUNT}, tasks: {TASKS_COUNT}",
+    *(line.format(number) for number in range(1, TASKS_COUNT + 1) for line in EACH_TASK),
+    "Task recycle completed successfully",
+)
+"""The documented lines, as regular expressions."""
+
+
+def play(folder: Path) -> list[Promise]:
+    """Set everything up in `folder`, invoke the function once, show all of it, and judge."""
+    world = emulated_ecs(SERVICE)
+    service = world.service(CLUSTER, SERVICE)
+    worker = min(service.tasks, key=lambda task: task.created_at)
+    with ExitStack() as running:
+        mail_server = running.enter_context(MailServer(self_signed(folder)))
+        url = running.enter_context(serve(world))
+        zip_file = build_zip(folder, input_json(mail_server, username=USERNAME, password=PASSWORD))
+        environment = {"AWS_ENDPOINT_URL": url, "SSL_CERT_FILE": str(mail_server.certificate)}
+        runtime = running.enter_context(
+            LambdaRuntime(zip_file, environment=environment, on_line=log_line)
+        )
+        say(
+            f"Emulated AWS (ECS, target groups, autoscaling): {url}",
+            f"Mail server (STARTTLS and login):               127.0.0.1:{mail_server.port}",
+            f"AWS's Lambda runtime, with {zip_file.name}:        {runtime.url}",
+        )
+        heading("The command")
+        say("AWS_MAX_ATTEMPTS=1 " + shlex.join(runtime.cli_command(EVENT)))
+        heading("The log as it comes: time, level and message of each JSON line")
+        found, since = capacity(world, SERVICE), world.clock.now()
+        with _under_protection(f"{url}{worker.agent_path}", worker):
+            answer = runtime.invoke(EVENT)
+        becomes_true(lambda: _has_settled(world, service), within_seconds=15)
+        now = capacity(world, SERVICE)
+        _show(answer, mail_server.mails)
+        heading("The tasks over time, by the emulator's own record")
+        say(*draw(world, service, since))
+        seen = f"desired count, minimum, maximum: {found} before, {now} after"
+        return [
+            *_promises_of_the_tasks(world, service, worker),
+            Promise("the capacity is as it was", found == now, seen),
+            Promise("the run's record is closed", _run_record_is_closed(url)),
+            *_promises_to_the_user(answer, runtime.lines, mail_server.mails),
+        ]
+
+
+@contextmanager
+def _under_protection(agent_uri: str, task: Task) -> Iterator[None]:
+    """Protect a task for as long as it works, as a program in its container would."""
+    _protect(agent_uri, enabled=True)
+    say(f"(Task {task.id[:8]} works for {WORK_SECONDS:.0f} s, under scale-in protection.)")
+
+    def finish() -> None:
+        _protect(agent_uri, enabled=False)
+        say(f"(Task {task.id[:8]} has finished its work and ended its protection.)")
+
+    work = threading.Timer(WORK_SECONDS, finish)
+    work.start()
+    try:
+        yield
+    finally:
+        work.cancel()
+        work.join()
+
+
+def _protect(agent_uri: str, *, enabled: bool) -> None:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protection-endpoint.html
+    url, wish = f"{agent_uri}/task-protection/v1/state", {"ProtectionEnabled": enabled}
+    request = urllib.request.Request(url, json.dumps(wish).encode(), method="PUT")  # noqa: S310
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - the agent's own address
+
+
+def _has_settled(world: World, service: Service) -> bool:
+    with world.lock:
+        world.catch_up()
+        there = [task for task in service.tasks if task.last_status not in {"STOPPED", "DELETED"}]
+        return len(there) == service.desired_count and all(task.in_service for task in there)
+
+
+def _show(answer: Mapping[str, Any], mails: Sequence[ReceivedMail]) -> None:
+    heading("The answer (response.json, its body unfolded)")
+    say(json.dumps(answer, indent=2))
+    for mail in mails:
+        heading("The mail")
+        say(*(f"{name}: {mail.message[name]}" for name in ("From", "To", "Subject")), "")
+        say(mail.part("plain").strip())
+
+
+def _promises_of_the_tasks(world: World, service: Service, worker: Task) -> list[Promise]:
+    """Judge by what the emulator has recorded, whatever the function says of itself."""
+    causes = [task.stop_cause for task in service.tasks if task.launch == 0]
+    recycled = [cause for cause in causes if cause and cause.kind == StopKind.STOP_TASK]
+    new = [task for task in service.tasks if task.launch and task.in_service]
+    lowest = world.lowest_in_service()
+    states = list(worker.timeline)
+    was_protected = any(state.protected(at) for at, state in states)
+    was_spared = not any(state.protected(at) and state.stopping_at for at, state in states)
+    cleared = world.calls_of("UpdateTaskProtection")
+    return [
+        Promise(
+            "every task was replaced",
+            len(recycled) == len(new) == TASKS_COUNT,
+            f"{len(recycled)} of {TASKS_COUNT} recycled, {len(new)} new ones in service",
+        ),
+        Promise("never fewer in service than desired", lowest >= TASKS_COUNT, f"lowest {lowest}"),
+        Promise(
+            "the task under scale-in protection was left alone until it had finished",
+            was_protected and was_spared and not cleared,
+        ),
+    ]
+
+
+def _promises_to_the_user(
+    answer: Mapping[str, Any], log: Sequence[str], mails: Sequence[ReceivedMail]
+) -> list[Promise]:
+    outcome = answer.get("statusCode"), answer.get("body", {}).get("status")
+    messages = iter([str(record["message"]) for record in map(log_record, log) if record])
+    missing = [line for line in LOG if not any(re.fullmatch(line, each) for each in messages)]
+    return [
+        Promise(
+            "it answers 200, completed",
+            outcome == (200, "completed"),
+            str(answer.get("errorType", outcome)),
+        ),
+        Promise(
+            "its log has the documented lines, in order",
+            not missing,
+            f"missing: {missing[0]}" if missing else "",
+        ),
+        Promise(
+            "one mail came, over TLS", [mail.over_tls for mail in mails] == [True], f"{len(mails)}"
+        ),
+    ]
+
+
+def _run_record_is_closed(url: str) -> bool:
+    """Tell whether the run's record, an item of a DynamoDB table, says that it has ended."""
+    answer = boto3.client("dynamodb", endpoint_url=url).get_item(
+        TableName="ecs-task-recycle-runs",
+        Key={"service": {"S": f"{CLUSTER}/{SERVICE}"}},
+        ConsistentRead=True,
+    )
+    return answer.get("Item", {}).get("state", {}).get("S") == "ended"

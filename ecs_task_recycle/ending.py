@@ -1,0 +1,98 @@
+"""The end of a run: the capacity is restored, then the record is closed, whatever ended it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecs_task_recycle.errors import (
+    OwnershipLostError,
+    ReplacementError,
+    RestoreError,
+    StepTimeoutError,
+)
+from ecs_task_recycle.outcome import Interference, OutOfTime
+from ecs_task_recycle.restore import Restorer, not_restored
+from ecs_task_recycle.settling import Settling
+
+if TYPE_CHECKING:
+    from ecs_task_recycle.budget import Budget
+    from ecs_task_recycle.clock import Clock
+    from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.go_ahead import GoAhead
+    from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.progress import Progress
+    from ecs_task_recycle.record_store import RecordStore
+    from ecs_task_recycle.service_watch import ServiceWatch
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Restores and closes; what goes wrong meanwhile is one more error of the run."""
+
+    gateway: Gateway
+    clock: Clock
+    watch: ServiceWatch
+    store: RecordStore
+    budget: Budget
+    go_ahead: GoAhead
+    progress: Progress
+
+    def restore(self, plan: Plan) -> None:
+        """Put back what is raised; whatever comes in between is one more error of the run."""
+        scaled = self.progress.to_restore
+        if scaled is None or isinstance(self.progress.error, OwnershipLostError):
+            return
+        try:
+            settling = Settling(self.gateway, self.clock, self.watch, scaled)
+            is_settled = settling.wait(self._patience_seconds())
+            self.go_ahead.note()
+            self.store.require_ownership(self.progress)
+            # A deployment that somebody started has tasks of its own that are still starting.
+            if not is_settled and not isinstance(self.progress.ended, Interference):
+                settling.withdraw(plan.raised_since_at)
+            restorer = Restorer(
+                self.gateway, self.clock, scaled, retry_until=self.budget.retry_until
+            )
+            self.progress.capacity = restorer.restore(settling.notes)
+        except (RestoreError, OwnershipLostError) as error:
+            self.progress.end(error)
+        except Exception as error:  # noqa: BLE001 - nobody may be left without the commands
+            self.progress.end(not_restored(self.gateway, scaled, error))
+        else:
+            self.progress.to_restore = None
+
+    def _patience_seconds(self) -> float:
+        """Return how long to wait for all tasks to be in service before one is taken away."""
+        progress = self.progress
+        if isinstance(progress.error, ReplacementError | StepTimeoutError):
+            return 0.0
+        is_cut = isinstance(progress.ended, OutOfTime) and progress.in_hand is not None
+        if isinstance(progress.ended, Interference) or is_cut:
+            return 0.0
+        # The reserve is for restoring itself.
+        return min(float(self.budget.stabilize_timeout_seconds), self.budget.work_seconds)
+
+    def close(self) -> bool:
+        """Free the service for the next run; return False if a queued request is to be served.
+
+        What could not be restored is left to the next run.
+        """
+        if isinstance(self.progress.error, OwnershipLostError):
+            return True
+        queued_before_at = self.store.queued_before_at
+        if queued_before_at is not None:
+            self.progress.notes.append(
+                "The request to recycle also the tasks started before "
+                f"{queued_before_at.isoformat()} was not served"
+            )
+        try:
+            return self.store.close(self.progress)
+        except Exception as error:  # noqa: BLE001 - the outcome stands all the same
+            note = f"The run record could not be closed: {error}"
+            logger.warning("%s", note)
+            self.progress.notes.append(note)
+            return True

@@ -1,0 +1,59 @@
+"""What to say where a service's run record belongs to another run, or to another version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ecs_task_recycle.errors import AlreadyRunningError, OwnershipLostError, PreconditionError
+from ecs_task_recycle.run_record import from_item
+
+if TYPE_CHECKING:
+    from ecs_task_recycle.run_record import RunRecord
+    from ecs_task_recycle.run_table import Item, RunTable
+
+
+def already_running(service: str, record: RunRecord | None) -> AlreadyRunningError:
+    """Return the error for a second run while the one of a record may be alive."""
+    if record is None:
+        return AlreadyRunningError(
+            f"Another run of {service} started at the same time.",
+            remedy="Nothing was touched. Invoke again if it is not the one you want.",
+        )
+    return AlreadyRunningError(
+        f"Run {record.run_id} of {service} "
+        f"started at {record.run_started_at.isoformat(timespec='seconds')} and may be alive "
+        f"until {record.owner_dead_at.isoformat(timespec='seconds')}.",
+        remedy="Nothing was touched. Wait for its end, or until then.",
+        running_run_id=record.run_id,
+    )
+
+
+def lost(run_id: str, service: str, record: RunRecord | None) -> OwnershipLostError:
+    """Return the error for a run whose record was taken over, by the run of a record."""
+    other = "another run" if record is None else f"run {record.run_id}"
+    return OwnershipLostError(
+        f"Run {run_id} no longer owns the record of {service}: {other} has taken it over.",
+        remedy="This run stopped nothing more and restored nothing; the other one does.",
+    )
+
+
+def not_understood(table: RunTable, problem: ValueError) -> PreconditionError:
+    """Return the error for a record that another version, or somebody else, has written."""
+    command = (
+        f"aws dynamodb delete-item --table-name {table.name} "
+        f'--key \'{{"service": {{"S": "{table.service}"}}}}\''
+    )
+    return PreconditionError(
+        f"The run record of {table.service} in table {table.name} is not one that this version "
+        f"understands: {problem}.",
+        remedy="Nothing was touched. Deploy the version that wrote it; or, once no run is alive, "
+        f"delete it: {command}",
+    )
+
+
+def understood(item: Item) -> RunRecord | None:
+    """Return the record of an item, None where it is not one that can be read."""
+    try:
+        return from_item(dict(item))
+    except ValueError:
+        return None

@@ -1,0 +1,104 @@
+"""A run across invocations: what the guardian's invocations do, and what they answer it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.guardian import LOOK_AGAIN_SECONDS
+from ecs_task_recycle.outcome import Ended, HandedOver, Status
+from ecs_task_recycle.recycle import resume
+from ecs_task_recycle.run_record import RecordState
+
+if TYPE_CHECKING:
+    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.run import Run
+    from ecs_task_recycle.run_record import RunRecord
+
+REASON_LIMIT: Final = 2_000
+"""What the state machine carries has to stay small: 262,144 bytes for one state's output.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """What came of one of the guardian's invocations.
+
+    ``report`` is None where the run was over, or may still be alive: then ``wait_seconds`` says
+    when to look again.
+    """
+
+    report: Report | None = None
+    wait_seconds: int | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether the guardian has to go on."""
+        return self.wait_seconds is not None
+
+    def answer(self, run: Run) -> dict[str, Any]:
+        """Return what the state machine goes on with: bounded, whatever the run's size."""
+        body: dict[str, Any] = {"continues": self.continues, "wait_seconds": self.wait_seconds or 0}
+        if run.guardian is not None:
+            body["next"] = run.guardian.segment_event
+        if self.report is not None:
+            progress = self.report.progress
+            body |= {
+                "status": self.report.status.value,
+                "reason": (self.report.reason or "")[:REASON_LIMIT],
+                "tasks_recycled": progress.recycled_count,
+                "segments": progress.segments,
+            }
+        return body
+
+
+def run_segment(run: Run) -> Segment:
+    """Go on with the run that has this id, if it needs that and no invocation works on it."""
+    store = run.store()
+    record = store.read()
+    if not _is_open(record, run.run_id):
+        return Segment()
+    now_at = as_utc(run.clock.now())
+    if record.state is RecordState.RUNNING and record.may_be_alive(now_at):
+        return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
+    if record.resumes_at is not None and (early := record.resumes_at - now_at) > timedelta(0):
+        return Segment(wait_seconds=math.ceil(early.total_seconds()))
+    ends = None
+    if record.state is RecordState.UNRESTORED:
+        ends = Ended(Status.PARTIAL, record.reason or "it ended with its capacity raised")
+    report = resume(run, store, record, ends=ends)
+    ended = report.progress.ended
+    if report.error is None and isinstance(ended, HandedOver):
+        return Segment(report=report, wait_seconds=max(1, math.ceil(ended.wait_seconds)))
+    return Segment(report=report)
+
+
+def end_run(run: Run, execution_status: str) -> Segment:
+    """Restore what a run has raised whose guardian has ended, once no invocation works on it.
+
+    A run that is alive sees the end of its guardian before its next stop, and restores by itself.
+    """
+    store = run.store()
+    while True:
+        record = store.read()
+        if not _is_open(record, run.run_id):
+            return Segment()
+        now = run.clock.now()
+        is_busy = record.state is RecordState.RUNNING and record.may_be_alive(as_utc(now))
+        if not is_busy:
+            ends = Ended(Status.PARTIAL, f"the guardian's execution is {execution_status}")
+            return Segment(report=resume(run, store, record, ends=ends))
+        if now + LOOK_AGAIN_SECONDS >= run.deadline_at:
+            logger.error("Run %s may still be alive and is not restored", run.run_id)
+            return Segment()
+        run.clock.sleep(LOOK_AGAIN_SECONDS / 2)
+
+
+def _is_open(record: RunRecord | None, run_id: str) -> TypeGuard[RunRecord]:
+    return record is not None and record.run_id == run_id and record.is_open

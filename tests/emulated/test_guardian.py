@@ -1,0 +1,478 @@
+"""A run outlives its invocation: any size, any duration, healed without anybody invoking again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ecs_emulator import World
+from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError
+from ecs_task_recycle.outcome import Status
+from tests.emulated.bench import (
+    ACCESS_KEY,
+    a_service,
+    autoscaled,
+    capacity,
+    is_free,
+    record,
+    stopped_by_us,
+    stopped_under_protection,
+)
+from tests.emulated.guarded import Guarded
+from tests.emulated.quick import KNOBS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ecs_emulator import Call
+    from ecs_task_recycle.report import Report
+    from tests.emulated.bench import Bench
+
+TASKS = 5
+QUICK_LIMIT_SECONDS = 230.0
+PAIRS = 500
+ROTATIONS = 200
+EVENT: dict[str, Any] = {"wait_time": 80, "stabilize_timeout": 300}
+
+
+def test_a_small_run_completes_in_its_first_invocation(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle()
+
+    assert report.status is Status.COMPLETED
+    assert guarded.invocations == 2
+    execution = guarded.execution("run")
+    assert execution is not None
+    assert execution.status == "SUCCEEDED"
+    assert len(guarded.reports) == 1
+
+
+def test_a_larger_run_goes_on_in_segments_and_reports_once_for_all(bench: Bench) -> None:
+    world = World()
+    service = a_service(world, tasks=30)
+    autoscaled(world, 1, 30)
+    originals = {task.arn for task in service.active_tasks}
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle()
+
+    assert [each.status for each in guarded.reports] == [Status.CONTINUED] * 2 + [Status.COMPLETED]
+    answer = report.answer()
+    assert answer["tasks_recycled"] == 30
+    assert {task["task"] for task in answer["tasks"]} == originals == stopped_by_us(service)
+    assert answer["segments"] == 3
+    assert answer["duration_seconds"] > 1500
+    assert [count for _, count, _ in world.desired_history()] == [30, 31, 30]
+    assert capacity(world) == (30, 1, 30)
+    assert world.lowest_in_service() == 30
+    assert is_free(world)
+
+
+def test_a_hand_over_is_answered_202_and_names_the_execution(bench: Bench) -> None:
+    world = World()
+    a_service(world, tasks=30)
+    guarded = Guarded(bench, world)
+
+    guarded.invoke("run", {})
+
+    (first,) = guarded.reports
+    assert first.status.code == 202
+    assert first.answer()["execution"].endswith(":execution:guardian:run")
+    assert "repeat the event" not in str(first.reason)
+    assert capacity(world)[0] == 31
+    assert record(world)["state"] == "handed_over"
+
+
+# -- deaths ----------------------------------------------------------------------------------------
+
+
+def quick_guarded(bench: Bench, world: World) -> Guarded:
+    """Return a request whose invocations have 230 s: three segments for the quick world."""
+    return Guarded(bench, world, limit_seconds=QUICK_LIMIT_SECONDS)
+
+
+def three_segments() -> World:
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=TASKS)
+    autoscaled(world, 1, TASKS)
+    world.advance(10)
+    return world
+
+
+def three_segments_with_protection() -> World:
+    world = three_segments()
+    world.protect_task(world.service("demo", "web").active_tasks[0], minutes=4)
+    return world
+
+
+WORLDS = {"no protection": three_segments, "a protected task": three_segments_with_protection}
+
+
+def calls_of(bench: Bench, build: Callable[[], World]) -> list[Call]:
+    world = build()
+    guarded = quick_guarded(bench, world)
+    assert guarded.recycle(**EVENT).status is Status.COMPLETED
+    assert guarded.reports[-1].progress.segments >= 3
+    return [call for call in world.calls if call.access_key == ACCESS_KEY]
+
+
+def broken_promises(world: World, guarded: Guarded, originals: set[str]) -> list[str]:
+    """Return what does not hold once a guarded run is over."""
+    world.advance(300)
+    service = world.service("demo", "web")
+    stops = [str(call.parameters["task"]) for call in world.calls_of("StopTask") if call.wrote]
+    twice = [arn for arn in set(stops) if stops.count(arn) > 1 and not arn.endswith("0" * 32)]
+    last = guarded.reports[-1].status if guarded.reports else None
+    checks = {
+        f"outcome {last}": last is not Status.COMPLETED,
+        f"capacity {capacity(world)}": capacity(world) != (TASKS, 1, TASKS),
+        "fewer in service": world.lowest_in_service() < TASKS,
+        "record left open": not is_free(world),
+        "originals kept": bool(originals & {task.arn for task in service.active_tasks}),
+        "stopped others": not stopped_by_us(service) <= originals,
+        f"stopped twice {twice}": bool(twice),
+        "stopped under protection": stopped_under_protection(world) != [],
+    }
+    return [name for name, is_broken in checks.items() if is_broken]
+
+
+def killed_at(bench: Bench, build: Callable[[], World], kills: list[tuple[int, bool]]) -> list[str]:
+    """Kill at calls, before or after their effect; return what is broken in the end."""
+    world = build()
+    originals = {task.arn for task in world.service("demo", "web").active_tasks}
+    guarded = quick_guarded(bench, world)
+    first, *others = kills
+    world.kill_at_call(first[0], after_effect=first[1])
+    guarded.on_revival = [
+        partial(world.kill_at_call, number, after_effect=after) for number, after in others
+    ]
+    guarded.invoke("run", EVENT)
+    guarded.walk("run")
+    if guarded.execution("run") is None:
+        # Killed before its guardian was started: nothing was raised, nobody was stopped.
+        return [] if capacity(world)[0] == TASKS and not world.calls_of("StopTask") else ["touched"]
+    return broken_promises(world, guarded, originals)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("build", WORLDS)
+def test_killed_at_any_call_the_guardian_heals_and_finishes(
+    bench: Bench, build: str, part: int, measured: Callable[[str], None]
+) -> None:
+    calls = calls_of(bench, WORLDS[build])
+    kills = [(n, False) for n in range(1, len(calls) + 1)]
+    kills += [(n, True) for n, call in enumerate(calls, start=1) if call.wrote]
+    kills = kills[part::4]
+    failed = {kill: bad for kill in kills if (bad := killed_at(bench, WORLDS[build], [kill]))}
+    measured(f"guarded, killed ({build}): {len(kills) - len(failed)} of {len(kills)} healed")
+    assert failed == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_killed_twice_at_random_the_guardian_heals_and_finishes(
+    bench: Bench, part: int, seed: int, measured: Callable[[str], None]
+) -> None:
+    rng = random.Random(seed + part)
+    failed, pairs = {}, PAIRS // 4
+    counts = {name: len(calls_of(bench, build)) for name, build in WORLDS.items()}
+    for _ in range(pairs):
+        name = rng.choice(list(WORLDS))
+        first = rng.randrange(1, counts[name] + 1)
+        second = first + rng.randrange(1, counts[name])
+        kills = [(first, rng.random() < 0.5), (second, rng.random() < 0.5)]
+        if bad := killed_at(bench, WORLDS[name], kills):
+            failed[name, *kills] = bad
+    measured(f"guarded, killed twice at random: {pairs - len(failed)} of {pairs} healed")
+    assert failed == {}
+
+
+def test_every_segment_dies_the_third_death_puts_the_capacity_back_and_fails(
+    bench: Bench,
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    world.kill_at(40)
+
+    def dies_once_it_has_taken_over() -> None:
+        world.after_call("UpdateItem", 1, lambda w: w.kill())
+
+    guarded.on_revival = [dies_once_it_has_taken_over] * 2
+
+    with pytest.raises(RunDiedError, match="died 3 times in a row"):
+        raise guarded.recycle(**EVENT).error or AssertionError
+
+    assert guarded.deaths == 3
+    execution = guarded.execution("run")
+    assert execution is not None
+    assert execution.status == "FAILED"
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+    assert world.lowest_in_service() == TASKS
+
+
+# -- stop ------------------------------------------------------------------------------------------
+
+
+def ask(bench: Bench, world: World, **event: Any) -> Report:  # noqa: ANN401 - what users send
+    """Invoke the function beside the run that goes on; its calls take no time."""
+    return bench.act(world, run_id="other", deadline_seconds=900, **event)
+
+
+@pytest.mark.parametrize("seconds", [15, 60, 130, 190, 260, 330, 370])
+def test_a_run_that_is_asked_to_stop_ends_after_the_task_in_hand(
+    bench: Bench, seconds: int
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    answers: list[Report] = []
+    world.at(seconds, lambda w: answers.append(without_latency(bench, w, action="stop")))
+
+    report = guarded.recycle(**EVENT)
+
+    assert answers[0].status is Status.STOPPING, world.elapsed
+    assert report.status is Status.PARTIAL
+    assert "was asked to stop" in str(report.reason)
+    assert report.answer()["remaining"] != []
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+    assert world.lowest_in_service() == TASKS
+
+
+def without_latency(bench: Bench, world: World, **event: Any) -> Report:  # noqa: ANN401
+    """Act at an instant at which something else is under way: no call may take time."""
+    knobs, world.knobs = world.knobs, replace(world.knobs, latency=0.0)
+    try:
+        return ask(bench, world, **event)
+    finally:
+        world.knobs = knobs
+
+
+def test_a_stop_without_a_run_says_so(bench: Bench) -> None:
+    world = three_segments()
+
+    answer = ask(bench, world, action="stop").answer()
+
+    assert (answer["status"], answer["reason"]) == ("nothing_to_do", "no run is going on")
+
+
+def stop_execution(world: World) -> None:
+    for execution in world.executions.values():
+        execution.end("ABORTED", world.now)
+
+
+@pytest.mark.parametrize("seconds", range(12, 500, 24))
+def test_an_execution_that_is_stopped_stops_its_run_wherever_it_is(
+    bench: Bench, seconds: int
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    world.at(seconds, stop_execution)
+
+    report = guarded.recycle(**EVENT)
+
+    if guarded.execution("run") is None or report.status is Status.COMPLETED:
+        assert seconds < 13 or report.answer()["remaining"] == []
+    else:
+        assert report.status is Status.PARTIAL
+        assert "the guardian's execution is ABORTED" in str(report.reason)
+    world.advance(300)
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+    assert world.lowest_in_service() == TASKS
+
+
+def test_a_stopped_execution_in_a_pause_is_restored_within_seconds(
+    bench: Bench, measured: Callable[[str], None]
+) -> None:
+    world = three_segments()
+    world.protect_task(world.service("demo", "web").active_tasks[0], minutes=60)
+    guarded = quick_guarded(bench, world)
+    world.at(1500, stop_execution)
+
+    guarded.recycle(**EVENT)
+
+    back_at = world.desired_history()[-1][0] - world.started_at
+    measured(f"execution stopped in a pause: capacity back after {back_at - 1500:.1f} s")
+    assert 1500 <= back_at <= 1510
+
+
+# -- status ----------------------------------------------------------------------------------------
+
+
+def test_status_says_where_the_run_stands_and_needs_no_right_but_reading(bench: Bench) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    seen: list[dict[str, Any]] = []
+
+    def look(w: World) -> None:
+        w.faults.allow_only(["dynamodb:GetItem"])
+        seen.append(without_latency(bench, w, action="status").answer()["run"])
+        w.faults.allow_all()
+
+    for seconds in (60, 400, 5000):
+        world.at(seconds, look)
+    guarded.recycle(**EVENT)
+    world.advance(5000)
+
+    first, second, last = seen
+    assert (first["run_id"], first["state"], first["total"]) == ("run", "running", TASKS)
+    assert first["awaited"].startswith("the replacement of arn:aws:ecs:")
+    assert first["number"] < second["number"]
+    assert second["minutes_left"] >= 1
+    assert second["segments"] >= 1
+    assert (last["state"], last["outcome"], last["awaited"]) == ("ended", "completed", None)
+
+
+def test_status_of_a_service_that_was_never_recycled(bench: Bench) -> None:
+    world = three_segments()
+
+    answer = ask(bench, world, action="status").answer()
+
+    assert (answer["status"], answer["run"]) == ("status", {"run_id": None})
+
+
+# -- queue -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(2))
+def test_after_a_queued_rotation_no_task_is_left_that_started_before_it(
+    bench: Bench, part: int, seed: int, measured: Callable[[str], None]
+) -> None:
+    rng = random.Random(seed + part)
+    outcomes: Counter[str] = Counter()
+    for _ in range(ROTATIONS // 2):
+        world = three_segments()
+        guarded = quick_guarded(bench, world)
+        rotated_at = world.started_at + rng.uniform(10, 560)
+        asked: list[Report] = []
+        world.at(
+            rotated_at - world.started_at,
+            lambda w, a=asked: (
+                a.append(  # type: ignore[misc]
+                    without_latency(bench, w, if_running="queue", maintain_service_state=False)
+                )
+                if record(w).get("state", "ended") in {"running", "handed_over"}
+                else None
+            ),
+        )
+        report = guarded.recycle(**EVENT)
+        world.advance(max(0.0, rotated_at - world.now) + 300)
+        outcomes[asked[0].status if asked else "not running"] += 1
+        old = [
+            t.arn for t in world.service("demo", "web").active_tasks if t.created_at < rotated_at
+        ]
+        assert report.status is Status.COMPLETED
+        assert not (asked and old), f"rotated at {rotated_at - world.started_at}"
+        assert capacity(world) == (TASKS, 1, TASKS)
+        assert world.lowest_in_service() == TASKS
+        assert is_free(world)
+    measured(f"a rotation in the middle of a run: {dict(outcomes)}, no old task left")
+    assert outcomes[Status.QUEUED] >= ROTATIONS // 4
+
+
+def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    early, late = "2026-01-05T09:00:20+00:00", "2026-01-05T09:01:30+00:00"
+    for seconds, instant in ((100, late), (110, early)):
+        world.at(
+            seconds,
+            lambda w, t=instant: without_latency(  # type: ignore[misc]
+                bench, w, if_running="queue", started_before=t
+            ),
+        )
+
+    report = guarded.recycle(**EVENT)
+
+    assert report.answer()["started_before"] == late
+
+
+def test_the_same_request_delivered_twice_is_not_queued(bench: Bench) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    seen: list[Report] = []
+
+    def again(w: World) -> None:
+        w.knobs = replace(w.knobs, latency=0.0)
+        seen.append(bench.act(w, run_id="run", deadline_seconds=900, if_running="queue"))
+
+    world.at(100, again)
+    report = guarded.recycle(if_running="queue", **EVENT)
+
+    assert isinstance(seen[0].error, AlreadyRunningError)
+    assert report.answer()["tasks_recycled"] == TASKS
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: Bench) -> None:
+    world = World()
+    service = a_service(world, tasks=30)
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle(finish_within_minutes=20)
+
+    assert report.status is Status.PARTIAL
+    assert "finish_within_minutes ends at" in str(report.reason)
+    assert world.elapsed < 20 * 60
+    assert 12 <= len(stopped_by_us(service)) < 20
+    assert capacity(world)[0] == 30
+
+
+@pytest.mark.slow
+def test_1200_tasks_are_completed(bench: Bench, measured: Callable[[str], None]) -> None:
+    world = World()
+    service = a_service(world, tasks=1200)
+    originals = {task.arn for task in service.active_tasks}
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle(wait_time=0)
+
+    assert report.status is Status.COMPLETED
+    assert stopped_by_us(service) == originals
+    assert world.lowest_in_service() == 1200
+    item_bytes = len(record(world)["memory"])
+    measured(
+        f"1,200 tasks: {guarded.invocations} invocations in {world.elapsed / 3600:.1f} h, "
+        f"{guarded.events} events, at most {guarded.largest_bytes} bytes between states, "
+        f"{item_bytes} bytes of memory in the record, {len(world.calls) / 1200:.1f} calls a task"
+    )
+    assert guarded.events < 25_000
+    assert guarded.largest_bytes < 262_144
+    assert item_bytes < 350_000
+
+
+@pytest.mark.slow
+def test_a_protection_that_ends_after_47_hours_is_waited_for_at_no_cost(
+    bench: Bench, measured: Callable[[str], None]
+) -> None:
+    world = World()
+    service = a_service(world)
+    worker = service.active_tasks[0]
+    world.protect_task(worker, minutes=47 * 60)
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle()
+
+    share = guarded.billed_seconds / world.elapsed
+    measured(
+        f"47 hours of protection: {guarded.invocations} invocations, {guarded.events} events, "
+        f"{share:.2%} of the time computed"
+    )
+    assert report.status is Status.COMPLETED
+    assert worker.arn in stopped_by_us(service)
+    assert share < 0.01
+    assert guarded.events < 25_000
+    assert stopped_under_protection(world) == []

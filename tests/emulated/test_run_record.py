@@ -1,0 +1,289 @@
+"""The run record: who owns it acts, who lost it does not; what it says is checked before use."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecs_emulator import Killed, World
+from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_task_recycle.errors import AlreadyRunningError, OwnershipLostError, PreconditionError
+from ecs_task_recycle.outcome import Status
+from tests.emulated.bench import (
+    CLUSTER,
+    SERVICE,
+    a_service,
+    capacity,
+    is_free,
+    record,
+    stopped_by_us,
+)
+from tests.emulated.quick import (
+    FOUND,
+    OWNER_IS_DEAD_SECONDS,
+    QUICK,
+    another_run_starts,
+    quick_world,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ecs_emulator import Call
+    from ecs_task_recycle.report import Report
+    from tests.emulated.bench import Bench
+
+
+def put(world: World, **attributes: Any) -> None:  # noqa: ANN401 - whatever stands in a table
+    world.put_item(RUNS_TABLE, {"service": f"{CLUSTER}/{SERVICE}", **attributes})
+
+
+@pytest.fixture(scope="module")
+def left(bench: Bench) -> dict[str, Any]:
+    """The record of a run that was killed after it had raised."""
+    world = quick_world()
+    world.kill_at(world.elapsed + 20)
+    with pytest.raises(Killed):
+        bench.recycle(world, **QUICK)
+    return record(world)
+
+
+# -- owning it -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_its_record_stops_nothing_more_and_restores_nothing(
+    bench: Bench, measured: Callable[[str], None]
+) -> None:
+    world = quick_world()
+    bench.recycle(world, **QUICK)
+    calls = [call for call in world.calls if call.error_code is None]
+    failed = {}
+    for number, call in enumerate(calls, start=1):
+        if bad := _acts_after_losing(bench, number):
+            failed[number, call.operation] = bad
+    measured(
+        f"lost its record at any call: nothing more in {len(calls) - len(failed)} of {len(calls)}"
+    )
+    assert failed == {}
+
+
+def _acts_after_losing(bench: Bench, number: int) -> str | None:
+    """Take the record away after the n-th call that took effect; return what was done wrong."""
+    world = quick_world()
+    lost: list[Call] = []
+
+    def take_away(w: World) -> None:
+        another_run_starts(w)
+        lost.append(w.calls[-1])
+
+    world.after_call(None, number, take_away)
+    report = bench.recycle(world, **QUICK)
+    if not lost:
+        return None if report.status is Status.COMPLETED else str(report.reason)
+    after = world.calls[lost[0].number :]
+    stops = [call for call in after if call.operation == "StopTask" and call.wrote]
+    # Nothing lies between a renewal and its stop: a loss right there cannot be seen.
+    if len(stops) > (lost[0].operation == "UpdateItem"):
+        return f"{len(stops)} stops"
+    refused = [
+        call.number for call in after if call.error_code == "ConditionalCheckFailedException"
+    ]
+    told_at = min(refused, default=len(world.calls))
+    writes = [call.operation for call in after if call.wrote and call.number > told_at]
+    if writes:
+        return f"wrote after it had lost: {writes}"
+    if record(world)["owner"] != "other":
+        return "took the record back"
+    is_told = isinstance(report.error, OwnershipLostError | AlreadyRunningError)
+    return None if is_told or capacity(world) == FOUND else str(report.reason)
+
+
+def test_lost_ownership_is_an_error_of_its_own_that_names_the_other_run(bench: Bench) -> None:
+    world = quick_world()
+    world.after_call("StopTask", 2, another_run_starts)
+
+    report = bench.recycle(world, **QUICK)
+
+    assert isinstance(report.error, OwnershipLostError)
+    assert "run other has taken it over" in str(report.error)
+    assert record(world)["owner"] == "other"
+    assert capacity(world)[0] == FOUND[0] + 1
+
+
+@pytest.mark.slow
+def test_a_chain_of_200_dead_runs_is_healed(bench: Bench) -> None:
+    world = quick_world()
+    for number in range(200):
+        world.kill_at(world.elapsed + 3 + number % 40)
+        with pytest.raises(Killed):
+            bench.recycle(world, **{**QUICK, "wait_time": 600})
+        world.revive()
+        world.advance(OWNER_IS_DEAD_SECONDS)
+
+    report = bench.recycle(world, **QUICK)
+
+    assert report.status in {Status.COMPLETED, Status.NOTHING_TO_DO}
+    assert capacity(world) == FOUND
+    assert is_free(world)
+
+
+def test_a_write_whose_answer_was_lost_is_known_as_ones_own(bench: Bench) -> None:
+    world = quick_world()
+    world.faults.fail("UpdateItem", nth=2, times=1, after_effect=True)
+
+    assert bench.recycle(world, **QUICK).status is Status.COMPLETED
+    assert is_free(world)
+
+
+def test_a_table_that_does_not_answer_ends_the_run_with_its_capacity_restored(
+    bench: Bench,
+) -> None:
+    world = quick_world()
+    world.at(30, lambda w: w.faults.fail("UpdateItem", times=None, code="InternalServerError"))
+
+    report = bench.recycle(world, **QUICK)
+
+    assert report.status is Status.FAILED
+    assert "dynamodb:UpdateItem" in str(report.reason)
+    assert capacity(world) == FOUND
+    assert len(stopped_by_us(world.service(CLUSTER, SERVICE))) <= 1
+
+
+def test_a_run_that_has_just_ended_is_let_settle_before_the_next_reads(bench: Bench) -> None:
+    world = World(knobs=replace(quick_world().knobs, staleness=10))
+    a_service(world, tasks=2)
+    world.advance(10)
+    for _ in range(5):
+        assert bench.recycle(world, wait_time=0).status is Status.COMPLETED
+    assert capacity(world)[0] == 2
+
+
+# -- reading it ------------------------------------------------------------------------------------
+
+
+def refused(bench: Bench, world: World) -> str:
+    report = bench.recycle(world, **QUICK)
+    assert isinstance(report.error, PreconditionError)
+    assert world.writes == []
+    return str(report.error)
+
+
+def test_without_the_table_the_command_that_makes_it_is_named(bench: Bench) -> None:
+    world = quick_world()
+    world.drop_table(RUNS_TABLE)
+
+    assert "aws dynamodb create-table --table-name ecs-task-recycle-runs" in refused(bench, world)
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"format": 0}, {"format": None}])
+def test_a_record_of_another_version_is_refused(
+    bench: Bench, left: dict[str, Any], change: dict[str, Any]
+) -> None:
+    world = quick_world()
+    put(world, **{**left, **change})
+
+    assert "is not one that this version understands: its format is" in refused(bench, world)
+
+
+HOSTILE: dict[str, dict[str, Any]] = {
+    "negative count": {"found": {"desired_count": -1, "min_capacity": None, "max_capacity": None}},
+    "half a count": {"found": {"desired_count": 1.5, "min_capacity": None, "max_capacity": None}},
+    "a hundred more": {
+        "written": {"desired_count": 102, "min_capacity": None, "max_capacity": None}
+    },
+    "only what was found": {"written": None},
+    "half of the limits": {
+        "found": {"desired_count": 2, "min_capacity": 1, "max_capacity": None},
+    },
+    "limits that are none": {
+        "found": {"desired_count": 2, "min_capacity": 5, "max_capacity": 1},
+        "written": {"desired_count": 3, "min_capacity": 5, "max_capacity": 3},
+    },
+    "no instant": {"owner_dead_at": "yesterday"},
+    "no zone": {"owner_dead_at": "2026-01-01T00:00:00"},
+    "no owner": {"owner": ""},
+    "a state of its own": {"state": "resting"},
+    "a memory that is none": {"memory": b"none"},
+    "a memory of other things": {"memory": zlib.compress(json.dumps({"plan": 1}).encode())},
+    "a memory that is a bomb": {"memory": zlib.compress(b" " * 2**26)},
+    "a version that is none": {"version": "1"},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_record_that_this_tool_has_not_written_changes_nothing(
+    bench: Bench, left: dict[str, Any], name: str
+) -> None:
+    world = quick_world()
+    item = {**left, **HOSTILE[name]}
+    put(world, **{key: value for key, value in item.items() if value is not None})
+
+    sentence = refused(bench, world)
+
+    assert "is not one that this version understands" in sentence
+    assert "aws dynamodb delete-item" in sentence
+    assert capacity(world) == FOUND
+
+
+ATTRIBUTES = (
+    *("format", "version", "state", "owner", "owner_dead_at", "run_id", "run_started_at"),
+    *("started_before_at", "found", "written", "number", "total", "memory", "deaths"),
+)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 10**6),
+    st.text(max_size=20),
+    st.binary(max_size=20),
+    st.dictionaries(st.text(max_size=5), st.integers(0, 9), max_size=3),
+    st.lists(st.integers(0, 9), max_size=3),
+)
+
+
+@given(
+    changes=st.dictionaries(
+        st.sampled_from(ATTRIBUTES),
+        VALUES,
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_whatever_a_record_says_it_is_understood_or_refused(
+    bench: Bench, left: dict[str, Any], *, changes: dict[str, Any]
+) -> None:
+    world = quick_world()
+    item = {**left, **changes}
+    put(world, **{key: value for key, value in item.items() if value is not None})
+
+    report = bench.recycle(world, **QUICK)
+
+    assert isinstance(report.error, PreconditionError | AlreadyRunningError) or _is_right(report)
+    assert capacity(world) == FOUND
+
+
+def _is_right(report: Report) -> bool:
+    return report.status in {Status.COMPLETED, Status.NOTHING_TO_DO}
+
+
+def test_what_happened_lately_stays_readable_for_90_days(bench: Bench) -> None:
+    world = quick_world()
+    bench.recycle(world, run_id="tonight", **QUICK)
+
+    item = record(world)
+
+    shown = {name: item[name] for name in ("state", "run_id", "status", "number", "total")}
+    assert shown == {
+        "state": "ended",
+        "run_id": "tonight",
+        "status": "completed",
+        "number": 2,
+        "total": 2,
+    }
+    assert item["expires_at"] - world.now == pytest.approx(90 * 86_400, abs=120)

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ecs_task_recycle.report import Report
     from tests.emulated.bench import Bench
 
+AT_ONCE = Knobs(replaces_after_stopped=False)
+"""The instants and numbers of segments below are those of runs whose replacements come at once."""
+IN_SEGMENTS = replace(KNOBS, replaces_after_stopped=False)
 TASKS = 5
 QUICK_LIMIT_SECONDS = 230.0
 PAIRS = 500
@@ -44,7 +47,7 @@ EVENT: dict[str, Any] = {"wait_time": 80, "stabilize_timeout": 300}
 
 
 def test_a_small_run_completes_in_its_first_invocation(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     a_service(world)
     guarded = Guarded(bench, world)
 
@@ -60,7 +63,7 @@ def test_a_small_run_completes_in_its_first_invocation(bench: Bench) -> None:
 
 @pytest.mark.slow
 def test_a_larger_run_goes_on_in_segments_and_reports_once_for_all(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world, tasks=30)
     autoscaled(world, 1, 30)
     originals = {task.arn for task in service.active_tasks}
@@ -81,7 +84,7 @@ def test_a_larger_run_goes_on_in_segments_and_reports_once_for_all(bench: Bench)
 
 
 def test_a_hand_over_is_answered_202_and_names_the_execution(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     a_service(world, tasks=30)
     guarded = Guarded(bench, world)
 
@@ -104,7 +107,7 @@ def quick_guarded(bench: Bench, world: World) -> Guarded:
 
 
 def three_segments() -> World:
-    world = World(knobs=KNOBS, seed=3)
+    world = World(knobs=IN_SEGMENTS, seed=3)
     a_service(world, tasks=TASKS)
     autoscaled(world, 1, TASKS)
     world.advance(10)
@@ -441,7 +444,7 @@ def test_the_same_request_delivered_twice_is_not_queued(bench: Bench) -> None:
 
 @pytest.mark.slow
 def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world, tasks=30)
     guarded = Guarded(bench, world)
 
@@ -456,7 +459,7 @@ def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: 
 
 @pytest.mark.slow
 def test_a_large_service_is_completed(bench: Bench, measured: Callable[[str], None]) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world, tasks=LARGE)
     originals = {task.arn for task in service.active_tasks}
     guarded = Guarded(bench, world)
@@ -481,7 +484,7 @@ def test_a_large_service_is_completed(bench: Bench, measured: Callable[[str], No
 def test_a_protection_that_ends_after_47_hours_is_waited_for_at_no_cost(
     bench: Bench, measured: Callable[[str], None]
 ) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world)
     worker = service.active_tasks[0]
     world.protect_task(worker, minutes=47 * 60)

@@ -207,15 +207,12 @@ class Replacer:
             new = snapshot.in_service - known if known else frozenset[str]()
             return (min(new, default=None),)
 
-        # The first replacement takes about as long to start as the extra task did.
-        measured = [*self.progress.seconds_to_replace, self.progress.seconds_to_start or 0.0]
         stopped = self.clock.now() if result.stopped_at is None else result.stopped_at.timestamp()
         passed_seconds = self.clock.now() - stopped
         wait = Wait(
             awaited=f"the replacement of task {self._number - 1} ({short(result.task_arn)})",
             timeout_seconds=max(0.0, self.budget.stabilize_timeout_seconds - passed_seconds),
             deadline_at=self.budget.work_ends_at,
-            shortest_seconds=min(measured),
         )
         (replacement_arn,) = self.watch.until(replaced, wait)
         self.progress.results[result.task_arn] = replace(

@@ -44,7 +44,7 @@ class ServiceMemory:
     Instants without ``_at`` are epoch seconds of the run's clock. ``unready`` are the tasks whose
     own state keeps them out of service, ``unreached`` those that only a target group keeps out.
     ``unread`` are new tasks known by name alone, with the instant of the event that named them.
-    ``events_name_tasks``: an event of the service was the first to tell of a new one.
+    ``events_name_tasks``: the service's events have been seen to name the tasks that it starts.
     """
 
     def __init__(self, run_started_at: datetime) -> None:
@@ -77,10 +77,10 @@ class ServiceMemory:
         since_at = self.run_started_at - timedelta(seconds=CONSISTENCY_SECONDS)
         for event in service.events:
             started = _STARTED.search(event.message)
-            if started and is_since(event.created_at, since_at):
-                arns = [f"{head}/{task_id}" for task_id in _TASK_ID.findall(started[1])]
-                self.events_name_tasks |= any(arn not in self.tasks for arn in arns)
-                self.learn_arns(arns, event.created_at)
+            ids = _TASK_ID.findall(started[1]) if started else []
+            self.events_name_tasks |= bool(ids)
+            if is_since(event.created_at, since_at):
+                self.learn_arns((f"{head}/{task_id}" for task_id in ids), event.created_at)
 
     def learn_arns(self, arns: Iterable[str], created_at: datetime | None = None) -> None:
         """Take in the ARNs of tasks, known ones or new ones."""
@@ -228,28 +228,31 @@ class ServiceMemory:
         new = self.new_tasks
         started = _ages((new[arn].started_at for arn in self.unreached if arn in new), now)
         created = _ages((new[arn].created_at for arn in self.unready if arn in new), now)
-        created += _ages(self.unread.values(), now)
         if started:
             return max(started), self.pace.reach_seconds
-        if created or self.unread or self.lacks_tasks:
-            return max(created, default=0.0), self.pace.least_seconds
+        if created:
+            return max(created), self.pace.least_seconds
+        if self.unread or self.lacks_tasks:
+            # Read for the first time at half of what is returned here: see in_question.
+            return max(_ages(self.unread.values(), now), default=0.0), 2 * self._rest_seconds
         return None
 
     def in_question(self, now: float) -> list[str]:
         """Return the tasks that may have become ready, or have failed, since they were last read.
 
-        One that an event has named is first read when the wait for it begins in earnest, if that is
-        soon: until then it can only be on its way.
+        One that an event has named is first read after half of the shortest time to serve: until
+        then it can only be on its way.
         """
-        rests_seconds = self.pace.least_seconds / 2
-        if rests_seconds > UNREAD_LIMIT_SECONDS:
-            rests_seconds = 0.0
         unread = (
             arn
             for arn, named_at in self.unread.items()
-            if named_at is None or now - named_at.timestamp() >= rests_seconds
+            if named_at is None or now - named_at.timestamp() >= self._rest_seconds
         )
         return [*unread, *self.unready]
+
+    @property
+    def _rest_seconds(self) -> float:
+        return min(UNREAD_LIMIT_SECONDS, self.pace.least_seconds / 2)
 
     def may_be_reached(self, now: float) -> bool:
         """Whether a task that waits for its target groups may be healthy there by now.

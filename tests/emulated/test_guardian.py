@@ -505,7 +505,7 @@ def test_a_protection_that_ends_after_47_hours_is_waited_for_at_no_cost(
 
 
 def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     a_service(world, tasks=5)
 
     report = Guarded(bench, world).recycle(wait_time=900)

@@ -83,7 +83,7 @@ def test_a_task_that_went_away_by_itself_counts_as_replaced(bench: Bench) -> Non
     world = World()
     service = a_service(world)
     oldest, middle, newest = sorted(service.active_tasks, key=lambda each: each.created_at)
-    world.at(90, lambda w: w.crash_task(newest))
+    world.at(170, lambda w: w.crash_task(newest))
 
     answer = bench.recycle(world).answer()
 

@@ -108,7 +108,7 @@ def test_a_task_that_has_only_just_been_created_is_left_to_start(bench: Bench) -
     world = World()
     service = a_service(world)
     world.crash_task(service.tasks[0])
-    world.advance(8)
+    world.advance(25)
     (coming,) = (task for task in service.active_tasks if task not in service.tasks[:3])
 
     report = bench.recycle(world)

@@ -53,8 +53,9 @@ class Progress:
 
     @property
     def recycled_count(self) -> int:
-        """How many originals are replaced."""
-        return sum(each.is_recycled for each in self.results.values())
+        """How many originals are replaced, those included that were gone before."""
+        gone_count = 0 if self.plan is None else len(self.plan.gone)
+        return gone_count + sum(each.is_recycled for each in self.results.values())
 
     @property
     def in_hand(self) -> TaskResult | None:

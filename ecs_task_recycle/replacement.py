@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.alarms import alarm_refusals
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
     AwsCallError,
@@ -111,10 +112,14 @@ class Replacer:
         )
 
     def _require_no_alarm(self, snapshot: Snapshot) -> None:
-        """Let the service's own deployment alarms end the run."""
-        alarming = self.gateway.alarms_in_alarm(snapshot.service.alarm_names)
-        if alarming:
-            raise Interference(f"deployment alarms are in ALARM: {', '.join(alarming)}")
+        """Let the service's own deployment alarms, and the event's, end the run."""
+        reasons = alarm_refusals(
+            self.gateway,
+            deployment_alarms=snapshot.service.alarm_names,
+            event_alarms=self.settings.alarms,
+        )
+        if reasons:
+            raise Interference("; ".join(reasons))
 
     def _protection(self, task: Original) -> Protection | None:
         """Read the task's scale-in protection, which StopTask does not respect.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError
+from ecs_task_recycle.model import TaskOutcome, TaskResult
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.protection import in_order
@@ -65,7 +66,8 @@ class Report:
     def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""
         progress, plan = self.progress, self.progress.plan
-        started_before_at = None if plan is None else plan.started_before_at
+        has_instant = plan is not None and not plan.names_tasks
+        started_before_at = plan.started_before_at if plan is not None and has_instant else None
         body: dict[str, Any] = {
             "cluster": self.settings.cluster_name,
             "service": self.settings.service_name,
@@ -110,6 +112,8 @@ class Report:
                 for task in planned(plan, self.settings)
             ]
         originals = {} if plan is None else {task.arn: task for task in plan.originals}
+        gone = () if plan is None else plan.gone
+        results = [*map(_gone, gone), *self.progress.results.values()]
         return [
             {
                 "task": each.task_arn,
@@ -120,7 +124,7 @@ class Report:
                 "note": each.note,
                 **_lack(originals.get(each.task_arn)),
             }
-            for each in self.progress.results.values()
+            for each in results
         ]
 
     def _skipped(self) -> list[Json]:
@@ -158,6 +162,15 @@ class Report:
         starts = len(plan.originals) + int(self.settings.maintain_service_state)
         pauses = len(plan.originals) * self.settings.wait_time_seconds
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
+
+
+def _gone(task: Original) -> TaskResult:
+    return TaskResult(
+        task_arn=task.arn,
+        outcome=TaskOutcome.GONE,
+        started_at=task.started_at,
+        note="it was gone before the run began",
+    )
 
 
 def _lack(task: Original | None) -> dict[str, Json]:

@@ -102,7 +102,8 @@ class _Recycling:
         else:
             while not self._is_over(plan):
                 plan = self._extend(plan)
-        self._progress.lowest_in_service = self._watch.lowest_in_service
+        self._go_ahead.note()
+        self._progress.note_departures(self._watch.memory.stopped_tasks())
         self._progress.finished_at = as_utc(self._clock.now())
         report = Report(
             settings=self._settings,
@@ -165,6 +166,7 @@ class _Recycling:
             guardian=self._run.guardian,
         ).check()
         self._progress.plan = plan
+        self._watch.timeline.add(0.0, plan.in_service_count)
         # What a dead run has left raised is restored also where there is nothing else to be done.
         if plan.dead_run_id is None or self._settings.dry_run:
             require_work(self._run.gateway, self._settings, plan, healed=False)
@@ -267,6 +269,7 @@ class _Recycling:
             return False
         try:
             self._go_ahead.note()
+            self._progress.note_departures(self._watch.memory.stopped_tasks())
             self._store.hand_over(self._progress, wait_seconds=how.wait_seconds)
         except OwnershipLostError as lost:
             self._progress.end(lost)

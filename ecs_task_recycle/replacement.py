@@ -107,7 +107,7 @@ class Replacer:
             note = "it was stopped by an invocation that died"
         logger.info("Not stopping task %s: %s", task.arn, note, extra={"task": task.arn})
         self.progress.results[task.arn] = TaskResult(
-            task_arn=task.arn, outcome=TaskOutcome.GONE, started_at=task.started_at, note=note
+            task_arn=task.arn, outcome=TaskOutcome.GONE, note=note
         )
 
     def _require_no_alarm(self, snapshot: Snapshot) -> None:
@@ -147,7 +147,6 @@ class Replacer:
         result = TaskResult(
             task_arn=task.arn,
             outcome=TaskOutcome.STOPPED,
-            started_at=task.started_at,
             stopped_at=stopped_at,
         )
         self.progress.results[task.arn] = result

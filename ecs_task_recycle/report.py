@@ -12,12 +12,13 @@ from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.protection import in_order
 from ecs_task_recycle.starts import quickest_start_seconds
+from ecs_task_recycle.timeline import lowest
 from ecs_task_recycle.work_list import planned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ecs_task_recycle.model import Original, Plan
+    from ecs_task_recycle.model import Original, Plan, TaskResult
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.settings import Settings
 
@@ -77,7 +78,9 @@ class Report:
             "skipped": self._skipped(),
             "remaining": self._remaining(),
             "original_desired_count": None if plan is None else plan.found.desired_count,
-            "lowest_in_service": self._lowest_in_service(),
+            "required_in_service": None if plan is None else plan.required_in_service - 1,
+            "lowest_in_service": lowest(progress.in_service),
+            "in_service": [[point.seconds, point.count] for point in progress.in_service],
             "capacity": None if progress.capacity is None else encode(progress.capacity),
             "started_before": encode(started_before_at),
             "duration_seconds": self._duration_seconds(),
@@ -105,22 +108,10 @@ class Report:
     def _tasks(self) -> list[Json]:
         plan = self.progress.plan
         if self.status is Status.PLANNED and plan is not None:
-            return [
-                {"task": task.arn, "started_at": encode(task.started_at), **_lack(task)}
-                for task in planned(plan, self.settings)
-            ]
+            return [{"task": task.arn, **_origin(task)} for task in planned(plan, self.settings)]
         originals = {} if plan is None else {task.arn: task for task in plan.originals}
         return [
-            {
-                "task": each.task_arn,
-                "replacement": each.replacement_arn,
-                "started_at": encode(each.started_at),
-                "stopped_at": encode(each.stopped_at),
-                "seconds_to_replace": each.seconds_to_replace,
-                "note": each.note,
-                **_lack(originals.get(each.task_arn)),
-            }
-            for each in self.progress.results.values()
+            _task(each, originals.get(each.task_arn)) for each in self.progress.results.values()
         ]
 
     def _skipped(self) -> list[Json]:
@@ -142,12 +133,6 @@ class Report:
         originals = () if plan is None else plan.originals
         return [task.arn for task in originals if task.arn not in results]
 
-    def _lowest_in_service(self) -> int | None:
-        counts = [self.progress.lowest_in_service]
-        if self.progress.plan is not None:
-            counts.append(self.progress.plan.in_service_count)
-        return min((count for count in counts if count is not None), default=None)
-
     def _duration_seconds(self) -> float | None:
         if self.progress.finished_at is None:
             return None
@@ -160,11 +145,28 @@ class Report:
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
 
 
-def _lack(task: Original | None) -> dict[str, Json]:
-    """Return why a task was not in service when the run began, nothing if it was."""
-    if task is None or task.not_in_service is None:
-        return {}
-    return {"not_in_service": task.not_in_service}
+def _task(result: TaskResult, original: Original | None) -> dict[str, Json]:
+    facts: dict[str, Json] = {
+        "task": result.task_arn,
+        "replacement": result.replacement_arn,
+        "stopped_at": encode(result.stopped_at),
+        "seconds_to_replace": result.seconds_to_replace,
+        "seconds_to_stop": result.seconds_to_stop,
+        "exit_code": result.exit_code,
+        "exit_verdict": result.exit_verdict,
+        "note": result.note,
+    }
+    if result.still_stopping is not None:
+        facts["still_stopping"] = result.still_stopping
+    return facts | ({} if original is None else _origin(original))
+
+
+def _origin(task: Original) -> dict[str, Json]:
+    """Return what a task was when the run began, and why it was not in service, if it was not."""
+    facts: dict[str, Json] = {"started_at": encode(task.started_at), "zone": task.zone}
+    if task.not_in_service is not None:
+        facts["not_in_service"] = task.not_in_service
+    return facts
 
 
 def log_start(settings: Settings, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from ecs_task_recycle.failed_starts import FailedStarts
 from ecs_task_recycle.gateway import DESCRIBE_TASKS_LIMIT
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
+from ecs_task_recycle.timeline import Timeline
 from ecs_task_recycle.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ServiceWatch:
         now_at = as_utc(clock.now())
         self.memory = ServiceMemory(now_at)
         self.failed_starts = FailedStarts(run_started_at=now_at, since_at=now_at)
-        self.lowest_in_service: int | None = None
+        self.timeline = Timeline()
         self._guard: Guard | None = None
         self._problem: str | None = None
         self._stopped_by_run: set[str] = set()
@@ -59,7 +60,7 @@ class ServiceWatch:
         self.memory.run_started_at = self.failed_starts.run_started_at = run_started_at
         self.failed_starts.new_arns |= progress.new_task_arns
         self.failed_starts.deaths |= {task.arn: task for task in progress.deaths}
-        self.lowest_in_service = progress.lowest_in_service
+        self.timeline = Timeline(progress.in_service)
         for arn, result in progress.results.items():
             if result.stopped_at is not None:
                 self.stopped(arn)
@@ -79,6 +80,7 @@ class ServiceWatch:
         """Count a task out from the instant at which the run stops it."""
         self._stopped_by_run.add(arn)
         self.memory.mark_stopped(arn)
+        self._note_count()
 
     def still_stopping(self) -> dict[str, str]:
         """Return the tasks that the run has stopped and that have not left yet: their lastStatus.
@@ -151,11 +153,14 @@ class ServiceWatch:
             self.memory.learn_targets(targets, self._clock.now())
 
     def _seen(self) -> Snapshot:
-        count = self.memory.in_service_count()
-        if self._guard is not None:
-            lowest = self.lowest_in_service
-            self.lowest_in_service = count if lowest is None else min(count, lowest)
+        self._note_count()
         return self.memory.snapshot()
+
+    def _note_count(self) -> None:
+        """Go on with the line of tasks in service, once the run has begun to change something."""
+        if self._guard is not None:
+            seconds = self._clock.now() - self.memory.run_started_at.timestamp()
+            self.timeline.add(seconds, self.memory.in_service_count())
 
     # -- waiting ---------------------------------------------------------------------------------
 

@@ -55,6 +55,7 @@ def originals(
             created_at=task.created_at,
             started_at=task.started_at,
             not_in_service=snapshot.not_in_service.get(task.arn),
+            zone=task.zone,
         )
         for task in live
         if task.is_meant_to_run

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
     from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.pace import Pace
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.protection import ProtectionLook
     from ecs_task_recycle.settings import Settings
@@ -65,6 +66,7 @@ def original(task: Task, snapshot: Snapshot) -> Original:
         created_at=task.created_at,
         started_at=task.started_at,
         not_in_service=snapshot.not_in_service.get(task.arn),
+        zone=task.zone,
     )
 
 
@@ -132,6 +134,7 @@ class WorkList:
     plan: Plan
     go_ahead: GoAhead
     hands_over: bool
+    pace: Pace
 
     def turns(self) -> Iterator[Original]:
         """Yield each task when it is its turn. Raises OutOfTime while waiting for the protected."""
@@ -200,5 +203,10 @@ class WorkList:
         pause(
             self.clock,
             seconds,
-            lambda left: logger.info("Waiting for protected tasks: next read in %d s", left),
+            lambda left: logger.info(
+                "Waiting for protected tasks: next read in %d s%s",
+                left,
+                self.pace.suffix(),
+                extra={"seconds_left": round(left), **self.pace.facts()},
+            ),
         )

@@ -111,6 +111,13 @@ def test_the_fields_of_the_body_are_those_of_the_answers(record: Record) -> None
     assert guards.different(guards.documented_fields(MANUAL), actual, of="field") == []
 
 
+def test_the_fields_of_a_task_are_those_of_the_answers(record: Record) -> None:
+    rows = table(MANUAL, "Field of a task")
+    told = {name for row in rows for name in codes(row["Field of a task"])}
+    actual = {name for answer in record.answers for task in answer["tasks"] for name in task}
+    assert guards.different(told, actual, of="field") == []
+
+
 def test_the_runs_that_the_pages_are_held_against_are_of_every_kind(record: Record) -> None:
     statuses = {answer["status"] for answer in record.answers}
     assert statuses == {each.value for each in Status}

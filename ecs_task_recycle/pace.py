@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.model import Plan
     from ecs_task_recycle.progress import Progress
+    from ecs_task_recycle.settings import Settings
 
 HOUR_MINUTES = 60
 
@@ -43,16 +44,16 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """The pace of one run; ``wait_seconds``: its pause after each task."""
+    """The pace of one run."""
 
     clock: Clock
     progress: Progress
-    wait_seconds: float
+    settings: Settings
 
     def standing(self) -> Standing | None:
         """Return where the run stands now, None before it has a plan."""
         now_at = as_utc(self.clock.now())
-        return standing(self.progress, now_at, wait_seconds=self.wait_seconds)
+        return standing(self.progress, now_at, wait_seconds=self.settings.wait_time_seconds)
 
     def suffix(self) -> str:
         """Return that as the end of a sentence."""

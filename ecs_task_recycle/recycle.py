@@ -65,8 +65,7 @@ class _Recycling:
         self.ends: Ended | None = None
         self._died_with: str | None = None
         self._deaths = 0
-        wait_seconds = run.settings.wait_time_seconds
-        self._pace = Pace(clock=run.clock, progress=progress, wait_seconds=wait_seconds)
+        self._pace = Pace(clock=run.clock, progress=progress, settings=run.settings)
         self._watch = ServiceWatch(run.gateway, run.clock, self._pace)
         self._budget = Budget(
             clock=run.clock,

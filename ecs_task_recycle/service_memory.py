@@ -12,8 +12,8 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.failed_starts import is_since
-from ecs_task_recycle.pace import Pace
 from ecs_task_recycle.snapshot import Snapshot, why_not_reached, why_not_ready
+from ecs_task_recycle.starts import StartTimes
 from ecs_task_recycle.task import LIFECYCLE
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ServiceMemory:
     def __init__(self, run_started_at: datetime) -> None:
         """Take the instant from which on tasks are new."""
         self.run_started_at = run_started_at
-        self.pace = Pace(run_started_at)
+        self.start_times = StartTimes(run_started_at)
         self.service: Service | None = None
         self.checks_health = False
         self.tasks: dict[str, Task] = {}
@@ -114,7 +114,7 @@ class ServiceMemory:
         if known is not None and _age(task) < _age(known):
             return
         self.tasks[task.arn] = task
-        self.pace.learn_start(task)
+        self.start_times.learn_start(task)
         if is_since(task.created_at, self.run_started_at):
             self.new_tasks[task.arn] = task
         if not task.is_meant_to_run:
@@ -140,7 +140,7 @@ class ServiceMemory:
             self.unreached[task.arn] = why
         else:
             if was_unreached:
-                self.pace.learn_reach(task, now)
+                self.start_times.learn_reach(task, now)
             self._in_service[task.arn] = now
             return
         if now - self._in_service.get(task.arn, now) > CONSISTENCY_SECONDS:
@@ -195,6 +195,10 @@ class ServiceMemory:
         """Whether a task counts as in service for all that is known."""
         return arn in self._in_service
 
+    def stopped_tasks(self) -> list[Task]:
+        """Return the tasks that were seen STOPPED."""
+        return [task for arn, task in self.tasks.items() if arn in self.left and task.has_left]
+
     @property
     def live_arns(self) -> list[str]:
         """The tasks that are meant to run."""
@@ -229,9 +233,9 @@ class ServiceMemory:
         started = _ages((new[arn].started_at for arn in self.unreached if arn in new), now)
         created = _ages((new[arn].created_at for arn in self.unready if arn in new), now)
         if started:
-            return max(started), self.pace.reach_seconds
+            return max(started), self.start_times.reach_seconds
         if created:
-            return max(created), self.pace.least_seconds
+            return max(created), self.start_times.least_seconds
         if self.unread or self.lacks_tasks:
             # Read for the first time at half of what is returned here: see in_question.
             return max(_ages(self.unread.values(), now), default=0.0), 2 * self._rest_seconds
@@ -252,7 +256,7 @@ class ServiceMemory:
 
     @property
     def _rest_seconds(self) -> float:
-        return min(UNREAD_LIMIT_SECONDS, self.pace.least_seconds / 2)
+        return min(UNREAD_LIMIT_SECONDS, self.start_times.least_seconds / 2)
 
     def may_be_reached(self, now: float) -> bool:
         """Whether a task that waits for its target groups may be healthy there by now.
@@ -261,7 +265,7 @@ class ServiceMemory:
         """
         started = [self.tasks[arn].started_at for arn in self.unreached]
         since = min((each.timestamp() for each in started if each is not None), default=0.0)
-        least_seconds = min(self.pace.reach_seconds / 2, REACH_LIMIT_SECONDS)
+        least_seconds = min(self.start_times.reach_seconds / 2, REACH_LIMIT_SECONDS)
         return bool(started) and now - since >= least_seconds
 
     def worth_reading(self, first: Iterable[str], count: int) -> list[str]:

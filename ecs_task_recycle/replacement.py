@@ -84,7 +84,8 @@ class Replacer:
                 return (None,)
             others_count = len(snapshot.in_service - {task.arn})
             is_in_service = task.arn in snapshot.in_service
-            lacking_count = 1 if is_in_service else self._lacking_count(snapshot)
+            spared = self.progress.spared_out_of_service & snapshot.not_in_service.keys()
+            lacking_count = 1 + len(spared) if is_in_service else self._lacking_count(snapshot)
             return (snapshot,) if others_count >= required_count - lacking_count else None
 
         wait = Wait(

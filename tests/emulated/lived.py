@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DEAD_SECONDS = LAMBDA_SECONDS + 31
 CALM_SECONDS = 86_400.0
 AFTERWARDS_SECONDS = 700.0
+CHANGES = frozenset({"StopTask", "UpdateService", "RegisterScalableTarget", "StartExecution"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Asked:
 class Lived:
     """The world after its run, what was found before it, and every answer.
 
+    `originals` are the tasks at the start, `running` those that were RUNNING then.
     `restored_by_hand`: what it took to free the service; None where it was free.
     """
 
@@ -58,6 +60,7 @@ class Lived:
     found: tuple[int, int | None, int | None]
     began_at: float
     originals: set[str]
+    running: set[str]
     in_service_count: int
     reports: list[Report] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
@@ -86,7 +89,7 @@ class Lived:
         return [
             at
             for task in self.service.tasks
-            for at, serves, served in _changes(self.service, task)
+            for at, serves, served in _turns_of_service(self.service, task)
             if served and not serves and not (task.arn in ours and at == asked_to_stop_at(task))
         ]
 
@@ -96,7 +99,15 @@ class Lived:
         return [count for at, count in history if at <= instant][-1]
 
 
-def _changes(service: Service, task: Task) -> list[tuple[float, bool, bool]]:
+def changes(world: World) -> list[str]:
+    """Return the calls that changed the service or its capacity: no call that tries a permission.
+
+    Of tasks that cannot exist UpdateTaskProtection changes nothing.
+    """
+    return [call.operation for call in world.writes if call.operation in CHANGES]
+
+
+def _turns_of_service(service: Service, task: Task) -> list[tuple[float, bool, bool]]:
     states = [(at, service.serves(state)) for at, state in task.timeline]
     before = [False, *(serves for _, serves in states)]
     return [(at, serves, was) for (at, serves), was in zip(states, before, strict=False)]
@@ -119,6 +130,7 @@ def live_through(bench: Bench, story: Story) -> Lived:
         found=capacity(world),
         began_at=world.now,
         originals={task.arn for task in service.active_tasks},
+        running={task.arn for task in service.active_tasks if task.last_status == "RUNNING"},
         in_service_count=service.in_service_count,
     )
     for fault in story.faults:
@@ -149,9 +161,10 @@ def _run_guarded(bench: Bench, lived: Lived) -> None:
 
     guarded.on_revival = [arm] * len(kills)
     arm()
+    border = as_utc(lived.world.now).isoformat()
     for attempt in range(len(lived.story.kills) + 2):
         run_id = f"run-{attempt}"
-        guarded.invoke(run_id, lived.story.event)
+        guarded.invoke(run_id, lived.story.event | ({"started_before": border} if attempt else {}))
         guarded.walk(run_id)
         if lived.reports:
             break
@@ -190,10 +203,10 @@ def _ask(bench: Bench, lived: Lived) -> None:
         return
     what = story.asks[0]
     knobs, world.knobs = world.knobs, replace(world.knobs, latency=0.0)
-    writes = len([call for call in world.writes if call.service != "dynamodb"])
+    before_count = len(changes(world))
     event = story.event if what == "recycle" else {"action": what}
     report = bench.act(world, run_id="other", deadline_seconds=LAMBDA_SECONDS, **event)
-    wrote = len([call for call in world.writes if call.service != "dynamodb"]) > writes
+    wrote = len(changes(world)) > before_count
     lived.asked.append(Asked(what=what, report=report, wrote=wrote))
     world.knobs = knobs
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError, RecycleError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import capacity, is_free, stopped_by_us
-from tests.emulated.lived import protected_stops
+from tests.emulated.lived import changes, protected_stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def only_the_work_list(lived: Lived) -> None:
     assert {task.arn for task in stopped} <= lived.originals
     report = lived.report
     if report.status is Status.COMPLETED:
-        left = lived.originals & {task.arn for task in lived.service.active_tasks}
+        left = lived.running & {task.arn for task in lived.service.active_tasks}
         assert not left, f"{left} were to be recycled"
     answer = report.answer()
     told = {each["task"] for each in answer["tasks"]} | set(answer["remaining"])
@@ -99,7 +99,7 @@ def refuses_before_it_touches(lived: Lived) -> None:
     if not lived.story.is_refused or lived.deaths or lived.story.faults:
         return
     assert isinstance(lived.report.error, PreconditionError), lived.report.answer()
-    assert lived.world.writes == []
+    assert changes(lived.world) == []
 
 
 def failures_say_why(lived: Lived) -> None:
@@ -121,8 +121,7 @@ def a_record_is_input(lived: Lived) -> None:
     assert lived.report.error is not None
     if not lived.story.is_refused and not lived.deaths:
         assert isinstance(lived.report.error, kind | PreconditionError), lived.report.answer()
-    assert stopped_by_us(lived.service) == set()
-    assert [call for call in lived.world.writes if call.service != "states"] == []
+    assert changes(lived.world) == []
 
 
 def calm_runs_complete(lived: Lived) -> None:

@@ -12,6 +12,7 @@ from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError, Recy
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import capacity, is_free, stopped_by_us
 from tests.emulated.lived import changes, protected_stops
+from tests.emulated.random_accidents import ALARM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,20 @@ def refuses_before_it_touches(lived: Lived) -> None:
     assert changes(lived.world) == []
 
 
+def deployments_and_alarms_end_it(lived: Lived) -> None:
+    """8 and 9: once a read could show another deployment, or an alarm, no task is stopped."""
+    service, blind = lived.service, blind_seconds(lived)
+    first = service.timeline.at(lived.began_at).deployments[0].id
+    has_alarm = "alarms" in lived.story.options or "alarms" in lived.story.event
+    alarms = lived.world.alarms.get(ALARM)
+    for at, _ in lived.stops():
+        seen = [service.timeline.at(each).deployments[0].id for each in (at - blind, at)]
+        assert first in seen, f"a task was stopped at {at} during the deployment {seen}"
+        if has_alarm and alarms is not None:
+            states = {alarms.at(each).state for each in (at - blind, at)}
+            assert states != {"ALARM"}, f"a task was stopped at {at} in ALARM"
+
+
 def failures_say_why(lived: Lived) -> None:
     """9: an end before the work is done has a reason; an error is one of ours, and a sentence."""
     for report in lived.reports:
@@ -141,6 +156,7 @@ PROMISES: Final[tuple[Callable[[Lived], None], ...]] = (
     capacity_comes_back,
     one_run_per_service,
     refuses_before_it_touches,
+    deployments_and_alarms_end_it,
     failures_say_why,
     a_record_is_input,
     calm_runs_complete,

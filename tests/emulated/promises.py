@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from tests.emulated.lived import Lived
 
 
-def blind_seconds(lived: Lived) -> float:
-    """Return how old what a run goes by may be: its reads, their way, and what they showed."""
+def blind_seconds(lived: Lived, *, poll_seconds: float = 10.0) -> float:
+    """Return how old what a run goes by may be: its last read, its way, and what it showed."""
     knobs = lived.world.knobs
     latency = knobs.latency if isinstance(knobs.latency, float | int) else max(knobs.latency)
     # A call that fails is repeated by botocore, with growing pauses.
-    return 15 + knobs.staleness + 20 * latency + (150 if lived.story.faults else 0)
+    return poll_seconds + knobs.staleness + 20 * latency + (150 if lived.story.faults else 0)
 
 
 def never_fewer_in_service(lived: Lived) -> None:
@@ -65,7 +65,7 @@ def only_the_work_list(lived: Lived) -> None:
 def protection_is_respected(lived: Lived) -> None:
     """4: no task is stopped whose protection a read right before could show."""
     if lived.story.event["protected_tasks"] != "stop":
-        assert protected_stops(lived, blind_seconds(lived)) == []
+        assert protected_stops(lived, blind_seconds(lived, poll_seconds=0.5)) == []
 
 
 def capacity_comes_back(lived: Lived) -> None:

@@ -28,6 +28,8 @@ CALM_SHARE: Final = 0.35
 """How many worlds nothing befalls: there a run has to complete."""
 REFUSED_SHARE: Final = 0.08
 """How many services are of a kind that cannot be recycled."""
+OFTEN: Final = ("crash_task", "stop_task", "protect_task", "protect_task", "deregister_target")
+"""What happens oftener than the rest: the gate and the read before a stop are there for it."""
 SETTLED_SECONDS: Final = 20.0
 """After so long autoscaling has looked at the desired count for the first time."""
 HIGHEST: Final = 12
@@ -245,7 +247,7 @@ def _possible(options: dict[str, Any]) -> dict[str, Any]:
 def _event(rng: Random, *, calm: bool) -> dict[str, Any]:
     event: dict[str, Any] = {
         "maintain_service_state": rng.random() < 0.7,
-        "wait_time": rng.choice([0, 5, 30]),
+        "wait_time": rng.choice([0, 5, 30, 90]),
         "stabilize_timeout": 840 if calm else rng.choice([120, 300, 600, 840]),
         "protected_tasks": rng.choice(["wait", "wait", "skip", "stop"]),
     }
@@ -268,8 +270,8 @@ def _fault(rng: Random) -> dict[str, Any]:
 
 
 def _accident(rng: Random) -> Accident:
-    name = rng.choice([*ACCIDENTS])
-    at = 0.0 if rng.random() < 0.25 else round(rng.uniform(1, 600), 1)
+    name = rng.choice([*ACCIDENTS, *OFTEN, *OFTEN])
+    at = 0.0 if rng.random() < 0.2 else round(rng.uniform(1, 500), 1)
     return Accident(name=name, at=at, act=ACCIDENTS[name](rng))
 
 
@@ -300,7 +302,7 @@ def _with_trouble(plain: Story, rng: Random) -> Story:
     members = {each.name: getattr(plain, each.name) for each in fields(plain)}
     has_faults = rng.random() < 0.4
     members |= {
-        "accidents": tuple(_accident(rng) for _ in range(rng.randint(0, 4))),
+        "accidents": tuple(_accident(rng) for _ in range(rng.randint(0, 6))),
         "faults": tuple(_fault(rng) for _ in range(rng.randint(1, 2))) if has_faults else (),
         "kills": tuple(rng.randint(1, 150) for _ in range(rng.choice([0, 0, 1, 2]))),
         "record": rng.choice(["alive", "dead", "nonsense"]) if rng.random() < 0.08 else None,

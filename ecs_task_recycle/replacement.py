@@ -90,11 +90,21 @@ class Replacer:
 
         wait = Wait(
             awaited=f"{required_count} tasks in service to stop task {self._number}",
-            timeout_seconds=self.settings.stabilize_timeout_seconds,
+            timeout_seconds=self._turn_timeout_seconds(),
             deadline_at=self.budget.work_ends_at - self.budget.task_seconds(self.progress),
             is_fresh=True,
         )
         return self.watch.until(its_turn, wait)[0]
+
+    def _turn_timeout_seconds(self) -> float:
+        """Return how long to wait for a turn: no longer than the next invocation could.
+
+        Each begins that wait anew, and would hand it over for ever.
+        """
+        longest_seconds = float(self.settings.stabilize_timeout_seconds)
+        if self.go_ahead.guardian is None:
+            return longest_seconds
+        return min(longest_seconds, round(self.budget.longest_turn_seconds(self.progress)))
 
     def _lacking_count(self, snapshot: Snapshot) -> int:
         """Return how many originals not in service wait for their turn: nothing is lost by it."""

@@ -130,11 +130,12 @@ def failures_say_why(lived: Lived) -> None:
 
 def a_record_is_input(lived: Lived) -> None:
     """10: another run's record, or none that anybody can read, stops everything."""
-    if lived.story.record not in {"alive", "nonsense"} or lived.story.faults:
+    lets_go = lived.deaths or lived.story.faults
+    if lived.story.record not in {"alive", "nonsense"} or lets_go:
         return
     kind = AlreadyRunningError if lived.story.record == "alive" else RecycleError
     assert lived.report.error is not None
-    if not lived.story.is_refused and not lived.deaths:
+    if not lived.story.is_refused:
         assert isinstance(lived.report.error, kind | PreconditionError), lived.report.answer()
     assert changes(lived.world) == []
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, World
-from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError
+from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError, StepTimeoutError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
@@ -513,6 +513,20 @@ def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> N
     seconds = report.progress.seconds_to_replace
     assert report.progress.segments >= 5
     assert max(seconds) < 60
+
+
+def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.at(200, lambda w: w.take_group_out_of_use("demo", "web"))
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle(wait_time=200, stabilize_timeout=840)
+
+    assert isinstance(report.error, StepTimeoutError)
+    assert "tasks in service to stop task" in str(report.error)
+    assert guarded.invocations <= 3
+    assert capacity(world)[0] == 3
 
 
 def test_slow_starters_begin_and_finish(bench: Bench) -> None:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from verify_aws.options import Options
 
 AS_OF: Final = "March 2026"
-HOURS: Final = 1.5
-"""From the first task to the last one's end: half an hour more than it usually takes."""
+HOURS: Final = 1.0
+"""From the first task to the last one's end: more than it usually takes."""
 
 TASKS_COUNT: Final = 5
 """Of a service at most: three, the extra one, and one that is still stopping."""
@@ -83,7 +83,9 @@ def lines(options: Options) -> list[str]:
             for amount, price in bill(options)
             if amount
         ),
-        (f"  about USD {dollars(options):.2f} for {HOURS:g} hours, by the list prices of us-east-1 "
-        f"as of {AS_OF}."),
+        (
+            f"  about USD {dollars(options):.2f} for {HOURS:g} hour, by the list prices of "
+            f"us-east-1 as of {AS_OF}."
+        ),
         "  Prices differ by region; DynamoDB and Step Functions add less than a cent.",
     ]

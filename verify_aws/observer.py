@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -63,9 +64,12 @@ class Watched:
     counts: list[Counts] = field(default_factory=list)
 
     def lowest_in_service(self, since: float, until: float) -> int | None:
-        """Return the lowest number of tasks that a look from `since` to `until` saw in service."""
+        """Return the lowest number of tasks in service from `since` to `until`.
+
+        One look may combine an old answer with a new one: it takes two in a row to be believed.
+        """
         seen = [each.in_service for each in self.counts if since <= each.at <= until]
-        return min(seen, default=None)
+        return min((max(both) for both in pairwise(seen)), default=None)
 
 
 class Observer:

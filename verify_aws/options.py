@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m verify_aws",
         description="Deploys the function and two ECS services of its own into your account, "
         "recycles them, measures what AWS does, writes a page about it, and deletes everything. "
-        "It costs some cents and takes about an hour; it asks before it begins. "
+        "It costs some cents and takes about 40 minutes; it asks before it begins. "
         "docs/verify-aws.md describes it.",
     )
     _add_network(parser)

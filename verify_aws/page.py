@@ -11,7 +11,7 @@ from verify_aws.load import CLIENTS, GOOD
 from verify_aws.measures import pairs, since_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from verify_aws.findings import Findings, Step
     from verify_aws.measures import Figure, Pair
@@ -33,9 +33,12 @@ def page(findings: Findings, masked: Callable[[object], str]) -> str:
             [_step(each) for each in findings.steps],
         ),
         "## Figures",
-        ("One value, or lowest / median / highest. Instants of ECS are by its own clock; what is "
-        "only seen from outside (draining, in service) is up to about a second late."),
+        (
+            "One value, or lowest / median / highest. Instants of ECS are by its own clock; what "
+            "is only seen from outside (draining, in service) is up to about a second late."
+        ),
         _figures(findings),
+        "Reads that failed meanwhile: " + (_counts(findings.read_errors) or "none") + ".",
         "## Beside the emulator",
         "The last two columns are those of docs/emulator.md.",
         _beside(findings),
@@ -54,6 +57,10 @@ def _summary(findings: Findings) -> str:
     if findings.broken:
         return "\n".join(["**Promises that did not hold**:", "", *_list(findings.broken)])
     return "Every step came to its end, and every promise of the function held."
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {name}" for name, count in counts.items())
 
 
 def _list(texts: Iterable[str]) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DESIRED: Final = 3
 HIGHEST: Final = 6
 POLL_SECONDS: Final = 0.25
-WATCH_SECONDS: Final = 15
+WATCH_SECONDS: Final = 8
 """How long reads are watched after a write: an old answer may follow a new one."""
 
 CONFLICT_SECONDS: Final = 180
@@ -97,8 +97,9 @@ class Probes:
                 serviceName=self.service, **where)["taskArns"],
             "DescribeTasks shows desiredStatus STOPPED": lambda: ecs.describe_tasks(
                 tasks=[arn], **where)["tasks"][0]["desiredStatus"] == "STOPPED",
-            "runningCount leaves the task out": lambda:
-                self._described()["runningCount"] <= DESIRED,
+            # Once only: the replacement makes the number what it was.
+            "runningCount leaves the task out": _once(
+                lambda: self._described()["runningCount"] <= DESIRED),
         })  # fmt: skip
 
     def _lower_desired_count(self) -> None:
@@ -142,3 +143,15 @@ class Probes:
 
     def _note(self, name: str, behaviour: str, seconds: float) -> None:
         self.figures.append(Figure(name=name, behaviour=behaviour, seconds=(seconds,)))
+
+
+def _once(condition: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a condition that stays true from the first time on."""
+    seen: list[bool] = []
+
+    def has_been_true() -> bool:
+        if not seen and condition():
+            seen.append(True)
+        return bool(seen)
+
+    return has_been_true

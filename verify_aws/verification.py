@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from verify_aws.clock import Clock
-    from verify_aws.function import Function
+    from verify_aws.function import Answer, Function
     from verify_aws.options import Options
 
 SIGNAL: Final = re.compile(r"signal \d+ \(\w+\) received")
 EVENT: Final = {"wait_time": 0}
+PROBED: Final = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """What came of an invocation that was to be killed (instants in epoch seconds)."""
+
+    began_at: float
+    at: float
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +66,8 @@ class Verification:
             observer.start()
             if load is not None:
                 load.start()
-            self._probe()
-            for service in options.services:
-                self._dry_run(service)
-                self._recycle(service)
-                self._kill_and_heal(service)
+            self._with_each(self._undisturbed)
+            self._kill_and_heal()
         finally:
             observer.stop()
             if load is not None:
@@ -83,13 +91,19 @@ class Verification:
         return self.stacks.created(of_services).get("Url")
 
     def _probe(self) -> None:
-        self.say("plain: probes: autoscaling limits, StopTask, reads ...")
-        probes = Probes(account=self.account, cluster=self.options.name, service="plain",
+        self.say(f"{PROBED}: probes: autoscaling limits, StopTask, reads ...")
+        probes = Probes(account=self.account, cluster=self.options.name, service=PROBED,
                         clock=self.clock, figures=self.findings.probes)  # fmt: skip
         probes.set_limits(DESIRED)
         probes.run()
 
     # -- with each service -----------------------------------------------------------------------
+
+    def _undisturbed(self, service: str) -> None:
+        if service == PROBED:
+            self._probe()
+        self._dry_run(service)
+        self._recycle(service)
 
     def _dry_run(self, service: str) -> None:
         began = self._begin(service, DRY_RUN)
@@ -108,23 +122,41 @@ class Verification:
         outcome = f"{run['outcome']}, {run['number']} of {run['total']}, {run['segments']} segments"
         self._end(service, RECYCLE, began, outcome, broken)
 
-    def _kill_and_heal(self, service: str) -> None:
-        found, began = self._capacity(service), self._begin(service, KILL)
+    def _kill_and_heal(self) -> None:
+        """Let a run of each service be killed; then, with its own code back, be healed."""
+        found = {service: self._capacity(service) for service in self.options.services}
         with self.function.killed_in_the_middle():
-            answer = self.function.invoke(service, **EVENT)
-            killed_at = self.clock.now()
-        state = self.function.status(service)["state"]
-        if answer.error is None or state not in functions.OPEN:
+            deaths = self._with_each(self._kill)
+        self._with_each(lambda service: self._heal(service, deaths[service], found[service]))
+
+    def _kill(self, service: str) -> Death:
+        began = self._begin(service, KILL)
+        answer = self.function.invoke(service, **EVENT)
+        return Death(began_at=began, at=self.clock.now(), answer=answer)
+
+    def _heal(self, service: str, death: Death, found: tuple[int, ...]) -> None:
+        state, error = self.function.status(service)["state"], death.answer.error
+        if error is None or state not in functions.OPEN:
             raise VerifyError(f"{service}: the function was to be killed, but its run is {state}.")
-        self.say(f"{service}: the function was killed ({answer.error}); its guardian heals it, "
-                 "some minutes later ...")  # fmt: skip
+        self.say(f"{service}: the function was killed ({error}); its guardian heals it ...")
         run = self.function.ended(service)
-        seconds = self.clock.now() - killed_at
+        seconds = self.clock.now() - death.at
         outcome = (
-            f"{answer.error} after {killed_at - began:.0f} s; {run['outcome']} {seconds:.0f} s "
+            f"{error} after {death.at - death.began_at:.0f} s; {run['outcome']} {seconds:.0f} s "
             f"later, {run['number']} of {run['total']}, {run['segments']} segments"
         )
-        self._end(service, KILL, began, outcome, self._broken(service, run, found, began))
+        broken = self._broken(service, run, found, death.began_at)
+        self._end(service, KILL, death.began_at, outcome, broken)
+
+    def _with_each[T](self, step: Callable[[str], T]) -> dict[str, T]:
+        """Do something with every service at the same time."""
+        services = self.options.services
+        pool = ThreadPoolExecutor(len(services))
+        try:
+            return dict(zip(services, pool.map(step, services), strict=True))
+        finally:
+            # Not waited for: an invocation may take another quarter of an hour.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, service: str, step: str) -> float:
         self.say(f"{service}: {step} ...")

@@ -115,7 +115,11 @@ class Observer:
     def _look_at(self, service: str, watched: Watched) -> None:
         at = self._clock.now()
         ecs, where = self._account.ecs, {"cluster": self._cluster}
-        (described,) = ecs.describe_services(services=[service], **where)["services"]
+        found = ecs.describe_services(services=[service], **where)["services"]
+        if not found:
+            self.errors["service MISSING"] += 1
+            return
+        described = found[0]
         arns = self._listed(service, watched, where)
         tasks = ecs.describe_tasks(tasks=arns, **where)["tasks"] if arns else []
         targets = self._targets(described)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import botocore
+from botocore.exceptions import BotoCoreError, ClientError
 
 from verify_aws import function as functions
 from verify_aws.account import MASK, Account, VerifyError
@@ -73,7 +74,10 @@ class Verification:
             if load is not None:
                 load.stop()
             self.findings.read_errors.update(observer.errors)
-            self._read_signals()
+            try:
+                self._read_signals()
+            except (ClientError, BotoCoreError) as error:
+                self.say(f"The containers' logs cannot be read: {error}")
 
     # -- to begin with ---------------------------------------------------------------------------
 
@@ -135,9 +139,11 @@ class Verification:
         return Death(began_at=began, at=self.clock.now(), answer=answer)
 
     def _heal(self, service: str, death: Death, found: tuple[int, ...]) -> None:
-        state, error = self.function.status(service)["state"], death.answer.error
+        answer, state = death.answer, self.function.status(service)["state"]
+        error = "no answer" if answer.is_lost else answer.error
         if error is None or state not in functions.OPEN:
-            raise VerifyError(f"{service}: the function was to be killed, but its run is {state}.")
+            was = f"its run is {state}, and it says: {answer.message}"
+            raise VerifyError(f"{service}: the function was to be killed, but {was}")
         self.say(f"{service}: the function was killed ({error}); its guardian heals it ...")
         run = self.function.ended(service)
         seconds = self.clock.now() - death.at

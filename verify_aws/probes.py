@@ -20,6 +20,7 @@ POLL_SECONDS: Final = 0.25
 WATCH_SECONDS: Final = 8
 """How long reads are watched after a write: an old answer may follow a new one."""
 
+SETTLE_SECONDS: Final = 5
 CONFLICT_SECONDS: Final = 180
 COUNT_SECONDS: Final = 600
 REASON: Final = "verify-aws probe"
@@ -45,6 +46,8 @@ class Probes:
         """Raise and lower the desired count, stop a task; return what was measured."""
         self._raise_minimum()
         self._wait_for_tasks(DESIRED + 1)
+        # No answer is to be from before the fourth task.
+        self.clock.sleep(SETTLE_SECONDS)
         self._stop_a_task()
         self._wait_for_tasks(DESIRED + 1)
         self._set_limits_patiently(DESIRED)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
 REQUIREMENTS := requirements.txt requirements-dev.txt requirements-rie.txt
 SHELL_SCRIPTS := $(wildcard *.sh .ci/run)
-TEMPLATES := $(wildcard template.yaml)
+TEMPLATES := $(wildcard template.yaml verify_aws/template.yaml)
 
 # MiniStack's own environment: it pins another botocore than ours.
 MINISTACK := .venv-ministack
@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-deploy test check lint shell template types unit sweeps format zip clean
+.PHONY: help demo demo-deploy verify-aws test check lint shell template types unit sweeps format zip clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ demo: $(STAMP) ## a service recycled before your eyes: local ECS, real Lambda ru
 
 demo-deploy: $(STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
 	@$(BIN)/python -m demo.deployed
+
+verify-aws: $(STAMP) ## on your AWS account, for some cents: ARGS="--help" lists its options
+	@$(BIN)/python -m verify_aws $(ARGS)
 
 test: check sweeps ## everything, as CI runs it
 

@@ -49,6 +49,7 @@ NOT_DEPLOYED: Final = (
     "demo",
     "ecs_emulator",
     "tests",
+    "verify_aws",
     "__pycache__",
 )
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

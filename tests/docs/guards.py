@@ -306,7 +306,8 @@ def _use(document: Any) -> None:  # noqa: ANN401 - any JSON
 
 def wrong_make_targets(text: str, makefile: str) -> list[str]:
     places = [*codes(text), *(each.body for each in fences(text))]
-    named = {name for place in places for name in re.findall(r"^make ([\w-]+)", place, re.MULTILINE)}
+    pattern = re.compile(r"^make ([\w-]+)", re.MULTILINE)
+    named = {name for place in places for name in pattern.findall(place)}
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     return [f"make {name} is no target" for name in sorted(named - targets)]
 

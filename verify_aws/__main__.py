@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from verify_aws import cost
 from verify_aws.account import Account, VerifyError, connect, require_network
-from verify_aws.clock import Clock, SystemClock, utc
+from verify_aws.clock import Clock, StoppableClock, SystemClock, utc
 from verify_aws.findings import Findings
 from verify_aws.function import Function, build_zip
 from verify_aws.options import Options, read_options
@@ -90,12 +90,13 @@ def _verify(options: Options, stacks: Stacks, clock: Clock) -> int:
     if not options.is_agreed and not is_agreed_to("Begin?"):
         complain("not begun: nothing was created.")
         return REFUSED
+    stoppable = StoppableClock()
     verification = Verification(
         options=options,
         account=account,
-        clock=clock,
+        clock=stoppable,
         stacks=stacks,
-        function=Function(account=account, name=options.name, clock=clock, code=build_zip()),
+        function=Function(account=account, name=options.name, clock=stoppable, code=build_zip()),
         findings=Findings(
             began_at=clock.now(),
             region=account.region,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, override
 
 
 class Clock(Protocol):
@@ -29,6 +30,27 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Return when so many seconds have passed."""
         time.sleep(seconds)
+
+
+class StoppedError(Exception):
+    """Somebody wanted to wait for something that nobody waits for any more."""
+
+
+class StoppableClock(SystemClock):
+    """The machine's clock, on which threads wait until all of it is over."""
+
+    def __init__(self) -> None:
+        self._is_over = threading.Event()
+
+    def stop(self) -> None:
+        """Let whoever sleeps now or later be woken by a StoppedError."""
+        self._is_over.set()
+
+    @override
+    def sleep(self, seconds: float) -> None:
+        """Return when so many seconds have passed; raises StoppedError."""
+        if self._is_over.wait(seconds):
+            raise StoppedError
 
 
 def utc(epoch_seconds: float) -> datetime:

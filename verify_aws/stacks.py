@@ -119,6 +119,8 @@ class Stacks:
             for stack, problem in begun.items()
         }
         left = [problem for problem in ended.values() if problem]
+        # A run that was still going on may have set them again, as long as the service was there.
+        self._forget_limits()
         return [*left, *self._delete_log_groups()]
 
     def given_up(self) -> list[Left]:

@@ -23,7 +23,7 @@ from verify_aws.stacks import Stacks, limits_of, stack_names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from verify_aws.clock import Clock
+    from verify_aws.clock import StoppableClock
     from verify_aws.function import Answer, Function
     from verify_aws.options import Options
 
@@ -47,7 +47,7 @@ class Verification:
 
     options: Options
     account: Account
-    clock: Clock
+    clock: StoppableClock
     stacks: Stacks
     function: Function
     findings: Findings
@@ -70,6 +70,8 @@ class Verification:
             self._with_each(self._undisturbed)
             self._kill_and_heal()
         finally:
+            # What a thread is still about to do, it does not begin any more.
+            self.clock.stop()
             observer.stop()
             if load is not None:
                 load.stop()

@@ -283,6 +283,20 @@ def test_interrupted_it_writes_the_page_and_deletes_everything(
     assert stacks(stage) == set()
 
 
+def test_a_step_that_fails_is_on_the_page_and_everything_is_deleted(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.world.faults.deny("application-autoscaling:RegisterScalableTarget")
+    path = tmp_path / "page.md"
+    options = ("--yes", "--page", str(path), "--url", "http://127.0.0.1:9/")
+    status, said = verify(stage, *network(stage), *options)
+    assert (status, "AccessDeniedException" in said) == (1, True)
+    assert "**It ended early**: ClientError: " in path.read_text()
+    assert "ConnectionRefusedError" in section(path.read_text(), "Answers to clients")
+    assert stage.world.account not in path.read_text() + said
+    assert stacks(stage) == set()
+
+
 def test_what_an_interrupted_one_has_left_is_found_and_deleted_or_named(
     stage: Stage,
 ) -> None:

@@ -62,8 +62,13 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     with ExitStack() as running:
         made = set_stage(running, tmp_path, SFN_WAIT_SCALE=WAIT_SCALE)
         for name in SERVICES:
+            # Tasks that have really started: runs expect of replacements what those have taken.
             made.world.create_service(
-                cluster=NAME, name=name, desired_count=3, target_group=name == "balanced"
+                cluster=NAME,
+                name=name,
+                desired_count=3,
+                target_group=name == "balanced",
+                settled=False,
             )
         yield made
 

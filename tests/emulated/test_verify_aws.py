@@ -71,13 +71,19 @@ def watch(account: Account, world: World, name: str, *, stops: int = 2) -> Watch
     return observer.watched[name]
 
 
+@pytest.fixture(scope="module")
+def two_stops(board: Switchboard, account: Account) -> tuple[World, Watched]:
+    """A service behind a target group, and what was seen of it while two tasks were replaced."""
+    world = a_world(board, "balanced")
+    return world, watch(account, world, "balanced")
+
+
 def by_name(found: list[Figure]) -> dict[str, tuple[float, ...]]:
     return {each.name: each.seconds for each in found}
 
 
-def test_every_figure_is_what_the_knobs_say(board: Switchboard, account: Account) -> None:
-    world = a_world(board, "balanced")
-    watched = watch(account, world, "balanced")
+def test_every_figure_is_what_the_knobs_say(two_stops: tuple[World, Watched]) -> None:
+    world, watched = two_stops
     found = by_name(figures(watched, 0.0, [(world.started_at, world.now)]))
     within_a_second = {
         "StopTask to the target seen draining": 1,
@@ -114,9 +120,9 @@ def test_a_replacement_that_comes_only_after_stopped_is_told_by_its_sign(
 
 
 def test_a_clock_that_is_wrong_is_allowed_for_where_this_machine_says_the_instant(
-    board: Switchboard, account: Account
+    two_stops: tuple[World, Watched],
 ) -> None:
-    watched = watch(account, a_world(board, "balanced"), "balanced")
+    _, watched = two_stops
     right, ahead = (by_name(figures(watched, seconds, [])) for seconds in (0.0, 10.0))
     name = "StopTask to the replacement in service"
     assert ahead[name] == pytest.approx([each - 10 for each in right[name]])
@@ -125,10 +131,9 @@ def test_a_clock_that_is_wrong_is_allowed_for_where_this_machine_says_the_instan
 
 
 def test_the_lowest_number_in_service_is_one_that_two_looks_have_seen(
-    board: Switchboard, account: Account
+    two_stops: tuple[World, Watched],
 ) -> None:
-    world = a_world(board, "balanced")
-    watched = watch(account, world, "balanced", stops=1)
+    world, watched = two_stops
     assert watched.lowest_in_service(world.started_at, world.now) == 2
     assert watched.lowest_in_service(world.started_at, world.started_at + 4) == 3
     assert watched.lowest_in_service(0, 1) is None
@@ -206,10 +211,9 @@ def a_step(**features: Any) -> Step:  # noqa: ANN401 - any member
 
 
 def test_a_bad_answer_is_set_against_the_last_stop_before_it(
-    board: Switchboard, account: Account
+    two_stops: tuple[World, Watched], account: Account
 ) -> None:
-    world = a_world(board, "balanced")
-    watched = watch(account, world, "balanced")
+    world, watched = two_stops
     first = world.started_at + 5
 
     def asked(at: float) -> Received:
@@ -229,9 +233,9 @@ def test_a_bad_answer_is_set_against_the_last_stop_before_it(
 
 
 def test_the_page_names_promises_that_did_not_hold_and_the_error_without_the_account(
-    board: Switchboard, account: Account
+    two_stops: tuple[World, Watched], account: Account
 ) -> None:
-    watched = watch(account, a_world(board, "balanced"), "balanced", stops=1)
+    _, watched = two_stops
     steps = a_step(), a_step(name=KILL, broken=("the capacity is (4,), and was (3,)",))
     findings = findings_of(watched, account, *steps)
     text = page(findings, account.masked)
@@ -243,14 +247,12 @@ def test_the_page_names_promises_that_did_not_hold_and_the_error_without_the_acc
 
 
 def test_each_behaviour_beside_which_a_figure_is_set_has_a_row_in_the_page_on_the_emulator(
-    board: Switchboard, account: Account
+    two_stops: tuple[World, Watched], board: Switchboard, account: Account
 ) -> None:
-    watched = watch(account, a_world(board, "balanced"), "balanced", stops=1)
-    of_plain = Probes(account=account, cluster="c", service="plain", clock=board.world.clock)
     world = a_world(board, "plain", aas_lag=1.0)
-    of_plain = replace(of_plain, clock=world.clock)
+    of_plain = Probes(account=account, cluster="c", service="plain", clock=world.clock)
     of_plain.set_limits(3)
-    named = {each.behaviour for each in [*figures(watched, 0.0, []), *of_plain.run()]}
+    named = {each.behaviour for each in [*figures(two_stops[1], 0.0, []), *of_plain.run()]}
     assert len(named) >= 8
     assert named <= behaviours(BEHAVIOURS.read_text()).keys()
 

@@ -1,0 +1,58 @@
+"""The plot of the README: how many tasks of a service are in service while it is recycled."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import pygal  # type: ignore[import-untyped]
+from pygal.style import Style  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COLOURS: Final = ("#1a6b2f", "#b00020", "#1d4f91", "#8a5a00")
+
+
+def in_service_plot(
+    lines: Mapping[str, Sequence[tuple[float, int]]], *, tasks: int, title: str
+) -> str:
+    """Return an SVG of lines of (seconds, tasks in service), each held until the next point."""
+    style = Style(
+        background="white",
+        plot_background="white",
+        colors=COLOURS,
+        font_family="sans-serif",
+        title_font_size=18,
+        label_font_size=13,
+        legend_font_size=14,
+    )
+    chart = pygal.XY(
+        style=style,
+        title=title,
+        x_title="seconds",
+        y_title="tasks in service",
+        width=900,
+        height=420,
+        show_dots=False,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=4,
+        range=(0, tasks + 1),
+        y_labels=list(range(tasks + 2)),
+        stroke_style={"width": 2.5},
+        js=(),
+        disable_xml_declaration=True,
+        pretty_print=False,
+    )
+    for name, points in lines.items():
+        chart.add(name, _steps(points))
+    drawing: str = chart.render()
+    return drawing
+
+
+def _steps(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Return the corners of a line of steps."""
+    corners = [points[0]]
+    for (_, before), (at, count) in pairwise(points):
+        corners += [(at, before), (at, count)]
+    return corners

@@ -14,7 +14,7 @@ import boto3
 from ecs_emulator import World
 from ecs_emulator.in_process import attach
 from tests.benchmarks import function
-from tests.benchmarks.approaches import APPROACHES, OURS
+from tests.benchmarks.approaches import APPROACHES, OURS, MeteredSwitchboard
 from tests.benchmarks.cases import PACES, Case, all_cases, short_cases
 from tests.benchmarks.page import page
 from tests.benchmarks.plot import in_service_plot
@@ -33,7 +33,7 @@ PLOTTED: Final = Case(pace="default", tasks=3, wait_seconds=30, after_stopped=Tr
 
 def measure(case: Case) -> dict[str, Measurement]:
     """Return what each approach does in a case."""
-    with attach(World()) as board:
+    with attach(MeteredSwitchboard(World())) as board:
         session = boto3.Session(
             aws_access_key_id=ACCESS_KEY, aws_secret_access_key="x", region_name="us-east-1"
         )
@@ -56,7 +56,7 @@ def plot() -> str:
     measured = measure(PLOTTED)
     lines = {name: one.in_service for name, one in measured.items() if name != "perfect"}
     title = "Three tasks replaced: how many are in service"
-    return in_service_plot(lines, tasks=PLOTTED.tasks, title=title)
+    return in_service_plot(lines, title=title)
 
 
 def main() -> None:

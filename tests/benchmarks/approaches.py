@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import WaiterError
 
+from ecs_emulator.in_process import Switchboard
 from tests.emulated.bench import CLUSTER, SERVICE
 from tests.emulated.guarded import Guarded
 from tests.emulated.observers import perfect_seconds, recycle_with_services_stable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from botocore.awsrequest import AWSPreparedRequest
 
     from ecs_emulator import World
     from tests.benchmarks.cases import Case
@@ -22,13 +26,32 @@ if TYPE_CHECKING:
 ROLLING_LIMIT_SECONDS: Final = 4 * 3600.0
 
 
+class MeteredSwitchboard(Switchboard):
+    """Also takes the processor time of answering, which is the emulator's, not the caller's."""
+
+    answering_seconds = 0.0
+
+    def answer(self, request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401 - as above
+        """Answer a call."""
+        began = time.process_time()
+        try:
+            return super().answer(request)
+        finally:
+            self.answering_seconds += time.process_time() - began
+
+    def caller_seconds(self) -> float:
+        """Return the processor time of this process so far without that of answering."""
+        return time.process_time() - self.answering_seconds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """What one approach did in one case.
 
     ``seconds`` from the first call to the end, None if it did not get there; ``lowest`` is the
     lowest number in service meanwhile; ``launches`` how many tasks were started; ``calls`` by
-    operation; ``billed_seconds`` of Lambda's time; ``in_service`` holds (seconds, count).
+    operation; ``billed_seconds`` of Lambda's time; ``processor_seconds`` of this machine's, with
+    botocore's; ``in_service`` holds (seconds, count).
     """
 
     seconds: float | None
@@ -37,6 +60,7 @@ class Measurement:
     in_service: tuple[tuple[float, int], ...]
     calls: dict[str, int] = field(default_factory=dict)
     billed_seconds: float = 0.0
+    processor_seconds: float = 0.0
 
     @property
     def calls_count(self) -> int:
@@ -49,11 +73,19 @@ def ours(case: Case, bench: Bench) -> Measurement:
     world = case.world()
     guarded = Guarded(bench, world)
     bench.board.world = world
+    began = _caller_seconds(bench)
     report = guarded.recycle(wait_time=case.wait_seconds)
+    processor_seconds = _caller_seconds(bench) - began
     ended = report.progress.finished_at
     is_complete = report.answer()["status"] == "completed" and ended is not None
     seconds = ended.timestamp() - world.started_at if is_complete and ended else None
-    return _measured(world, seconds, billed_seconds=guarded.billed_seconds)
+    measured = _measured(world, seconds, billed_seconds=guarded.billed_seconds)
+    return replace(measured, processor_seconds=processor_seconds)
+
+
+def _caller_seconds(bench: Bench) -> float:
+    board = bench.board
+    return board.caller_seconds() if isinstance(board, MeteredSwitchboard) else 0.0
 
 
 def waiter(case: Case, bench: Bench) -> Measurement:

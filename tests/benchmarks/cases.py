@@ -36,6 +36,12 @@ class Case:
     wait_seconds: int
     after_stopped: bool
 
+    @property
+    def words(self) -> dict[str, object]:
+        """What a heading says of it."""
+        start = "only after the old task is STOPPED" if self.after_stopped else "at once"
+        return {"start": start, "pause": self.wait_seconds}
+
     def world(self, **features: Any) -> World:  # noqa: ANN401 - ServiceSetup's members
         """Return the world, with demo/web in steady state behind a target group."""
         knobs = Knobs(replaces_after_stopped=self.after_stopped, **PACES[self.pace])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from demo.lambda_runtime import LambdaRuntime
 from demo.process import processes_of_session
-from demo.stage import CLUSTER, build_zip, emulated_ecs
+from demo.stage import CLUSTER, add_service, build_zip, emulated_ecs
 from ecs_emulator.server import serve
 
 if TYPE_CHECKING:
@@ -118,8 +118,10 @@ def import_seconds(zip_file: Path) -> tuple[float, float]:
 def _answers(zip_file: Path) -> tuple[float, float, float]:
     """Return the seconds of a first and a second answer, and the megabytes after a whole run."""
     named = {"cluster_name": CLUSTER, "service_name": "web"}
+    world = emulated_ecs()
+    add_service(world, "web", 1)
     with (
-        serve(emulated_ecs("web")) as url,
+        serve(world) as url,
         LambdaRuntime(zip_file, environment={"AWS_ENDPOINT_URL": url}) as runtime,
     ):
         root = runtime.process.pid

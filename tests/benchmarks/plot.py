@@ -14,15 +14,22 @@ if TYPE_CHECKING:
 COLOURS: Final = ("#1a6b2f", "#b00020", "#1d4f91", "#8a5a00")
 
 
-def in_service_plot(
-    lines: Mapping[str, Sequence[tuple[float, int]]], *, tasks: int, title: str
-) -> str:
+APART: Final = 0.06
+"""Between two lines of the same count, so that both can be seen."""
+
+
+def in_service_plot(lines: Mapping[str, Sequence[tuple[float, int]]], *, title: str) -> str:
     """Return an SVG of lines of (seconds, tasks in service), each held until the next point."""
+    highest = max(count for points in lines.values() for _, count in points)
     style = Style(
         background="white",
         plot_background="white",
         colors=COLOURS,
         font_family="sans-serif",
+        stroke_width=3,
+        guide_stroke_color="#cccccc",
+        major_guide_stroke_color="#cccccc",
+        opacity=1,
         title_font_size=18,
         label_font_size=13,
         legend_font_size=14,
@@ -37,15 +44,15 @@ def in_service_plot(
         show_dots=False,
         legend_at_bottom=True,
         legend_at_bottom_columns=4,
-        range=(0, tasks + 1),
-        y_labels=list(range(tasks + 2)),
-        stroke_style={"width": 2.5},
+        range=(0, highest + 0.5),
+        y_labels=list(range(highest + 1)),
         js=(),
         disable_xml_declaration=True,
         pretty_print=False,
     )
-    for name, points in lines.items():
-        chart.add(name, _steps(points))
+    for number, (name, points) in enumerate(lines.items()):
+        steps = [(at, count + number * APART) for at, count in _steps(points)]
+        chart.add(name, steps)
     drawing: str = chart.render()
     return drawing
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 MOST_OF_PERFECT: Final = 1.1
-IMPORT_LIMIT_SECONDS: Final = 0.05
+MOST_OF_BOTO3: Final = 0.45
+"""0.05 s where boto3 takes 0.12 s; a ratio, because machines differ, and are busy at times."""
 MEMORY_LIMIT_MB: Final = 110
 
 
@@ -64,11 +65,12 @@ def test_every_case_is_on_the_page() -> None:
 
 
 def test_the_plot_is_that_of_today() -> None:
-    # Its ids are random.
-    known, drawn = (
-        re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", each) for each in (PLOT.read_text(), plot())
-    )
-    assert known == drawn
+    assert without_ids(PLOT.read_text()) == without_ids(plot())
+
+
+def without_ids(drawing: str) -> str:
+    """Return an SVG without the ids that are drawn at random each time."""
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", drawing)
 
 
 @pytest.mark.e2e
@@ -76,6 +78,6 @@ def test_the_plot_is_that_of_today() -> None:
 def test_the_function_is_small_and_starts_quickly(tmp_path: Path) -> None:
     figures = function.measure(tmp_path)
 
-    assert figures.import_handler_seconds <= IMPORT_LIMIT_SECONDS
+    assert figures.import_handler_seconds <= MOST_OF_BOTO3 * figures.import_boto3_seconds
     assert figures.memory_mb < MEMORY_LIMIT_MB
     assert figures.warm_seconds < figures.cold_start_seconds

@@ -115,6 +115,9 @@ INVOKE: Final = (
 )
 
 
+HEADERS: Final = sorted(compose(MAIL, COMPLETED).keys())
+
+
 class _Words(HTMLParser):
     """The text of a page, one line an element, as somebody reads it."""
 
@@ -363,8 +366,8 @@ def test_a_failure_says_why_and_what_to_do_before_any_picture() -> None:
         "Is there anything to do? Look at its log:",
         "aws logs tail /ecs/web",
         (
-            "To recycle the tasks that are left, invoke the function again, with the other parameters "
-            "of the event if it had any:"
+            "To recycle the tasks that are left, invoke the function again, with the other "
+            "parameters of the event if it had any:"
         ),
         f"{INVOKE}'{payload}' response.json",
     ]
@@ -425,8 +428,8 @@ def test_a_remedy_that_already_runs_what_restores_is_enough() -> None:
         (
             {"lowest_in_service": 2, "required_in_service": 2},
             (
-                "As asked: 2 of 3 tasks in service at the lowest, because maintain_service_state is "
-                "false."
+                "As asked: 2 of 3 tasks in service at the lowest, because maintain_service_state "
+                "is false."
             ),
         ),
         (
@@ -635,7 +638,7 @@ def test_a_summary_of_any_shape_makes_a_whole_mail(
 ) -> None:
     for whole in (summary, FAILED | summary, FAILED | summary | {"tasks": rows, "skipped": rows}):
         read = sent_and_read(MAIL, whole)
-        assert sorted(read.keys()) == sorted(compose(MAIL, COMPLETED).keys())
+        assert sorted(read.keys()) == HEADERS
         assert read["Subject"].isprintable()
 
 
@@ -645,7 +648,7 @@ def test_any_configured_subject_and_address_makes_a_whole_mail_or_a_reason(
 ) -> None:
     mail = replace(MAIL, email_subject=words, subject_prefix=words, to=("a@example.com", address))
     read = sent_and_read(mail, COMPLETED)
-    assert sorted(read.keys()) == sorted(compose(MAIL, COMPLETED).keys())
+    assert sorted(read.keys()) == HEADERS
     assert read["To"].addresses[0].addr_spec == "a@example.com"
 
 

@@ -23,6 +23,7 @@ from ecs_task_recycle.configuration import (
     stack_from,
 )
 from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.final_record import log_final_record
 from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.guardian import Guardian
 from ecs_task_recycle.invocation import Invocation, read_invocation
@@ -110,6 +111,7 @@ def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict
     """Mail what is to be mailed; return the answer, or raise what made the run fail."""
     body = report.answer()
     if report.is_worth_a_mail:
+        log_final_record(body, function_name=stack_from(os.environ).function_name)
         place = replace(
             place_from(os.environ),
             region=session.region_name,

@@ -34,7 +34,7 @@ def act(run: Run) -> Report:
 
 def _recycle_or_queue(run: Run) -> Report:
     """Recycle; where a run goes on already, let it take this request, too."""
-    before_at = run.settings.started_before or as_utc(run.clock.now())
+    before_at = run.settings.started_before_at(as_utc(run.clock.now()))
     while True:
         report = recycle(run)
         if not isinstance(report.error, AlreadyRunningError) or run.settings.dry_run:

@@ -100,6 +100,7 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
         desired_status=described["desiredStatus"],
         health_status=described.get("healthStatus", "UNKNOWN"),
         started_by=described.get("startedBy"),
+        group=described.get("group"),
         created_at=described.get("createdAt"),
         started_at=described.get("startedAt"),
         stopped_at=described.get("stoppedAt"),

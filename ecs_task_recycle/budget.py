@@ -86,8 +86,10 @@ class Budget:
             return
         advice = "lower stabilize_timeout, or raise the function's timeout"
         if progress.results and progress.plan is not None:
-            started_before = progress.plan.started_before_at.isoformat()
-            advice = f"repeat the event with started_before {started_before} to go on"
+            before_at = progress.plan.started_before_at.isoformat()
+            advice = f"repeat the event with started_before {before_at} to go on"
+            if progress.plan.names_tasks:
+                advice = "repeat the event with the remaining tasks to go on"
         raise OutOfTime(
             f"time runs short: {left_seconds:.0f} s are left, the next task may need "
             f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; {advice}",

@@ -14,7 +14,6 @@ from botocore.config import Config
 from ecs_task_recycle.aws_errors import (
     expect_only_gone,
     expect_only_missing,
-    expect_refusal,
     translated,
 )
 from ecs_task_recycle.aws_responses import (
@@ -48,14 +47,13 @@ CONFIG: Final = Config(
 )
 DESCRIBE_TASKS_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
+DESCRIBE_ALARMS_LIMIT: Final = 100
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""
 GET_PROTECTION_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html"""
 
 TASK_NOT_FOUND: Final = "ResourceNotFoundException"
 """What GetTaskProtection and UpdateTaskProtection may answer for a task that is gone."""
-
-NO_TASK_ID: Final = "0" * 32
-"""The id of a task that cannot exist, for calls that are to change nothing."""
 
 type Targets = Mapping[tuple[str, str, int], TargetHealth]
 """What is said of each target, by (target group ARN, target id, port)."""
@@ -100,6 +98,14 @@ class Gateway:
     def resource_id(self) -> str:
         """Return the name under which Application Auto Scaling knows the service."""
         return f"service/{self.name}"
+
+    @property
+    def task_group(self) -> str:
+        """Return the group of the service's tasks.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+        """
+        return f"service:{self.service_name}"
 
     def service(self) -> Service | None:
         """Return the service, or None where there is no such cluster or service."""
@@ -265,29 +271,20 @@ class Gateway:
             return
         expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
 
-    def alarms_in_alarm(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return which of the named alarms are in ALARM.
+    def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the states of the named alarms, by name; those that do not exist are left out.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
         """
-        if not names:
-            return ()
-        with translated("cloudwatch:DescribeAlarms"):
-            answer = self._cloudwatch.describe_alarms(
-                AlarmNames=list(names), AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-            )
-        alarms = [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())]
-        return tuple(sorted(each["AlarmName"] for each in alarms if each["StateValue"] == "ALARM"))
-
-    def probe_stop_task(self, service_arn: str) -> None:
-        """Call StopTask on a task that cannot exist: denied, or refused, and harmless."""
-        head = service_arn.split(":service/", maxsplit=1)[0]
-        self.stop_task(f"{head}:task/{self.cluster_name}/{NO_TASK_ID}", reason="permission check")
-
-    def probe_update_service(self) -> None:
-        """Call UpdateService with a count that ECS always refuses: denied, or harmless."""
-        expect_refusal(lambda: self.set_desired_count(-1))
-
-    def probe_register_scalable_target(self) -> None:
-        """Call RegisterScalableTarget with limits that it always refuses: minimum above maximum."""
-        expect_refusal(lambda: self.set_limits(min_capacity=1, max_capacity=0))
+        states: dict[str, str] = {}
+        for start in range(0, len(names), DESCRIBE_ALARMS_LIMIT):
+            batch = list(names[start : start + DESCRIBE_ALARMS_LIMIT])
+            with translated("cloudwatch:DescribeAlarms"):
+                answer = self._cloudwatch.describe_alarms(
+                    AlarmNames=batch,
+                    AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+                    MaxRecords=DESCRIBE_ALARMS_LIMIT,
+                )
+            for each in (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())):
+                states[each["AlarmName"]] = each["StateValue"]
+        return states

@@ -196,7 +196,8 @@ class Plan:
     """What a run is to do, decided once, before anything is touched.
 
     ``originals`` are the tasks to be replaced, in their order, ``protections`` those of them that
-    are under scale-in protection; ``in_service_count`` is how many tasks of the service are in
+    are under scale-in protection, ``gone`` what the event names and has stopped already
+    (``names_tasks``: it names tasks); ``in_service_count`` is how many tasks of the service are in
     service; ``actions`` are the IAM actions that were tried and are allowed; ``scale_up`` is None
     for a run that adds no task. ``dead_run_id`` is the run before, if it is dead and has not
     closed its record, ``unrestored`` is what it left raised, if anything, and ``raised_since_at``
@@ -211,6 +212,8 @@ class Plan:
     started_before_at: datetime
     originals: tuple[Original, ...]
     protections: tuple[Protection, ...]
+    gone: tuple[Original, ...] = ()
+    names_tasks: bool = False
     in_service_count: int
     checks_health: bool
     found: Capacity

@@ -12,16 +12,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle import guardian, run_table, work_list
+from ecs_task_recycle.alarms import alarm_refusals
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import PreconditionError
-from ecs_task_recycle.gateway import NO_TASK_ID
 from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Service
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.parameters import Action, ProtectedTasks
+from ecs_task_recycle.parameters import Action
 from ecs_task_recycle.permissions import Permissions
+from ecs_task_recycle.probes import AUTOSCALING_READ, NO_TASK_ID, probe_reads, probe_writes
 from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.reach import reach_refusals, zonal_shifts
 from ecs_task_recycle.refusals import refusals, revision_refusals
+from ecs_task_recycle.selection import select
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 
 if TYPE_CHECKING:
@@ -34,11 +36,11 @@ if TYPE_CHECKING:
     from ecs_task_recycle.model import Original, ScalableTarget
     from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.run_record import RunRecord
+    from ecs_task_recycle.selection import Selection
     from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.settings import Settings
     from ecs_task_recycle.snapshot import Snapshot
 
-AUTOSCALING_READ: Final = "application-autoscaling:DescribeScalableTargets"
 READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 
 logger = logging.getLogger(__name__)
@@ -72,34 +74,41 @@ class Preflight:
         target = trying((AUTOSCALING_READ,), gateway.scalable_target)
         snapshot = trying(_read_actions(service), lambda: self.watch.refresh(known=service))
         if snapshot is None:
-            self._probe_reads(service)
+            probe_reads(gateway, self._permissions, service)
         protections = self._read_protections(snapshot)
-        alarming = self._alarming(service)
-        trying((run_table.WRITE,), self.store.table.probe_write)
-        if self.guardian is not None:
-            trying((guardian.START,), self.guardian.probe_start)
-            trying((guardian.DESCRIBE,), self.guardian.probe_describe)
-        if service is not None:
-            self._probe_writes(service, target)
+        alarmed = self._alarmed(service)
+        self._probe_writes(service, target)
         self._permissions.require()
         if service is None or snapshot is None:
             raise AssertionError("a read without an answer is a missing permission")
         self.store.require_free(record)
-        reasons = [
-            *refusals(
-                snapshot.service, target, alarming, maintain=self.settings.maintain_service_state
-            ),
+        selection = select(gateway, snapshot, self.settings, run_started_at)
+        maintain = self.settings.maintain_service_state
+        reasons = (
+            *refusals(snapshot.service, target, maintain=maintain),
+            *alarmed,
             *revision_refusals(snapshot),
             *reach_refusals(snapshot, run_started_at),
-        ]
+            *selection.refusals,
+        )
         return self._plan(
             snapshot,
+            selection,
             now=Capacity.of(snapshot.service, target),
             record=record if record is not None and record.is_open else None,
             run_started_at=run_started_at,
             protections=protections,
-            reasons=tuple(reasons),
+            reasons=reasons,
         )
+
+    def _probe_writes(self, service: Service | None, target: ScalableTarget | None) -> None:
+        permissions = self._permissions
+        permissions.trying((run_table.WRITE,), self.store.table.probe_write)
+        if self.guardian is not None:
+            permissions.trying((guardian.START,), self.guardian.probe_start)
+            permissions.trying((guardian.DESCRIBE,), self.guardian.probe_describe)
+        if service is not None:
+            probe_writes(self.gateway, permissions, self.settings, service=service, target=target)
 
     def _let_reads_settle(self, record: RunRecord | None) -> None:
         """Wait until no read can show any more what a run that has just ended had raised."""
@@ -109,16 +118,16 @@ class Preflight:
         if 0 <= ended_seconds < CONSISTENCY_SECONDS:
             self.clock.sleep(CONSISTENCY_SECONDS - ended_seconds)
 
-    def _alarming(self, service: Service | None) -> tuple[str, ...]:
-        if service is None or not service.alarm_names:
-            return ()
-        names = service.alarm_names
-        return (
-            self._permissions.trying(
-                ("cloudwatch:DescribeAlarms",), lambda: self.gateway.alarms_in_alarm(names)
-            )
-            or ()
-        )
+    def _alarmed(self, service: Service | None) -> list[str]:
+        own = () if service is None else service.alarm_names
+        asked = self.settings.alarms if self.settings.action is Action.RECYCLE else ()
+        if not own and not asked:
+            return []
+
+        def read() -> list[str]:
+            return alarm_refusals(self.gateway, deployment_alarms=own, event_alarms=asked)
+
+        return self._permissions.trying(("cloudwatch:DescribeAlarms",), read) or []
 
     def _read_protections(self, snapshot: Snapshot | None) -> tuple[Protection, ...]:
         """Return which tasks are under scale-in protection; without tasks the right is tried."""
@@ -128,35 +137,10 @@ class Preflight:
         )
         return under_protection(ends or {})
 
-    def _probe_reads(self, service: Service | None) -> None:
-        """Try each read of a look by itself, to name all that are denied."""
-        gateway, trying = self.gateway, self._permissions.trying
-        trying(("ecs:ListTasks",), gateway.task_arns)
-        trying(("ecs:DescribeTasks",), lambda: gateway.tasks([NO_TASK_ID]))
-        if service is not None:
-            balancers = service.load_balancers
-            trying(
-                ("elasticloadbalancing:DescribeTargetHealth",), lambda: gateway.targets(balancers)
-            )
-
-    def _probe_writes(self, service: Service, target: ScalableTarget | None) -> None:
-        gateway, trying = self.gateway, self._permissions.trying
-        trying(("ecs:StopTask",), lambda: gateway.probe_stop_task(service.arn))
-        if self.settings.protected_tasks is ProtectedTasks.STOP:
-            trying(("ecs:UpdateTaskProtection",), lambda: gateway.clear_protection(NO_TASK_ID))
-        if not self.settings.raises_capacity:
-            return
-        trying(("ecs:UpdateService",), gateway.probe_update_service)
-        # Where the limits may not even be read, the service may well have some.
-        if target is not None or AUTOSCALING_READ in self._permissions.lacking:
-            trying(
-                ("application-autoscaling:RegisterScalableTarget",),
-                gateway.probe_register_scalable_target,
-            )
-
     def _plan(
         self,
         snapshot: Snapshot,
+        selection: Selection,
         *,
         now: Capacity,
         record: RunRecord | None,
@@ -167,8 +151,7 @@ class Preflight:
         unrestored = None if record is None else record.scale_up
         found = now if unrestored is None else unrestored.undone(now)
         _log_found(found.desired_count, len(snapshot.tasks.keys() - snapshot.leaving))
-        started_before_at = self.settings.started_before or run_started_at
-        originals = work_list.originals(snapshot, started_before_at, run_started_at)
+        originals = selection.originals
         remarks = tuple(zonal_shifts(snapshot))
         if self.settings.action is Action.RECYCLE:
             _log_state(originals, remarks)
@@ -176,8 +159,10 @@ class Preflight:
         plan = Plan(
             deployment_id=next((each.id for each in snapshot.service.deployments), ""),
             run_started_at=run_started_at,
-            started_before_at=started_before_at,
+            started_before_at=self.settings.started_before_at(run_started_at),
             originals=originals,
+            gone=selection.gone,
+            names_tasks=bool(self.settings.tasks),
             protections=tuple(each for each in protections if each.task_arn in arns),
             in_service_count=len(snapshot.in_service),
             checks_health=self.watch.memory.checks_health,

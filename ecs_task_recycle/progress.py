@@ -63,8 +63,15 @@ class Progress:
 
     @property
     def recycled_count(self) -> int:
-        """How many originals are replaced."""
-        return sum(each.is_recycled for each in self.results.values())
+        """How many originals are replaced, those included that were gone before."""
+        gone_count = 0 if self.plan is None else len(self.plan.gone)
+        return gone_count + sum(each.is_recycled for each in self.results.values())
+
+    @property
+    def awaits_extra_task(self) -> bool:
+        """Whether the extra task is yet to come into service."""
+        adds_task = self.plan is not None and self.plan.scale_up is not None
+        return adds_task and self.seconds_to_start is None and not self.results
 
     @property
     def in_hand(self) -> TaskResult | None:

@@ -35,7 +35,7 @@ def extended(
     more = tuple(
         task
         for task in originals(snapshot, NEVER, queued_at)
-        if task.arn not in progress.results and _was_created_before(task, started_before_at)
+        if task.arn not in progress.results and _was_created_before(task, queued_at)
     )
     logger.info(
         "Going on with a queued request: %d tasks created before %s",

@@ -12,6 +12,7 @@ from ecs_task_recycle.errors import AwsCallError, OwnershipLostError, Preconditi
 from ecs_task_recycle.go_ahead import GoAhead
 from ecs_task_recycle.interference import Guard
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
+from ecs_task_recycle.pace import Pace
 from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
 from ecs_task_recycle.queueing import extended
@@ -64,7 +65,8 @@ class _Recycling:
         self.ends: Ended | None = None
         self._died_with: str | None = None
         self._deaths = 0
-        self._watch = ServiceWatch(run.gateway, run.clock)
+        self._pace = Pace(clock=run.clock, progress=progress, settings=run.settings)
+        self._watch = ServiceWatch(run.gateway, run.clock, self._pace)
         self._budget = Budget(
             clock=run.clock,
             began_at=run.clock.now(),
@@ -226,6 +228,7 @@ class _Recycling:
             plan=plan,
             go_ahead=self._go_ahead,
             hands_over=self._run.guardian is not None,
+            pace=self._pace,
         )
 
     def _replacer(self, plan: Plan) -> Replacer:
@@ -239,6 +242,7 @@ class _Recycling:
             plan=plan,
             progress=self._progress,
             died_with=self._died_with,
+            pace=self._pace,
         )
 
     def _pause(self, plan: Plan) -> None:
@@ -253,10 +257,11 @@ class _Recycling:
             self._clock,
             seconds,
             lambda left: logger.info(
-                "Waiting after task %d: %d s left",
+                "Waiting after task %d: %d s left%s",
                 number,
                 left,
-                extra={"number": number, "seconds_left": round(left)},
+                self._pace.suffix(),
+                extra={"number": number, "seconds_left": round(left), **self._pace.facts()},
             ),
         )
 

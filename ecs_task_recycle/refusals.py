@@ -5,21 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ecs_task_recycle.model import ScalableTarget, Service
     from ecs_task_recycle.snapshot import Snapshot
 
 
-def refusals(
-    service: Service, target: ScalableTarget | None, alarming: Sequence[str], *, maintain: bool
-) -> list[str]:
+def refusals(service: Service, target: ScalableTarget | None, *, maintain: bool) -> list[str]:
     """Return every reason why the service cannot be recycled safely as it is."""
     return [
         *_kind_refusals(service),
         *_deployment_refusals(service),
         *_limit_refusals(service, target, maintain=maintain),
-        *_alarm_refusals(alarming),
     ]
 
 
@@ -100,9 +95,3 @@ def _limit_refusals(
         f"{target.max_capacity}, and putting the limits back would make autoscaling stop tasks"
     )
     return [reason]
-
-
-def _alarm_refusals(alarming: Sequence[str]) -> list[str]:
-    if not alarming:
-        return []
-    return [f"its deployment alarms are in ALARM: {', '.join(alarming)}"]

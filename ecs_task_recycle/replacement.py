@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.alarms import alarm_refusals
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
     AwsCallError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
     from ecs_task_recycle.model import Original, Plan
+    from ecs_task_recycle.pace import Pace
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.settings import Settings
@@ -50,6 +52,7 @@ class Replacer:
     settings: Settings
     plan: Plan
     progress: Progress
+    pace: Pace
     died_with: str | None = None
 
     def replace(self, task: Original) -> bool:
@@ -111,10 +114,14 @@ class Replacer:
         )
 
     def _require_no_alarm(self, snapshot: Snapshot) -> None:
-        """Let the service's own deployment alarms end the run."""
-        alarming = self.gateway.alarms_in_alarm(snapshot.service.alarm_names)
-        if alarming:
-            raise Interference(f"deployment alarms are in ALARM: {', '.join(alarming)}")
+        """Let the service's own deployment alarms, and the event's, end the run."""
+        reasons = alarm_refusals(
+            self.gateway,
+            deployment_alarms=snapshot.service.alarm_names,
+            event_alarms=self.settings.alarms,
+        )
+        if reasons:
+            raise Interference("; ".join(reasons))
 
     def _protection(self, task: Original) -> Protection | None:
         """Read the task's scale-in protection, which StopTask does not respect.
@@ -177,7 +184,7 @@ class Replacer:
 
     def _log_stop(self, task: Original, number: int) -> None:
         total = len(self.plan.originals)
-        facts = {"number": number, "of": total, "task": task.arn}
+        facts = {"number": number, "of": total, "task": task.arn, **self.pace.facts()}
         logger.info("Recycling task %d/%d: %s", number, total, task.arn, extra=facts)
 
     def _log_replaced(self, result: TaskResult, number: int) -> None:
@@ -187,6 +194,7 @@ class Replacer:
             "task": result.task_arn,
             "replacement": result.replacement_arn,
             "seconds_to_replace": result.seconds_to_replace,
+            **self.pace.facts(),
         }
         logger.info("Task %d recycled, waiting %ds", number, seconds, extra=facts)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError
+from ecs_task_recycle.model import TaskOutcome, TaskResult
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.protection import in_order
@@ -18,7 +19,7 @@ from ecs_task_recycle.work_list import planned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ecs_task_recycle.model import Original, Plan, TaskResult
+    from ecs_task_recycle.model import Original, Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.settings import Settings
 
@@ -65,9 +66,8 @@ class Report:
 
     def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""
-        progress, plan = self.progress, self.progress.plan
-        started_before_at = None if plan is None else plan.started_before_at
-        body: dict[str, Any] = {
+        progress = self.progress
+        return {
             "cluster": self.settings.cluster_name,
             "service": self.settings.service_name,
             "status": self.status.value,
@@ -77,42 +77,43 @@ class Report:
             "tasks": self._tasks(),
             "skipped": self._skipped(),
             "remaining": self._remaining(),
-            "original_desired_count": None if plan is None else plan.found.desired_count,
-            "required_in_service": None if plan is None else plan.required_in_service - 1,
+            **_planned_facts(progress.plan),
             "lowest_in_service": lowest(progress.in_service),
             "in_service": [[point.seconds, point.count] for point in progress.in_service],
             "capacity": None if progress.capacity is None else encode(progress.capacity),
-            "started_before": encode(started_before_at),
             "duration_seconds": self._duration_seconds(),
             "timestamp": encode(progress.finished_at),
+            **self._occasional_facts(),
         }
+
+    def _occasional_facts(self) -> dict[str, Any]:
+        """Return the fields that only some answers have."""
+        progress, plan = self.progress, self.progress.plan
+        facts: dict[str, Any] = {}
         if plan is not None and plan.remarks:
-            body["remarks"] = list(plan.remarks)
+            facts["remarks"] = list(plan.remarks)
         if self.status is Status.PLANNED and plan is not None:
-            body["at_least_seconds"] = self._at_least_seconds(plan)
-            body["permissions"] = list(plan.actions)
-        if (
-            self.execution_arn is not None
-            and progress.segments + (self.status is Status.CONTINUED) > 1
-        ):
-            body |= {"execution": self.execution_arn, "segments": progress.segments}
+            facts["at_least_seconds"] = self._at_least_seconds(plan)
+            facts["permissions"] = list(plan.actions)
+        is_continued = self.status is Status.CONTINUED
+        if self.execution_arn is not None and progress.segments + is_continued > 1:
+            facts |= {"execution": self.execution_arn, "segments": progress.segments}
         if self.run_status is not None:
-            body["run"] = dict(self.run_status)
+            facts["run"] = dict(self.run_status)
         if self.error is not None:
-            body |= {
-                "error": type(self.error).__name__,
-                "remedy": getattr(self.error, "remedy", ""),
-            }
-        return body
+            facts["error"] = type(self.error).__name__
+            facts["remedy"] = getattr(self.error, "remedy", "")
+        return facts
 
     def _tasks(self) -> list[Json]:
         plan = self.progress.plan
         if self.status is Status.PLANNED and plan is not None:
             return [{"task": task.arn, **_origin(task)} for task in planned(plan, self.settings)]
-        originals = {} if plan is None else {task.arn: task for task in plan.originals}
-        return [
-            _task(each, originals.get(each.task_arn)) for each in self.progress.results.values()
-        ]
+        named = () if plan is None else (*plan.originals, *plan.gone)
+        originals = {task.arn: task for task in named}
+        gone = () if plan is None else map(_gone, plan.gone)
+        results = (*gone, *self.progress.results.values())
+        return [_task(each, originals.get(each.task_arn)) for each in results]
 
     def _skipped(self) -> list[Json]:
         """Return the protected tasks; where nothing was recycled, those of the work list."""
@@ -143,6 +144,25 @@ class Report:
         starts = len(plan.originals) + int(self.settings.maintain_service_state)
         pauses = len(plan.originals) * self.settings.wait_time_seconds
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
+
+
+def _planned_facts(plan: Plan | None) -> dict[str, Json]:
+    """Return what was found and planned; null for a run that did not get so far."""
+    if plan is None:
+        return dict.fromkeys(("original_desired_count", "required_in_service", "started_before"))
+    return {
+        "original_desired_count": plan.found.desired_count,
+        "required_in_service": plan.required_in_service - 1,
+        "started_before": None if plan.names_tasks else encode(plan.started_before_at),
+    }
+
+
+def _gone(task: Original) -> TaskResult:
+    return TaskResult(
+        task_arn=task.arn,
+        outcome=TaskOutcome.GONE,
+        note="it was gone before the run began",
+    )
 
 
 def _task(result: TaskResult, original: Original | None) -> dict[str, Json]:

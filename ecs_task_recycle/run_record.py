@@ -261,7 +261,7 @@ def foreign_arns(memory: Memory, service_arn: str) -> list[str]:
     own = re.compile(rf"{re.escape(head)}:task/(?:{re.escape(cluster)}/)?[0-9A-Za-z-]+")
     results = memory.results
     arns = [
-        *(each.arn for each in memory.plan.originals),
+        *(each.arn for each in (*memory.plan.originals, *memory.plan.gone)),
         *(each.task_arn for each in (*memory.plan.protections, *memory.protected)),
         *(each.task_arn for each in results),
         *(each.replacement_arn for each in results if each.replacement_arn is not None),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.interference import Guard
     from ecs_task_recycle.model import Service
+    from ecs_task_recycle.pace import Pace
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.snapshot import Snapshot
 
@@ -41,8 +42,9 @@ logger = logging.getLogger(__name__)
 class ServiceWatch:
     """Polls one service for one run, and remembers over the whole run."""
 
-    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+    def __init__(self, gateway: Gateway, clock: Clock, pace: Pace) -> None:
         """Take the gateway of the service; nothing is called yet."""
+        self._pace = pace
         self._gateway = gateway
         self._clock = clock
         now_at = as_utc(clock.now())
@@ -183,7 +185,7 @@ class ServiceWatch:
             self._require_time(wait, elapsed)
             if self._clock.now() - spoken >= HEARTBEAT_SECONDS - IDLE_SECONDS:
                 spoken = self._clock.now()
-                _log_wait(wait, elapsed, self._last_seen())
+                self._log_wait(wait, elapsed)
             if verdict is None or self._problem:
                 self._clock.sleep(self._delay_seconds(wait, elapsed))
             next_seconds = wait.delay_seconds(self._clock.now() - started)
@@ -259,12 +261,18 @@ class ServiceWatch:
             delay_seconds = max(delay_seconds, SLOWEST_SECONDS)
         return max(0.0, min(left, delay_seconds))
 
-
-def _log_wait(wait: Wait, elapsed: float, seen: str) -> None:
-    logger.info(
-        "Waiting for %s for %d s: %s",
-        wait.awaited,
-        elapsed,
-        seen,
-        extra={"awaited": wait.awaited, "seconds": round(elapsed), "seen": seen},
-    )
+    def _log_wait(self, wait: Wait, elapsed: float) -> None:
+        seen = self._last_seen()
+        logger.info(
+            "Waiting for %s for %d s%s: %s",
+            wait.awaited,
+            elapsed,
+            self._pace.suffix(),
+            seen,
+            extra={
+                "awaited": wait.awaited,
+                "seconds": round(elapsed),
+                "seen": seen,
+                **self._pace.facts(),
+            },
+        )

@@ -10,10 +10,12 @@ import difflib
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, cast
 
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.event_sources import source_of
+from ecs_task_recycle.event_values import NamedTask, Resource, UnusableEntryError
 from ecs_task_recycle.parameters import (
     PARAMETERS,
     REQUIRED,
@@ -21,7 +23,6 @@ from ecs_task_recycle.parameters import (
     IfRunning,
     Parameter,
     ProtectedTasks,
-    Resource,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ _REPR: Final = reprlib.Repr(maxstring=200)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one run is asked to do. Times are whole seconds, ``started_before`` is aware UTC."""
+    """What one run is asked to do. Times are whole seconds, ``started_before`` is aware UTC.
+
+    ``tasks``: exactly these, none for all; ``alarms``: those that the event names.
+    """
 
     cluster_name: str
     service_name: str
@@ -46,12 +50,21 @@ class Settings:
     action: Action
     finish_within_minutes: int | None = None
     if_running: IfRunning = IfRunning.REFUSE
+    older_than_hours: float | None = None
+    tasks: tuple[NamedTask, ...] = ()
+    alarms: tuple[str, ...] = ()
     region: str | None = None
 
     @property
     def raises_capacity(self) -> bool:
         """Whether desired count and limits may be written."""
         return self.maintain_service_state or self.action is Action.RESTORE
+
+    def started_before_at(self, now_at: datetime) -> datetime:
+        """Return the instant before which a task must have started, for a run that starts now."""
+        if self.older_than_hours is not None:
+            return now_at - timedelta(hours=self.older_than_hours)
+        return self.started_before or now_at
 
 
 def settings_from_event(event: object) -> Settings:
@@ -124,12 +137,30 @@ def _value(parameter: Parameter, given: Mapping[str, object]) -> object:
     value = given[parameter.name]
     try:
         return parameter.parse(value)
+    except UnusableEntryError as unusable:
+        entry = _shown(unusable.entry)
+        message = f"{parameter.name} holds {entry}, expected {parameter.expected}"
+        raise ValueError(message) from None
     except (ValueError, TypeError, KeyError, OverflowError):
         message = f"{parameter.name} is {_shown(value)}, expected {parameter.expected}"
         raise ValueError(message) from None
 
 
 def _disagreements(values: Mapping[str, object]) -> list[str]:
+    return [*_resource_disagreements(values), *_selection_disagreements(values)]
+
+
+def _selection_disagreements(values: Mapping[str, object]) -> list[str]:
+    """Return which ways to choose tasks are given together."""
+    given = [name for name in ("started_before", "older_than_hours", "tasks") if values.get(name)]
+    if values.get("tasks") and values.get("if_running") is IfRunning.QUEUE:
+        given.append('if_running "queue"')
+    if len(given) < 2:  # noqa: PLR2004 - one alone agrees with itself
+        return []
+    return [f"{' and '.join(given)} are given together, expected one of them"]
+
+
+def _resource_disagreements(values: Mapping[str, object]) -> list[str]:
     cluster, service = values.get("cluster_name"), values.get("service_name")
     if not isinstance(cluster, Resource) or not isinstance(service, Resource):
         return []
@@ -140,6 +171,13 @@ def _disagreements(values: Mapping[str, object]) -> list[str]:
         )
     if None not in (cluster.region, service.region) and cluster.region != service.region:
         problems.append(f"cluster_name lies in {cluster.region}, service_name in {service.region}")
+    region = cluster.region or service.region
+    for task in cast("tuple[NamedTask, ...]", values.get("tasks") or ()):
+        if task.cluster not in (None, cluster.name):
+            text = f"tasks holds {task.id} of cluster {task.cluster!r}, expected {cluster.name!r}"
+            problems.append(text)
+        if None not in (task.region, region) and task.region != region:
+            problems.append(f"tasks holds {task.id} of {task.region}, expected {region}")
     return problems
 
 
@@ -158,5 +196,8 @@ def _settings(values: Mapping[str, object]) -> Settings:
         action=cast("Action", values["action"]),
         finish_within_minutes=cast("int | None", values["finish_within_minutes"]),
         if_running=cast("IfRunning", values["if_running"]),
+        older_than_hours=cast("float | None", values["older_than_hours"]),
+        tasks=cast("tuple[NamedTask, ...]", values["tasks"]),
+        alarms=cast("tuple[str, ...]", values["alarms"]),
         region=cluster.region or service.region,
     )

@@ -36,6 +36,7 @@ class Task:
     desired_status: str
     health_status: str = "UNKNOWN"
     started_by: str | None = None
+    group: str | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None
     stopped_at: datetime | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
     from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.pace import Pace
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.protection import ProtectionLook
     from ecs_task_recycle.settings import Settings
@@ -49,20 +50,29 @@ def originals(
     """
     live = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
     stuck_since_at = now_at - _longest_start(live)
-    chosen = [
-        Original(
-            arn=task.arn,
-            created_at=task.created_at,
-            started_at=task.started_at,
-            not_in_service=snapshot.not_in_service.get(task.arn),
-            zone=task.zone,
-        )
+    return sorted_originals(
+        original(task, snapshot)
         for task in live
         if task.is_meant_to_run
         and (began_at := _began(task, stuck_since_at)) is not None
         and began_at < started_before_at
-    ]
-    return tuple(sorted(chosen, key=_order))
+    )
+
+
+def original(task: Task, snapshot: Snapshot) -> Original:
+    """Return a task as the work list holds it."""
+    return Original(
+        arn=task.arn,
+        created_at=task.created_at,
+        started_at=task.started_at,
+        not_in_service=snapshot.not_in_service.get(task.arn),
+        zone=task.zone,
+    )
+
+
+def sorted_originals(tasks: Iterable[Original]) -> tuple[Original, ...]:
+    """Return tasks in the order of their turns: those not in service first, then the oldest."""
+    return tuple(sorted(tasks, key=_order))
 
 
 def _began(task: Task, stuck_since_at: datetime) -> datetime | None:
@@ -89,6 +99,8 @@ def why_nothing_to_do(plan: Plan, settings: Settings) -> str | None:
     """Return why there is nothing to recycle, None if there is something."""
     if not plan.found.desired_count:
         return "the desired count is 0"
+    if not plan.originals and plan.names_tasks:
+        return f"none of the {len(plan.gone)} tasks is running any more"
     if not plan.originals:
         return f"no task was started before {plan.started_before_at.isoformat()}"
     skips = settings.protected_tasks is ProtectedTasks.SKIP
@@ -122,6 +134,7 @@ class WorkList:
     plan: Plan
     go_ahead: GoAhead
     hands_over: bool
+    pace: Pace
 
     def turns(self) -> Iterator[Original]:
         """Yield each task when it is its turn. Raises OutOfTime while waiting for the protected."""
@@ -190,5 +203,10 @@ class WorkList:
         pause(
             self.clock,
             seconds,
-            lambda left: logger.info("Waiting for protected tasks: next read in %d s", left),
+            lambda left: logger.info(
+                "Waiting for protected tasks: next read in %d s%s",
+                left,
+                self.pace.suffix(),
+                extra={"seconds_left": round(left), **self.pace.facts()},
+            ),
         )

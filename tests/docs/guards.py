@@ -23,8 +23,11 @@ NO_DEFAULT: Final = "-"
 NONE: Final = {
     "started_before": "the start of the run",
     "finish_within_minutes": "no limit",
+    "older_than_hours": "tasks of any age",
+    "tasks": "all tasks",
+    "alarms": "none",
 }
-"""What stands for a default of None, by parameter."""
+"""What stands for a default of nothing, by parameter."""
 
 
 def different(said: Iterable[str], actual: Iterable[str], *, of: str) -> list[str]:
@@ -60,7 +63,7 @@ def _parameter_cells(parameter: Parameter) -> dict[str, str]:
     else:
         required = "no"
         default = f"`{json.dumps(parameter.default)}`"
-        if parameter.default is None:
+        if parameter.default in (None, ()):
             default = NONE[parameter.name]
     return {"Required": required, "Default": default, "Expected": parameter.expected}
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 HEAD = "| Parameter | Required | Default | Expected |\n|---|---|---|---|\n"
 KNOWN = [
-    Parameter(name="name", parse=str, expected="a name", meaning=""),
-    Parameter(name="wait", parse=str, expected="seconds", meaning="", default=30),
-    Parameter(name="started_before", parse=str, expected="an instant", meaning="", default=None),
+    Parameter(name="name", parse=str, expected="a name"),
+    Parameter(name="wait", parse=str, expected="seconds", default=30),
+    Parameter(name="started_before", parse=str, expected="an instant", default=None),
 ]
 TRUE_ROWS = [
     "| `name` | yes | - | a name |",
@@ -36,9 +36,7 @@ def test_a_true_parameter_table_is_taken() -> None:
 
 
 def test_a_default_of_none_has_its_own_words() -> None:
-    limit = Parameter(
-        name="finish_within_minutes", parse=str, expected="x", meaning="", default=None
-    )
+    limit = Parameter(name="finish_within_minutes", parse=str, expected="x", default=None)
     assert (
         guards.wrong_parameters(rows("| `finish_within_minutes` | no | no limit | x |"), [limit])
         == []

@@ -163,7 +163,7 @@ def test_a_service_whose_deployment_alarms_are_off_already_is_refused(bench: Ben
 
     report = bench.recycle(world)
 
-    assert "its deployment alarms are in ALARM: latency" in str(report.error)
+    assert "deployment alarms are in ALARM: latency" in str(report.error)
     assert world.writes == []
 
 

@@ -11,6 +11,7 @@ import pytest
 from ecs_task_recycle.parameters import (
     FINISH_WITHIN_MINUTES,
     MAX_WAIT_TIME_SECONDS,
+    OLDER_THAN_HOURS,
     PARAMETERS,
     STABILIZE_TIMEOUT_SECONDS,
     ProtectedTasks,
@@ -32,9 +33,9 @@ SCHEDULED: Final = {
 }
 BUS: Final = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 QUEUE: Final = "arn:aws:sqs:us-east-1:123456789012:failed-runs"
-NOT_FOR_A_SCHEDULE: Final = {"started_before", "dry_run", "action", "if_running"}
-"""An instant would be the same for ever; a plan and other actions are for somebody who looks; a
-schedule need not queue behind the run that it would repeat."""
+NOT_FOR_A_SCHEDULE: Final = {"started_before", "tasks", "dry_run", "action", "if_running"}
+"""An instant or a task would be the same for ever; a plan and other actions are for somebody who
+looks; a schedule need not queue behind the run that it would repeat."""
 
 
 def rule_input(**given: str) -> dict[str, Any]:
@@ -174,7 +175,9 @@ def test_the_log_group_is_the_functions_and_keeps_7_days() -> None:
 def test_a_schedule_invokes_with_every_parameter_but_those_for_somebody_who_looks() -> None:
     known = {each.name for each in PARAMETERS}
     assert known > NOT_FOR_A_SCHEDULE
-    given = rule_input(ScheduledFinishWithinMinutes="60")
+    given = rule_input(
+        ScheduledFinishWithinMinutes="60", ScheduledOlderThanHours="168", ScheduledAlarms="a"
+    )
     assert set(given) == known - NOT_FOR_A_SCHEDULE
 
 
@@ -191,6 +194,8 @@ def test_what_a_schedule_says_reaches_the_function() -> None:
             ScheduledProtectedTasks="skip",
             ScheduledStabilizeTimeout="300",
             ScheduledFinishWithinMinutes="120",
+            ScheduledOlderThanHours="168",
+            ScheduledAlarms="web 5xx,queue-age",
         )
     )
     assert (settings.cluster_name, settings.service_name) == ("production", "web")
@@ -198,6 +203,8 @@ def test_what_a_schedule_says_reaches_the_function() -> None:
     assert settings.protected_tasks is ProtectedTasks.SKIP
     assert settings.stabilize_timeout_seconds == 300
     assert settings.finish_within_minutes == 120
+    assert settings.older_than_hours == 168
+    assert settings.alarms == ("web 5xx", "queue-age")
 
 
 def test_a_schedule_may_invoke_the_function_and_nothing_else_of_eventbridge_may() -> None:
@@ -219,6 +226,16 @@ def test_the_limits_of_a_schedule_are_those_of_an_event() -> None:
     taken = [int(each) for each in minutes if accepts("ScheduledFinishWithinMinutes", each)]
     assert taken == list(range(FINISH_WITHIN_MINUTES[0], FINISH_WITHIN_MINUTES[1] + 1))
     assert accepts("ScheduledFinishWithinMinutes", "")
+    hours = range(0, OLDER_THAN_HOURS + 1000, 50)
+    taken = [each for each in hours if accepts("ScheduledOlderThanHours", str(each))]
+    assert taken == list(range(50, OLDER_THAN_HOURS + 1, 50))
+    assert accepts("ScheduledOlderThanHours", "1")
+    assert accepts("ScheduledOlderThanHours", "")
+
+
+@pytest.mark.parametrize("names", ['a"b', "a\\b", "a,,b", "a,", ","])
+def test_alarm_names_that_would_break_the_rules_input_are_not_accepted(names: str) -> None:
+    assert not accepts("ScheduledAlarms", names)
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,8 @@ def _timezone_problems(name: str | None) -> list[str]:
     """
     if name is None or zone_of(name) is not None or zone_of("Etc/UTC") is None:
         return []
-    close = get_close_matches(name, available_timezones(), n=1)
+    cities = [each for each in available_timezones() if "/" in each]
+    close = get_close_matches(name, cities, n=1, cutoff=0.75)
     hint = f", such as {close[0]}" if close else ", such as Europe/Berlin"
     return [f"emailNotification.timezone is not the IANA name of a time zone{hint}"]
 

@@ -85,7 +85,7 @@ def _verdict(verdict: Verdict) -> _Markup:
 
 
 def _picture(digest: Digest, drawn: Picture) -> _Markup:
-    per_bar = f"Each bar is {drawn.tasks_per_bar} tasks." if drawn.tasks_per_bar > 1 else ""
+    note = f"{drawn.tasks_per_bar} tasks a bar." if drawn.tasks_per_bar > 1 else ""
     return _fill(
         "picture",
         bars=_joined(_bar(bar) for bar in drawn.bars),
@@ -93,7 +93,7 @@ def _picture(digest: Digest, drawn: Picture) -> _Markup:
         levels=_joined(_levels(drawn)),
         start=digest.times.instant(drawn.started_at.isoformat()),
         length=duration(drawn.seconds),
-        note=per_bar,
+        note=note,
     )
 
 

@@ -46,7 +46,7 @@ def _picture(digest: Digest) -> str:
     drawn = digest.picture
     if drawn is None:
         return ""
-    per_bar = f"; each bar is {drawn.tasks_per_bar} tasks" if drawn.tasks_per_bar > 1 else ""
+    per_bar = f"; {drawn.tasks_per_bar} tasks a bar" if drawn.tasks_per_bar > 1 else ""
     title = (
         f"The run, from {digest.times.instant(drawn.started_at.isoformat())} on; "
         f"each column is {duration(drawn.seconds / COLUMNS_COUNT)}{per_bar}"

@@ -451,14 +451,14 @@ def test_a_run_in_which_all_is_well_asks_for_nothing() -> None:
 
 
 def test_names_in_a_command_are_quoted_for_the_shell() -> None:
-    hostile = "x'; touch /tmp/harm; echo '"
-    read = text(PARTIAL | {"cluster": hostile, "started_before": "$(touch /tmp/harm)"})
+    hostile = "x'; touch harm; echo '"
+    read = text(PARTIAL | {"cluster": hostile, "started_before": "$(touch harm)"})
     [command] = [line for line in read.splitlines() if line.startswith("aws lambda invoke")]
     payload = shlex.split(command)[-2]
     assert json.loads(payload) == {
         "cluster_name": hostile,
         "service_name": "web",
-        "started_before": "$(touch /tmp/harm)",
+        "started_before": "$(touch harm)",
     }
 
 
@@ -543,7 +543,7 @@ def test_a_run_of_500_tasks_is_still_a_mail_to_read() -> None:
     assert f"... and {500 - SHOWN_ROWS_COUNT} more: the log names them all." in read
     assert f" and {121 - SHOWN_ROWS_COUNT} more" in words_of_html(summary)
     assert "\n- old499\n" in read  # the one of which there is something to say
-    assert "; each bar is 26 tasks\n" in read
+    assert "; 26 tasks a bar\n" in read
     assert len(compose(MAIL, summary).as_bytes()) < 100_000
 
 

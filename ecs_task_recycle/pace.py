@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ecs_task_recycle.clock import as_utc
@@ -90,9 +88,9 @@ def standing(
 
 def pace_seconds(progress: Progress) -> float | None:
     """Return the mean time from one stop to the next, pauses included; None before the second."""
-    stops = sorted(each.stopped_at for each in progress.results.values() if each.stopped_at)
-    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(stops)]
-    return fmean(gaps) if gaps else None
+    stops = [each.stopped_at for each in progress.results.values() if each.stopped_at]
+    gaps_count = len(stops) - 1
+    return (max(stops) - min(stops)).total_seconds() / gaps_count if gaps_count > 0 else None
 
 
 def _expected_seconds(progress: Progress, wait_seconds: float) -> float | None:

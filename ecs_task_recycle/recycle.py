@@ -151,9 +151,9 @@ class _Recycling:
             self._budget.require_task(self._progress)
             if replacer.replace(task):
                 self._pause(plan)
-        left_count = len(self._progress.protected)
-        if left_count:
-            raise Ended(Status.PARTIAL, f"{left_count} tasks are under scale-in protection")
+        if count := len(self._progress.protected):
+            total = len(plan.originals)
+            raise Ended(Status.PARTIAL, f"under scale-in protection: {count} of {total} tasks")
 
     # -- before the first stop -------------------------------------------------------------------
 

@@ -85,15 +85,17 @@ def _verdict(verdict: Verdict) -> _Markup:
 
 
 def _picture(digest: Digest, drawn: Picture) -> _Markup:
-    note = f"{drawn.tasks_per_bar} tasks a bar." if drawn.tasks_per_bar > 1 else ""
+    is_missing = min(number for _, number in drawn.line) < drawn.required_count
+    scale = f"{drawn.tasks_per_bar} tasks a bar." if drawn.tasks_per_bar > 1 else ""
     return _fill(
         "picture",
         bars=_joined(_bar(bar) for bar in drawn.bars),
         required=str(drawn.required_count),
+        missing=_fill("missing_legend") if is_missing else _Markup(),
         levels=_joined(_levels(drawn)),
         start=digest.times.instant(drawn.started_at.isoformat()),
         length=duration(drawn.seconds),
-        note=note,
+        scale=scale,
     )
 
 

@@ -1,12 +1,13 @@
 """Mails of real runs in an emulated world, as a browser shows them: on a phone and on a desk.
 
-`.venv/bin/python -m tests.screenshots FOLDER` writes each mail as text and HTML, and as a PNG for
-each width and colour scheme. It needs Chromium (on Debian: apt-get install chromium), and is no
-part of `make test`: the pictures are for people to look at.
+`make screenshots` writes each mail as text and HTML, and as a PNG for each width and colour scheme,
+to build/screenshots; docs/mail.png is one of them. It needs Chromium (on Debian: apt-get install
+chromium), and is no part of `make test`: the pictures are for people to look at.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ WIDTHS: Final = (400, 1000)
 SCHEMES: Final = {"dark": 0, "light": 1}
 """Blink's names for the colour schemes that a user may prefer."""
 HEIGHT: Final = 2600
+DOCS_PICTURE: Final = ("completed", 780, 930)
+"""The run whose mail the README shows, and how much of it: width and height."""
 
 MAIL: Final = Mail(
     host="smtp.example.com",
@@ -135,8 +138,8 @@ def _parts(body: dict[str, Any]) -> tuple[str, str]:
     return f"Subject: {message['Subject']}\n\n{text}", page
 
 
-def shoot(browser: str, page: Path, *, width: int, scheme: str) -> Path:
-    """Return a picture of a page as a browser of that width shows it."""
+def shoot(browser: str, page: Path, *, scheme: str, width: int, height: int = HEIGHT) -> Path:
+    """Return a picture of a page as a browser of that size shows it."""
     picture = page.with_name(f"{page.stem}-{width}-{scheme}.png")
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(  # noqa: S603 - built here, of constants
@@ -146,7 +149,7 @@ def shoot(browser: str, page: Path, *, width: int, scheme: str) -> Path:
                 *("--no-first-run", "--disable-background-networking", "--disable-sync"),
                 *("--disable-component-update", f"--user-data-dir={profile}", "--hide-scrollbars"),
                 f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}",
-                f"--window-size={width},{HEIGHT}",
+                f"--window-size={width},{height}",
                 f"--screenshot={picture}",
                 page.as_uri(),
             ],
@@ -157,24 +160,34 @@ def shoot(browser: str, page: Path, *, width: int, scheme: str) -> Path:
     return picture
 
 
-def main() -> int:
-    """Write the mails and their pictures; return an exit code."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if len(sys.argv) != 2:
-        sys.stderr.write("Usage: python -m tests.screenshots FOLDER\n")
-        return 2
-    folder = Path(sys.argv[1]).resolve()
+def write_all(folder: Path) -> list[Path]:
+    """Write the mails, and return their pages."""
     folder.mkdir(parents=True, exist_ok=True)
+    pages = []
     for name, (text, html) in mails().items():
         page = folder / f"{name}.html"
         page.write_text(html, encoding="utf-8")
         page.with_suffix(".txt").write_text(text, encoding="utf-8")
-        for width in WIDTHS if browser else ():
-            for scheme in SCHEMES:
-                sys.stdout.write(f"{shoot(str(browser), page, width=width, scheme=scheme)}\n")
+        pages.append(page)
+    return pages
+
+
+def main() -> int:
+    """Write the mails and their pictures; return an exit code."""
+    if len(sys.argv) != 2:
+        sys.stderr.write("Usage: python -m tests.screenshots FOLDER\n")
+        return 2
+    pages = write_all(Path(sys.argv[1]).resolve())
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         sys.stderr.write("There is no Chromium here: the mails are written, their pictures not.\n")
         return 1
+    for page in pages:
+        for width, scheme in itertools.product(WIDTHS, SCHEMES):
+            sys.stdout.write(f"{shoot(browser, page, width=width, scheme=scheme)}\n")
+    name, width, height = DOCS_PICTURE
+    page = next(page for page in pages if page.stem == name)
+    shoot(browser, page, scheme="light", width=width, height=height)
     return 0
 
 

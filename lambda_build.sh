@@ -77,6 +77,7 @@ import zipfile
 SINGLE_FILES = ["AWSSession.py", "Notification.py", "input.json", "lambda_function.py"]
 PACKAGES = ["ecs_task_recycle"]
 BYTECODE_OF = (3, 13)  # the function's runtime reads no other version's
+SHIPPED = (".py", ".html")  # of the packages: modules, and the template of the mail
 SECRETS = [
     ("awsCredentials", "access_key"),
     ("awsCredentials", "secret_key"),
@@ -98,7 +99,7 @@ def modules(package):
         fail("the folder {} is missing.".format(package))
     found = []
     for folder, _, names in os.walk(package):
-        found += [os.path.join(folder, name) for name in names if name.endswith(".py")]
+        found += [os.path.join(folder, name) for name in names if name.endswith(SHIPPED)]
     if not found:
         fail("the folder {} holds no Python module.".format(package))
     return found

@@ -35,6 +35,7 @@ CONTENTS: Final = [
     "Notification.py",
     "ecs_task_recycle/__init__.py",
     "ecs_task_recycle/deeper/__init__.py",
+    "ecs_task_recycle/mail.html",
     "ecs_task_recycle/recycle.py",
     "input.json",
     "lambda_function.py",
@@ -292,7 +293,8 @@ def test_the_project_itself_makes_a_small_zip_of_the_function_alone(tmp_path: Pa
     done = build(PROJECT, "--output", str(path))
     assert (done.returncode, done.stderr) == (0, "")
     assert path.stat().st_size < 1_000_000
-    allowed = r"(AWSSession|Notification|lambda_function)\.py|input\.json|ecs_task_recycle/\w+\.py"
+    top_level = r"(AWSSession|Notification|lambda_function)\.py|input\.json"
+    allowed = rf"{top_level}|ecs_task_recycle/(\w+\.py|mail\.html)"
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         compiled = {importlib.util.cache_from_source(each) for each in names if each[-3:] == ".py"}

@@ -18,7 +18,7 @@ MASK: Final = "************"
 ORDINARY: Final = Config(
     connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 5}
 )
-# A run answers when it is over. Its invocation is never repeated by the client.
+# A run answers when it is over, and its invocation must not be repeated.
 LONG: Final = Config(read_timeout=960, tcp_keepalive=True, retries={"total_max_attempts": 1})
 
 
@@ -28,7 +28,7 @@ class VerifyError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The clients of one account and region.
+    """The clients of one account and region; `invoker` is that of Lambda for runs alone.
 
     `ahead_seconds`: how far this machine's clock is ahead of AWS's, which says whole seconds.
     """
@@ -38,6 +38,7 @@ class Account:
     ahead_seconds: float
     cloudformation: Any
     lambda_: Any
+    invoker: Any
     ecs: Any
     autoscaling: Any
     elbv2: Any
@@ -63,7 +64,8 @@ def connect(options: Options, clock: Clock) -> Account:
         region=session.region_name,
         ahead_seconds=_ahead_seconds(caller, clock),
         cloudformation=session.client("cloudformation", config=ORDINARY),
-        lambda_=session.client("lambda", config=LONG),
+        lambda_=session.client("lambda", config=ORDINARY),
+        invoker=session.client("lambda", config=LONG),
         ecs=session.client("ecs", config=ORDINARY),
         autoscaling=session.client("application-autoscaling", config=ORDINARY),
         elbv2=session.client("elbv2", config=ORDINARY),

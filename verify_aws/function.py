@@ -123,12 +123,23 @@ class Function:
             self.clock.sleep(1)
 
     def invoke(self, service: str, **event: object) -> Answer:
-        """Invoke the function for a service and wait for its answer."""
-        payload = {"cluster_name": self.name, "service_name": service, **event}
+        """Invoke the function for a service, once, and wait for its answer."""
+        return self._answer(self.account.invoker, service, event)
+
+    def body(self, service: str, **event: object) -> dict[str, Any]:
+        """Invoke the function with what it may be asked repeatedly; return its answer's body.
+
+        Raises VerifyError for an error.
+        """
+        answer = self._answer(self.account.lambda_, service, event)
+        if answer.is_lost or answer.error is not None:
+            raise VerifyError(f"{service}: {answer.error or 'no answer'}: {answer.message}")
+        return answer.body
+
+    def _answer(self, client: Any, service: str, event: dict[str, object]) -> Answer:  # noqa: ANN401
+        payload = json.dumps({"cluster_name": self.name, "service_name": service, **event})
         try:
-            answer = self.account.lambda_.invoke(
-                FunctionName=self.name, Payload=json.dumps(payload)
-            )
+            answer = client.invoke(FunctionName=self.name, Payload=payload)
             document = json.loads(answer["Payload"].read())
         except (HTTPClientError, LostConnectionError) as error:
             return Answer(body={}, message=str(error), is_lost=True)
@@ -136,13 +147,6 @@ class Function:
             name, message = str(document.get("errorType")), str(document.get("errorMessage"))
             return Answer(body={}, error=name, message=message)
         return Answer(body=json.loads(document["body"]))
-
-    def body(self, service: str, **event: object) -> dict[str, Any]:
-        """Invoke the function; return its answer's body. Raises VerifyError for an error."""
-        answer = self.invoke(service, **event)
-        if answer.is_lost or answer.error is not None:
-            raise VerifyError(f"{service}: {answer.error or 'no answer'}: {answer.message}")
-        return answer.body
 
     def status(self, service: str) -> dict[str, Any]:
         """Return where the service's run stands."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -109,7 +109,7 @@ class Observer:
                 self._look_at(service, watched)
             except ClientError as error:
                 self.errors[str(error.response["Error"]["Code"])] += 1
-            except BotoCoreError as error:
+            except Exception as error:  # noqa: BLE001 - else nobody would look any more
                 self.errors[type(error).__name__] += 1
 
     def _look_at(self, service: str, watched: Watched) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import pytest
+from botocore.config import Config
 from botocore.stub import Stubber
 
 from verify_aws.account import LONG, MASK, Account, VerifyError
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 NAME: Final = "verify"
 ACCOUNT_ID: Final = "123456789012"
+TWICE: Final = Config(retries={"mode": "standard", "total_max_attempts": 2})
 CREATED: Final = "2026-01-05T09:00:00Z"
 
 
 def an_account(**clients: Any) -> Account:  # noqa: ANN401 - boto3's type
     """Return an account whose other clients must not be used."""
-    names = ("cloudformation", "lambda_", "ecs", "autoscaling", "elbv2", "logs", "ec2")
+    names = ("cloudformation", "lambda_", "invoker", "ecs", "autoscaling", "elbv2", "logs", "ec2")
     return Account(
         account_id=ACCOUNT_ID,
         region="us-east-1",
@@ -144,12 +146,16 @@ def test_where_nothing_is_left_nothing_is_deleted(wire: Wire) -> None:
 
 
 @contextmanager
-def answering(status: int | None, body: str = "", error: str | None = None) -> Iterator[Function]:
-    """Yield a function whose Lambda answers so; with no status it hangs up."""
+def answering(
+    status: int | None, body: str = "", error: str | None = None
+) -> Iterator[tuple[Function, list[str]]]:
+    """Yield a function whose Lambda answers so, and the requests; with no status it hangs up."""
+    requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
+            requests.append(self.path)
             if status is None:
                 return
             self.send_response(status)
@@ -164,25 +170,27 @@ def answering(status: int | None, body: str = "", error: str | None = None) -> I
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        client = boto3.client("lambda", endpoint_url=url, config=LONG)
-        account = an_account(lambda_=client)
-        yield Function(account=account, name=NAME, clock=SystemClock(), code=b"")
+        once = boto3.client("lambda", endpoint_url=url, config=LONG)
+        again = boto3.client("lambda", endpoint_url=url, config=TWICE)
+        account = an_account(lambda_=again, invoker=once)
+        yield Function(account=account, name=NAME, clock=SystemClock(), code=b""), requests
         server.shutdown()
 
 
 @pytest.mark.local_socket
 def test_an_answer_that_is_lost_is_no_error_and_is_not_asked_for_again() -> None:
-    with answering(None) as function:
+    with answering(None) as (function, requests):
         answer = function.invoke("plain", wait_time=0)
-        assert (answer.is_lost, answer.error) == (True, None)
+        assert (answer.is_lost, answer.error, len(requests)) == (True, None, 1)
         with pytest.raises(VerifyError, match="plain: no answer: Connection was closed"):
             function.status("plain")
+        assert len(requests) == 1 + 2, "what writes nothing may be asked again"
 
 
 @pytest.mark.local_socket
 def test_an_error_of_the_function_is_a_sentence() -> None:
     body = '{"errorType": "PreconditionError", "errorMessage": "it is DRAINING"}'
-    with answering(200, body, error="Unhandled") as function:
+    with answering(200, body, error="Unhandled") as (function, _):
         assert function.invoke("plain").error == "PreconditionError"
         with pytest.raises(VerifyError, match="plain: PreconditionError: it is DRAINING"):
             function.status("plain")
@@ -191,7 +199,7 @@ def test_an_error_of_the_function_is_a_sentence() -> None:
 @pytest.mark.local_socket
 def test_a_run_that_has_ended_is_where_it_stands() -> None:
     body = '{"statusCode": 200, "body": "{\\"run\\": {\\"state\\": \\"ended\\"}}"}'
-    with answering(200, body) as function:
+    with answering(200, body) as (function, _):
         assert function.ended("plain") == {"state": "ended"}
 
 

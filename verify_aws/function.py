@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ConnectionError as LostConnectionError
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from verify_aws.account import Account, VerifyError
 
@@ -141,7 +140,7 @@ class Function:
         try:
             answer = client.invoke(FunctionName=self.name, Payload=payload)
             document = json.loads(answer["Payload"].read())
-        except (HTTPClientError, LostConnectionError) as error:
+        except (ConnectionClosedError, ReadTimeoutError) as error:
             return Answer(body={}, message=str(error), is_lost=True)
         if "FunctionError" in answer:
             name, message = str(document.get("errorType")), str(document.get("errorMessage"))
@@ -151,6 +150,8 @@ class Function:
     def status(self, service: str) -> dict[str, Any]:
         """Return where the service's run stands."""
         run: dict[str, Any] = self.body(service, action="status")["run"]
+        if run["run_id"] is None:
+            raise VerifyError(f"{service}: there is no record of any run.")
         return run
 
     def ended(self, service: str) -> dict[str, Any]:

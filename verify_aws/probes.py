@@ -57,8 +57,9 @@ class Probes:
 
     def _raise_minimum(self) -> None:
         """Raise the minimum above the desired count; see when that moves, and what is refused."""
+        # The registration itself may still be pending.
+        self._set_limits_patiently(DESIRED + 1)
         began = self.clock.now()
-        self.set_limits(DESIRED + 1)
         self._wait_for(lambda: self._described()["desiredCount"] > DESIRED, "the raised count")
         behaviour = "How long a raised minimum takes"
         self._note("RegisterScalableTarget to the new desired count", behaviour, self._since(began))

@@ -133,9 +133,8 @@ class Verification:
         found = {service: self._capacity(service) for service in self.options.services}
         self.say("The function gets a handler that kills it in the middle of a run ...")
         with self.function.killed_in_the_middle():
-            self.function.status(
-                PROBED
-            )  # so that it works: a function that fails at once is no death
+            # It works: a function that fails at once would look like one that was killed.
+            self.function.status(PROBED)
             deaths = self._with_each(self._kill)
         self._with_each(lambda service: self._heal(service, deaths[service], found[service]))
 

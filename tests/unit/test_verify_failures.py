@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -173,8 +174,10 @@ def answering(
         once = boto3.client("lambda", endpoint_url=url, config=LONG)
         again = boto3.client("lambda", endpoint_url=url, config=TWICE)
         account = an_account(lambda_=again, invoker=once)
-        yield Function(account=account, name=NAME, clock=SystemClock(), code=b""), requests
-        server.shutdown()
+        try:
+            yield Function(account=account, name=NAME, clock=SystemClock(), code=b""), requests
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.local_socket
@@ -198,9 +201,20 @@ def test_an_error_of_the_function_is_a_sentence() -> None:
 
 @pytest.mark.local_socket
 def test_a_run_that_has_ended_is_where_it_stands() -> None:
-    body = '{"statusCode": 200, "body": "{\\"run\\": {\\"state\\": \\"ended\\"}}"}'
-    with answering(200, body) as (function, _):
-        assert function.ended("plain") == {"state": "ended"}
+    run = {"run_id": "a", "state": "ended"}
+    with answering(200, body_of(run)) as (function, _):
+        assert function.ended("plain") == run
+
+
+@pytest.mark.local_socket
+def test_a_run_that_has_never_begun_has_not_ended() -> None:
+    none = pytest.raises(VerifyError, match="plain: there is no record of any run")
+    with answering(200, body_of({"run_id": None})) as (function, _), none:
+        function.ended("plain")
+
+
+def body_of(run: dict[str, Any]) -> str:
+    return json.dumps({"statusCode": 200, "body": json.dumps({"run": run})})
 
 
 def test_nobody_waits_on_a_clock_that_is_stopped() -> None:

@@ -111,7 +111,10 @@ class Function:
         self._wait_for_update()
 
     def _wait_for_update(self) -> None:
-        """Wait until Lambda has done what it was asked for; it refuses two updates at a time."""
+        """Wait until Lambda has done what it was asked for; it refuses two updates at a time.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+        """
         while True:
             found = self.account.lambda_.get_function_configuration(FunctionName=self.name)
             if found["State"] == "Failed" or found.get("LastUpdateStatus") == "Failed":

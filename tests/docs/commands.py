@@ -39,6 +39,16 @@ def _filled(command: str) -> str:
     return re.sub(r"\$([A-Z_]+)", lambda each: VARIABLES[each[1]], command)
 
 
+def saved_files(text: str) -> dict[str, str]:
+    """Return the files that a page says to save: what stands in the block after "as `name`"."""
+    found = {}
+    for before, body in re.findall(r"(.*?)^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        names = re.findall(r"\bas\s+`([\w-]+\.json)`", before.rstrip().rpartition("\n\n")[2])
+        if names:
+            found[names[-1]] = body
+    return found
+
+
 def for_version_1(command: list[str]) -> list[str]:
     """Leave out the option that AWS CLI version 1 does not know."""
     return [word for word in command if word not in ONLY_IN_VERSION_2]

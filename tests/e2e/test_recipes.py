@@ -250,8 +250,8 @@ def a_second_rotation_during_the_run_renews_every_task_once_more(api: Recipe) ->
     api.create_rule()
     api.secrets.put_secret_value(SecretId=arn, SecretString="second")
     api.wait_until(lambda: bool(api.stops), "the first stop")
-    api.secrets.put_secret_value(SecretId=arn, SecretString="third")
     rotated_at = api.stage.world.clock.now()
+    api.secrets.put_secret_value(SecretId=arn, SecretString="third")
     api.wait_for_the_end()
     assert originals < set(api.stops)
     assert min(task.created_at for task in api.service.active_tasks) > rotated_at

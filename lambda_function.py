@@ -16,6 +16,7 @@ from ecs_task_recycle.actions import act
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.configuration import AwsCredentials, Mail, read_configuration, stack_from
 from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.final_record import log_final_record
 from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.guardian import Guardian
 from ecs_task_recycle.invocation import Invocation, read_invocation
@@ -101,6 +102,7 @@ def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict
     """Mail what is to be mailed; return the answer, or raise what made the run fail."""
     body = report.answer()
     if report.is_worth_a_mail:
+        log_final_record(body, function_name=stack_from(os.environ).function_name)
         # The run's own session: its role is assumed already, should STS not answer any more.
         _notify(mail, body, lambda: session)
     if report.error is not None:

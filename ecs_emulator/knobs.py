@@ -112,6 +112,8 @@ class Knobs:
     """Without that drain: whether the target stays in the group until the containers are gone."""
     stop_time: Seconds = (1.0, 5.0)
     """STOPPING: from the stop signal to the end of the containers."""
+    stop_timeout: float = 30.0
+    """After so long in STOPPING, containers are killed: exit code 137."""
     deprovision: Seconds = (5.0, 12.0)
     """DEPROVISIONING: the network interface again; awsvpc only."""
     staleness: float = 1.0

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-expla
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ecs_emulator.knobs import Seconds
@@ -106,8 +106,21 @@ class Stopping:
     def _signal(self, task: Task, order: StopOrder) -> None:
         self._change(task, last_status="STOPPING")
         if task.hangs_in is None:
-            span = task.service.knobs.stop_time
-            self._later(task, "stop_time", span, self._containers_gone, order)
+            self._later(task, "stop_time", task.service.knobs.stop_time, self._exited, order)
+            limit = task.service.knobs.stop_timeout
+            self._later(task, "stop_timeout", limit, self._killed, order)
+
+    def _exited(self, task: Task, order: StopOrder) -> None:
+        if task.last_status == "STOPPING":
+            self._containers_gone(task, order)
+
+    def _killed(self, task: Task, order: StopOrder) -> None:
+        """End what has not stopped by itself by SIGKILL, 128 + 9.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+        """
+        if task.last_status == "STOPPING":
+            self._containers_gone(task, replace(order, exit_code=137))
 
     def _containers_gone(self, task: Task, order: StopOrder) -> None:
         started = task.state.pull_stopped_at is not None

@@ -11,7 +11,7 @@ from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEve
 from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
 REPLACED: Final = "INACTIVE"
@@ -107,7 +107,10 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
         stop_code=described.get("stopCode"),
         stopped_reason=described.get("stoppedReason"),
         container_reason=next((each["reason"] for each in containers if each.get("reason")), None),
-        exit_code=_exit_code(containers),
+        exit_codes=tuple(
+            each["exitCode"] for each in containers if each.get("exitCode") is not None
+        ),
+        zone=described.get("availabilityZone"),
         ip_address=next(iter(addresses), None),
         other_ip_addresses=addresses[1:],
         instance_id=instance_ids.get(described.get("containerInstanceArn", "")),
@@ -122,12 +125,6 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
             if "hostPort" in binding and "containerPort" in binding
         ),
     )
-
-
-def _exit_code(containers: Sequence[Any]) -> int | None:
-    """Return the exit code that tells most: the first that is not 0, else the first."""
-    codes = [each["exitCode"] for each in containers if each.get("exitCode") is not None]
-    return next((code for code in codes if code), codes[0] if codes else None)
 
 
 def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's

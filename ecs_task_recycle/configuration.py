@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 TABLE_VARIABLE: Final = "RUN_TABLE"
 """The environment variable by which the stack names its table of run records."""
 DEFAULT_TABLE: Final = "ecs-task-recycle-runs"
+FUNCTION_VARIABLE: Final = "AWS_LAMBDA_FUNCTION_NAME"
+"""https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+DEFAULT_FUNCTION: Final = "ecs-task-recycle-function"
 GUARDIAN_VARIABLE: Final = "GUARDIAN_ARN"
 """The environment variable by which the stack names its state machine; empty: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """What the function has beside itself: its table, and the guardian, if there is one."""
+    """What the function is called, and what it has beside itself: a table, perhaps a guardian."""
 
+    function_name: str
     table_name: str
     guardian_arn: str | None
 
@@ -35,6 +39,7 @@ class Stack:
 def stack_from(environment: Mapping[str, str]) -> Stack:
     """Read the stack's variables from the function's environment."""
     return Stack(
+        function_name=environment.get(FUNCTION_VARIABLE) or DEFAULT_FUNCTION,
         table_name=environment.get(TABLE_VARIABLE) or DEFAULT_TABLE,
         guardian_arn=environment.get(GUARDIAN_VARIABLE) or None,
     )

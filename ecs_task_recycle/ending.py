@@ -79,7 +79,7 @@ class Ending:
         return is_completed and self.store.queued_before_at is not None
 
     def note_still_stopping(self) -> None:
-        """Let the results name the tasks that are stopping still: for ever, if a host is lost."""
+        """Let the results tell which tasks are stopping still: for ever, if a host is lost."""
         try:
             stopping = self.watch.still_stopping()
         except AwsCallError as error:
@@ -87,9 +87,7 @@ class Ending:
             return
         for arn, last_status in stopping.items():
             result = self.progress.results[arn]
-            note = f"still stopping ({last_status})"
-            told = note if result.note is None else f"{result.note}; {note}"
-            self.progress.results[arn] = replace(result, note=told)
+            self.progress.results[arn] = replace(result, still_stopping=last_status)
         if stopping:
             logger.info("%d stopped tasks are still stopping", len(stopping))
 

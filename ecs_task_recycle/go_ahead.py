@@ -37,7 +37,7 @@ class GoAhead:
 
     def note(self) -> None:
         """Take what the watch remembers into the run's progress."""
-        self.progress.lowest_in_service = self.watch.lowest_in_service
+        self.progress.in_service = self.watch.timeline.points
         self.progress.new_task_arns = set(self.watch.failed_starts.new_arns)
         self.progress.deaths = list(self.watch.failed_starts.deaths.values())
 

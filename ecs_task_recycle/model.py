@@ -173,13 +173,15 @@ class Protection:
 class Original:
     """A task that is to be replaced, as it was when the work list was made.
 
-    ``not_in_service`` is why it was not in service then, None if it was.
+    ``not_in_service`` is why it was not in service then, None if it was; ``zone`` its Availability
+    Zone.
     """
 
     arn: str
     created_at: datetime | None
     started_at: datetime | None
     not_in_service: str | None = None
+    zone: str | None = None
 
     @property
     def seconds_to_start(self) -> float | None:
@@ -248,21 +250,35 @@ class TaskOutcome(StrEnum):
 class TaskResult:
     """What became of one task: replaced, gone by itself, or stopped without a replacement so far.
 
-    ``seconds_to_replace`` is the time from its stop until as many tasks were in service as before.
+    ``seconds_to_replace`` is the time from its stop until as many tasks were in service as before,
+    ``seconds_to_stop`` that until it was STOPPED. ``exit_code`` is the worst of its containers',
+    ``exit_verdict`` what that means. ``still_stopping`` is the lastStatus in which the end of the
+    run has left it.
     """
 
     task_arn: str
     outcome: TaskOutcome
-    started_at: datetime | None = None
     replacement_arn: str | None = None
     stopped_at: datetime | None = None
     seconds_to_replace: float | None = None
+    seconds_to_stop: float | None = None
+    exit_code: int | None = None
+    exit_verdict: str | None = None
+    still_stopping: str | None = None
     note: str | None = None
 
     @property
     def is_recycled(self) -> bool:
         """Whether the original is replaced: by this run or by itself."""
         return self.outcome in (TaskOutcome.REPLACED, TaskOutcome.GONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InServicePoint:
+    """So many tasks were in service from then on, in seconds since the run's start."""
+
+    seconds: float
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

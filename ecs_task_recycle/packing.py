@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ecs_task_recycle.codec import Json
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
 MEMORY_LIMIT_BYTES: Final = 8 * 2**20
 """What a record's memory may unpack to: a service of 5,000 tasks takes a quarter of it."""
 
+_COLUMNS: Final = "@columns"
 _ARN: Final = re.compile(r'"(arn:[^"\\]+)"')
 _REFERENCE: Final = re.compile(r'"@([0-9]{1,6})"')
 
 
 def packed(document: Json) -> bytes:
-    """Return a document in few bytes: each ARN stands in it once, and a reference elsewhere.
+    """Return a document in few bytes: each ARN and each key stands in it once.
 
     An item may have 400 KB, and a service 5,000 tasks.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
     """
     arns: dict[str, int] = {}
     text = _ARN.sub(
-        lambda found: f'"@{arns.setdefault(found[1], len(arns))}"', json.dumps(document)
+        lambda found: f'"@{arns.setdefault(found[1], len(arns))}"', json.dumps(_columns(document))
     )
     return zlib.compress(json.dumps([list(arns), text]).encode())
 
@@ -39,5 +40,33 @@ def unpacked(value: object) -> Json:
     if unpacking.unconsumed_tail:
         raise ValueError("its memory is too large")
     arns, text = json.loads(content)
-    whole: Json = json.loads(_REFERENCE.sub(lambda found: f'"{arns[int(found[1])]}"', text))
-    return whole
+    return _rows(json.loads(_REFERENCE.sub(lambda found: f'"{arns[int(found[1])]}"', text)))
+
+
+def _columns(document: Json) -> Json:
+    """Return a document with each list of like objects as one object of lists."""
+    if isinstance(document, dict):
+        return {key: _columns(each) for key, each in document.items()}
+    if not isinstance(document, list):
+        return document
+    rows = [each for each in document if isinstance(each, dict) and each]
+    if len(rows) < len(document) or not _are_alike(rows):
+        return [_columns(each) for each in document]
+    return {_COLUMNS: {key: [_columns(row[key]) for row in rows] for key in rows[0]}}
+
+
+def _are_alike(rows: list[dict[str, Json]]) -> bool:
+    return len(rows) > 1 and all(row.keys() == rows[0].keys() for row in rows)
+
+
+def _rows(document: Json) -> Json:
+    """Return what ``_columns`` was given. Raises ValueError and others for what is none."""
+    if isinstance(document, list):
+        return [_rows(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    columns = document.get(_COLUMNS)
+    if not isinstance(columns, dict):
+        return {key: _rows(each) for key, each in document.items()}
+    lists: list[Any] = [_rows(each) for each in columns.values()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]

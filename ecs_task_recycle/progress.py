@@ -5,15 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ecs_task_recycle.departures import with_departure
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.model import TaskOutcome
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.run_record import Memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from ecs_task_recycle.model import CapacityReport, Plan, Protection, ScaleUp, TaskResult
+    from ecs_task_recycle.model import (
+        CapacityReport,
+        InServicePoint,
+        Plan,
+        Protection,
+        ScaleUp,
+        TaskResult,
+    )
     from ecs_task_recycle.run_record import RunRecord
     from ecs_task_recycle.task import Task
 
@@ -23,9 +32,10 @@ class Progress:
     """The state of a run.
 
     ``results`` holds the tasks that were stopped or are gone, in their order, ``protected`` those
-    that are waited for or spared; ``seconds_to_start`` is what the extra task took;
-    ``to_restore`` is what is raised; ``segments`` invocations have worked on it. ``ended`` is
-    its outcome, ``errors`` are what made it fail, the first one first.
+    that are waited for or spared; ``in_service`` is how many were in service and when;
+    ``seconds_to_start`` is what the extra task took; ``to_restore`` is what is raised; ``segments``
+    invocations have worked on it. ``ended`` is its outcome, ``errors`` are what made it fail, the
+    first one first.
     """
 
     started_at: datetime
@@ -37,7 +47,7 @@ class Progress:
     raised_at: datetime | None = None
     seconds_to_start: float | None = None
     segments: int = 1
-    lowest_in_service: int | None = None
+    in_service: tuple[InServicePoint, ...] = ()
     to_restore: ScaleUp | None = None
     capacity: CapacityReport | None = None
     ended: Ended | None = None
@@ -56,6 +66,12 @@ class Progress:
         """How many originals are replaced, those included that were gone before."""
         gone_count = 0 if self.plan is None else len(self.plan.gone)
         return gone_count + sum(each.is_recycled for each in self.results.values())
+
+    @property
+    def awaits_extra_task(self) -> bool:
+        """Whether the extra task is yet to come into service."""
+        adds_task = self.plan is not None and self.plan.scale_up is not None
+        return adds_task and self.seconds_to_start is None and not self.results
 
     @property
     def in_hand(self) -> TaskResult | None:
@@ -95,7 +111,7 @@ class Progress:
             deaths=tuple(self.deaths),
             raised_at=self.raised_at,
             seconds_to_start=self.seconds_to_start,
-            lowest_in_service=self.lowest_in_service,
+            in_service=self.in_service,
         )
 
     @classmethod
@@ -113,10 +129,17 @@ class Progress:
             deaths=list(memory.deaths),
             raised_at=memory.raised_at,
             seconds_to_start=memory.seconds_to_start,
-            lowest_in_service=memory.lowest_in_service,
+            in_service=memory.in_service,
             to_restore=record.scale_up,
             segments=record.segments,
         )
+
+    def note_departures(self, stopped_tasks: Iterable[Task]) -> None:
+        """Take in what the reads have shown of tasks that are STOPPED by now."""
+        for task in stopped_tasks:
+            result = self.results.get(task.arn)
+            if result is not None:
+                self.results[task.arn] = with_departure(result, task)
 
     def end(self, how: Exception) -> None:
         """Note how the run ended: by an outcome, or by one more error."""

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protec
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -23,8 +22,6 @@ OFTEN_SECONDS: Final = 20.0
 SELDOM_SECONDS: Final = 300.0
 FAR_AWAY: Final = timedelta(hours=12)
 """Beyond this no work is expected to end soon, so reads are seldom."""
-
-logger = logging.getLogger(__name__)
 
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -59,10 +56,6 @@ def look(gateway: Gateway, now_at: datetime, waiting: Iterable[Protection]) -> P
     arns = [each.task_arn for each in in_order(waiting)]
     still = under_protection(gateway.protections(arns))
     held = {each.task_arn for each in still}
-    if still:
-        until = still[0].until_at
-        text = "%d tasks are under scale-in protection, the first until %s"
-        logger.info(text, len(still), until, extra={"protected": sorted(held)})
     return ProtectionLook(
         free_arns=tuple(arn for arn in arns if arn not in held),
         waiting=still,

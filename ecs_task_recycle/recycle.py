@@ -12,6 +12,7 @@ from ecs_task_recycle.errors import AwsCallError, OwnershipLostError, Preconditi
 from ecs_task_recycle.go_ahead import GoAhead
 from ecs_task_recycle.interference import Guard
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
+from ecs_task_recycle.pace import Pace
 from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
 from ecs_task_recycle.queueing import extended
@@ -64,7 +65,8 @@ class _Recycling:
         self.ends: Ended | None = None
         self._died_with: str | None = None
         self._deaths = 0
-        self._watch = ServiceWatch(run.gateway, run.clock)
+        self._pace = Pace(clock=run.clock, progress=progress, settings=run.settings)
+        self._watch = ServiceWatch(run.gateway, run.clock, self._pace)
         self._budget = Budget(
             clock=run.clock,
             began_at=run.clock.now(),
@@ -102,7 +104,8 @@ class _Recycling:
         else:
             while not self._is_over(plan):
                 plan = self._extend(plan)
-        self._progress.lowest_in_service = self._watch.lowest_in_service
+        self._go_ahead.note()
+        self._progress.note_departures(self._watch.memory.stopped_tasks())
         self._progress.finished_at = as_utc(self._clock.now())
         report = Report(
             settings=self._settings,
@@ -148,9 +151,9 @@ class _Recycling:
             self._budget.require_task(self._progress)
             if replacer.replace(task):
                 self._pause(plan)
-        left_count = len(self._progress.protected)
-        if left_count:
-            raise Ended(Status.PARTIAL, f"{left_count} tasks are under scale-in protection")
+        if count := len(self._progress.protected):
+            total = len(plan.originals)
+            raise Ended(Status.PARTIAL, f"under scale-in protection: {count} of {total} tasks")
 
     # -- before the first stop -------------------------------------------------------------------
 
@@ -165,6 +168,7 @@ class _Recycling:
             guardian=self._run.guardian,
         ).check()
         self._progress.plan = plan
+        self._watch.timeline.add(0.0, plan.in_service_count)
         # What a dead run has left raised is restored also where there is nothing else to be done.
         if plan.dead_run_id is None or self._settings.dry_run:
             require_work(self._run.gateway, self._settings, plan, healed=False)
@@ -224,6 +228,7 @@ class _Recycling:
             plan=plan,
             go_ahead=self._go_ahead,
             hands_over=self._run.guardian is not None,
+            pace=self._pace,
         )
 
     def _replacer(self, plan: Plan) -> Replacer:
@@ -237,6 +242,7 @@ class _Recycling:
             plan=plan,
             progress=self._progress,
             died_with=self._died_with,
+            pace=self._pace,
         )
 
     def _pause(self, plan: Plan) -> None:
@@ -251,10 +257,11 @@ class _Recycling:
             self._clock,
             seconds,
             lambda left: logger.info(
-                "Waiting after task %d: %d s left",
+                "Waiting after task %d: %d s left%s",
                 number,
                 left,
-                extra={"number": number, "seconds_left": round(left)},
+                self._pace.suffix(),
+                extra={"number": number, "seconds_left": round(left), **self._pace.facts()},
             ),
         )
 
@@ -267,6 +274,7 @@ class _Recycling:
             return False
         try:
             self._go_ahead.note()
+            self._progress.note_departures(self._watch.memory.stopped_tasks())
             self._store.hand_over(self._progress, wait_seconds=how.wait_seconds)
         except OwnershipLostError as lost:
             self._progress.end(lost)

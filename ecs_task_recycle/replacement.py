@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
     from ecs_task_recycle.model import Original, Plan
+    from ecs_task_recycle.pace import Pace
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.settings import Settings
@@ -51,6 +52,7 @@ class Replacer:
     settings: Settings
     plan: Plan
     progress: Progress
+    pace: Pace
     died_with: str | None = None
 
     def replace(self, task: Original) -> bool:
@@ -108,7 +110,7 @@ class Replacer:
             note = "it was stopped by an invocation that died"
         logger.info("Not stopping task %s: %s", task.arn, note, extra={"task": task.arn})
         self.progress.results[task.arn] = TaskResult(
-            task_arn=task.arn, outcome=TaskOutcome.GONE, started_at=task.started_at, note=note
+            task_arn=task.arn, outcome=TaskOutcome.GONE, note=note
         )
 
     def _require_no_alarm(self, snapshot: Snapshot) -> None:
@@ -152,7 +154,6 @@ class Replacer:
         result = TaskResult(
             task_arn=task.arn,
             outcome=TaskOutcome.STOPPED,
-            started_at=task.started_at,
             stopped_at=stopped_at,
         )
         self.progress.results[task.arn] = result
@@ -183,7 +184,7 @@ class Replacer:
 
     def _log_stop(self, task: Original, number: int) -> None:
         total = len(self.plan.originals)
-        facts = {"number": number, "of": total, "task": task.arn}
+        facts = {"number": number, "of": total, "task": task.arn, **self.pace.facts()}
         logger.info("Recycling task %d/%d: %s", number, total, task.arn, extra=facts)
 
     def _log_replaced(self, result: TaskResult, number: int) -> None:
@@ -193,6 +194,7 @@ class Replacer:
             "task": result.task_arn,
             "replacement": result.replacement_arn,
             "seconds_to_replace": result.seconds_to_replace,
+            **self.pace.facts(),
         }
         logger.info("Task %d recycled, waiting %ds", number, seconds, extra=facts)
 

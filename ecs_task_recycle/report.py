@@ -13,6 +13,7 @@ from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.parameters import Action, ProtectedTasks
 from ecs_task_recycle.protection import in_order
 from ecs_task_recycle.starts import quickest_start_seconds
+from ecs_task_recycle.timeline import lowest
 from ecs_task_recycle.work_list import planned
 
 if TYPE_CHECKING:
@@ -65,10 +66,8 @@ class Report:
 
     def answer(self) -> dict[str, Any]:
         """Return the body of the answer: JSON, without any secret."""
-        progress, plan = self.progress, self.progress.plan
-        has_instant = plan is not None and not plan.names_tasks
-        started_before_at = plan.started_before_at if plan is not None and has_instant else None
-        body: dict[str, Any] = {
+        progress = self.progress
+        return {
             "cluster": self.settings.cluster_name,
             "service": self.settings.service_name,
             "status": self.status.value,
@@ -78,54 +77,43 @@ class Report:
             "tasks": self._tasks(),
             "skipped": self._skipped(),
             "remaining": self._remaining(),
-            "original_desired_count": None if plan is None else plan.found.desired_count,
-            "lowest_in_service": self._lowest_in_service(),
+            **_planned_facts(progress.plan),
+            "lowest_in_service": lowest(progress.in_service),
+            "in_service": [[point.seconds, point.count] for point in progress.in_service],
             "capacity": None if progress.capacity is None else encode(progress.capacity),
-            "started_before": encode(started_before_at),
             "duration_seconds": self._duration_seconds(),
             "timestamp": encode(progress.finished_at),
+            **self._occasional_facts(),
         }
+
+    def _occasional_facts(self) -> dict[str, Any]:
+        """Return the fields that only some answers have."""
+        progress, plan = self.progress, self.progress.plan
+        facts: dict[str, Any] = {}
         if plan is not None and plan.remarks:
-            body["remarks"] = list(plan.remarks)
+            facts["remarks"] = list(plan.remarks)
         if self.status is Status.PLANNED and plan is not None:
-            body["at_least_seconds"] = self._at_least_seconds(plan)
-            body["permissions"] = list(plan.actions)
-        if (
-            self.execution_arn is not None
-            and progress.segments + (self.status is Status.CONTINUED) > 1
-        ):
-            body |= {"execution": self.execution_arn, "segments": progress.segments}
+            facts["at_least_seconds"] = self._at_least_seconds(plan)
+            facts["permissions"] = list(plan.actions)
+        is_continued = self.status is Status.CONTINUED
+        if self.execution_arn is not None and progress.segments + is_continued > 1:
+            facts |= {"execution": self.execution_arn, "segments": progress.segments}
         if self.run_status is not None:
-            body["run"] = dict(self.run_status)
+            facts["run"] = dict(self.run_status)
         if self.error is not None:
-            body |= {
-                "error": type(self.error).__name__,
-                "remedy": getattr(self.error, "remedy", ""),
-            }
-        return body
+            facts["error"] = type(self.error).__name__
+            facts["remedy"] = getattr(self.error, "remedy", "")
+        return facts
 
     def _tasks(self) -> list[Json]:
         plan = self.progress.plan
         if self.status is Status.PLANNED and plan is not None:
-            return [
-                {"task": task.arn, "started_at": encode(task.started_at), **_lack(task)}
-                for task in planned(plan, self.settings)
-            ]
-        originals = {} if plan is None else {task.arn: task for task in plan.originals}
-        gone = () if plan is None else plan.gone
-        results = [*map(_gone, gone), *self.progress.results.values()]
-        return [
-            {
-                "task": each.task_arn,
-                "replacement": each.replacement_arn,
-                "started_at": encode(each.started_at),
-                "stopped_at": encode(each.stopped_at),
-                "seconds_to_replace": each.seconds_to_replace,
-                "note": each.note,
-                **_lack(originals.get(each.task_arn)),
-            }
-            for each in results
-        ]
+            return [{"task": task.arn, **_origin(task)} for task in planned(plan, self.settings)]
+        named = () if plan is None else (*plan.originals, *plan.gone)
+        originals = {task.arn: task for task in named}
+        gone = () if plan is None else map(_gone, plan.gone)
+        results = (*gone, *self.progress.results.values())
+        return [_task(each, originals.get(each.task_arn)) for each in results]
 
     def _skipped(self) -> list[Json]:
         """Return the protected tasks; where nothing was recycled, those of the work list."""
@@ -146,12 +134,6 @@ class Report:
         originals = () if plan is None else plan.originals
         return [task.arn for task in originals if task.arn not in results]
 
-    def _lowest_in_service(self) -> int | None:
-        counts = [self.progress.lowest_in_service]
-        if self.progress.plan is not None:
-            counts.append(self.progress.plan.in_service_count)
-        return min((count for count in counts if count is not None), default=None)
-
     def _duration_seconds(self) -> float | None:
         if self.progress.finished_at is None:
             return None
@@ -164,20 +146,47 @@ class Report:
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
 
 
+def _planned_facts(plan: Plan | None) -> dict[str, Json]:
+    """Return what was found and planned; null for a run that did not get so far."""
+    if plan is None:
+        return dict.fromkeys(("original_desired_count", "required_in_service", "started_before"))
+    return {
+        "original_desired_count": plan.found.desired_count,
+        "required_in_service": plan.required_in_service - 1,
+        "started_before": None if plan.names_tasks else encode(plan.started_before_at),
+    }
+
+
 def _gone(task: Original) -> TaskResult:
     return TaskResult(
         task_arn=task.arn,
         outcome=TaskOutcome.GONE,
-        started_at=task.started_at,
         note="it was gone before the run began",
     )
 
 
-def _lack(task: Original | None) -> dict[str, Json]:
-    """Return why a task was not in service when the run began, nothing if it was."""
-    if task is None or task.not_in_service is None:
-        return {}
-    return {"not_in_service": task.not_in_service}
+def _task(result: TaskResult, original: Original | None) -> dict[str, Json]:
+    facts: dict[str, Json] = {
+        "task": result.task_arn,
+        "replacement": result.replacement_arn,
+        "stopped_at": encode(result.stopped_at),
+        "seconds_to_replace": result.seconds_to_replace,
+        "seconds_to_stop": result.seconds_to_stop,
+        "exit_code": result.exit_code,
+        "exit_verdict": result.exit_verdict,
+        "note": result.note,
+    }
+    if result.still_stopping is not None:
+        facts["still_stopping"] = result.still_stopping
+    return facts | ({} if original is None else _origin(original))
+
+
+def _origin(task: Original) -> dict[str, Json]:
+    """Return what a task was when the run began, and why it was not in service, if it was not."""
+    facts: dict[str, Json] = {"started_at": encode(task.started_at), "zone": task.zone}
+    if task.not_in_service is not None:
+        facts["not_in_service"] = task.not_in_service
+    return facts
 
 
 def log_start(settings: Settings, progress: Progress) -> None:

@@ -15,7 +15,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 from ecs_task_recycle.codec import decode, encode
-from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, TaskResult
+from ecs_task_recycle.model import (
+    Capacity,
+    InServicePoint,
+    Plan,
+    Protection,
+    ScaleUp,
+    TaskResult,
+)
 from ecs_task_recycle.packing import packed, unpacked
 from ecs_task_recycle.task import Task
 
@@ -54,7 +61,7 @@ class Memory:
     deaths: tuple[Task, ...] = ()
     raised_at: datetime | None = None
     seconds_to_start: float | None = None
-    lowest_in_service: int | None = None
+    in_service: tuple[InServicePoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +236,8 @@ def _memory(value: object) -> Memory:
         _require_by_one(scale_up)
     if plan.scale_up is not None and plan.scale_up.found != plan.found:
         raise ValueError("its plan raises another capacity than it found")
-    for count in (plan.in_service_count, memory.lowest_in_service):
-        _count(count or 0)
+    for count in (plan.in_service_count, *(point.count for point in memory.in_service)):
+        _count(count)
     return memory
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Ended, Status
+from ecs_task_recycle.pace import standing
+from ecs_task_recycle.progress import Progress
 from ecs_task_recycle.record_store import QUEUED, STOP
 from ecs_task_recycle.run_record import RecordState
 
@@ -80,7 +82,7 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
         "number": record.number,
         "total": record.total,
         "awaited": _awaited(record) if is_at_work else None,
-        "minutes_left": _minutes_left(record) if is_at_work else None,
+        "minutes_left": _minutes_left(record, now_at) if is_at_work else None,
         "segments": record.segments,
         "deaths": record.deaths,
         "stop_requested": record.stop_requested_at is not None,
@@ -101,13 +103,7 @@ def _awaited(record: RunRecord) -> str | None:
     return "the extra task" if record.scale_up is not None else "a task without protection"
 
 
-def _minutes_left(record: RunRecord) -> int | None:
-    """Return what the rest takes at the pace so far, pauses included; None before the first."""
-    memory = record.memory
-    if memory is None or not record.number:
-        return None
-    stops = [each.stopped_at for each in memory.results if each.stopped_at is not None]
-    if len(stops) < 2:  # noqa: PLR2004 - a pace is the time between two
-        return None
-    pace_seconds = (max(stops) - min(stops)).total_seconds() / (len(stops) - 1)
-    return max(1, round((record.total - record.number) * pace_seconds / 60))
+def _minutes_left(record: RunRecord, now_at: datetime) -> int | None:
+    """Return what the rest takes at the pace so far; None before the second stop."""
+    stands = standing(Progress.from_record(record), now_at)
+    return None if stands is None else stands.minutes_left

@@ -187,6 +187,10 @@ class ServiceMemory:
         """Whether a task counts as in service for all that is known."""
         return arn in self._in_service
 
+    def stopped_tasks(self) -> list[Task]:
+        """Return the tasks that were seen STOPPED."""
+        return [task for arn, task in self.tasks.items() if arn in self.left and task.has_left]
+
     @property
     def live_arns(self) -> list[str]:
         """The tasks that are meant to run."""

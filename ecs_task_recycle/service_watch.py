@@ -17,6 +17,7 @@ from ecs_task_recycle.failed_starts import FailedStarts
 from ecs_task_recycle.gateway import DESCRIBE_TASKS_LIMIT
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
+from ecs_task_recycle.timeline import Timeline
 from ecs_task_recycle.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.interference import Guard
     from ecs_task_recycle.model import Service
+    from ecs_task_recycle.pace import Pace
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.snapshot import Snapshot
 
@@ -40,14 +42,15 @@ logger = logging.getLogger(__name__)
 class ServiceWatch:
     """Polls one service for one run, and remembers over the whole run."""
 
-    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+    def __init__(self, gateway: Gateway, clock: Clock, pace: Pace) -> None:
         """Take the gateway of the service; nothing is called yet."""
+        self._pace = pace
         self._gateway = gateway
         self._clock = clock
         now_at = as_utc(clock.now())
         self.memory = ServiceMemory(now_at)
         self.failed_starts = FailedStarts(run_started_at=now_at, since_at=now_at)
-        self.lowest_in_service: int | None = None
+        self.timeline = Timeline()
         self._guard: Guard | None = None
         self._problem: str | None = None
         self._stopped_by_run: set[str] = set()
@@ -59,7 +62,7 @@ class ServiceWatch:
         self.memory.run_started_at = self.failed_starts.run_started_at = run_started_at
         self.failed_starts.new_arns |= progress.new_task_arns
         self.failed_starts.deaths |= {task.arn: task for task in progress.deaths}
-        self.lowest_in_service = progress.lowest_in_service
+        self.timeline = Timeline(progress.in_service)
         for arn, result in progress.results.items():
             if result.stopped_at is not None:
                 self.stopped(arn)
@@ -79,6 +82,7 @@ class ServiceWatch:
         """Count a task out from the instant at which the run stops it."""
         self._stopped_by_run.add(arn)
         self.memory.mark_stopped(arn)
+        self._note_count()
 
     def still_stopping(self) -> dict[str, str]:
         """Return the tasks that the run has stopped and that have not left yet: their lastStatus.
@@ -151,11 +155,14 @@ class ServiceWatch:
             self.memory.learn_targets(targets, self._clock.now())
 
     def _seen(self) -> Snapshot:
-        count = self.memory.in_service_count()
-        if self._guard is not None:
-            lowest = self.lowest_in_service
-            self.lowest_in_service = count if lowest is None else min(count, lowest)
+        self._note_count()
         return self.memory.snapshot()
+
+    def _note_count(self) -> None:
+        """Go on with the line of tasks in service, once the run has begun to change something."""
+        if self._guard is not None:
+            seconds = self._clock.now() - self.memory.run_started_at.timestamp()
+            self.timeline.add(seconds, self.memory.in_service_count())
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -178,7 +185,7 @@ class ServiceWatch:
             self._require_time(wait, elapsed)
             if self._clock.now() - spoken >= HEARTBEAT_SECONDS - IDLE_SECONDS:
                 spoken = self._clock.now()
-                _log_wait(wait, elapsed, self._last_seen())
+                self._log_wait(wait, elapsed)
             if verdict is None or self._problem:
                 self._clock.sleep(self._delay_seconds(wait, elapsed))
             next_seconds = wait.delay_seconds(self._clock.now() - started)
@@ -254,12 +261,18 @@ class ServiceWatch:
             delay_seconds = max(delay_seconds, SLOWEST_SECONDS)
         return max(0.0, min(left, delay_seconds))
 
-
-def _log_wait(wait: Wait, elapsed: float, seen: str) -> None:
-    logger.info(
-        "Waiting for %s for %d s: %s",
-        wait.awaited,
-        elapsed,
-        seen,
-        extra={"awaited": wait.awaited, "seconds": round(elapsed), "seen": seen},
-    )
+    def _log_wait(self, wait: Wait, elapsed: float) -> None:
+        seen = self._last_seen()
+        logger.info(
+            "Waiting for %s for %d s%s: %s",
+            wait.awaited,
+            elapsed,
+            self._pace.suffix(),
+            seen,
+            extra={
+                "awaited": wait.awaited,
+                "seconds": round(elapsed),
+                "seen": seen,
+                **self._pace.facts(),
+            },
+        )

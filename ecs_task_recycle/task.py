@@ -43,11 +43,17 @@ class Task:
     stop_code: str | None = None
     stopped_reason: str | None = None
     container_reason: str | None = None
-    exit_code: int | None = None
+    exit_codes: tuple[int, ...] = ()
+    zone: str | None = None
     ip_address: str | None = None
     instance_id: str | None = None
     port_bindings: tuple[PortBinding, ...] = ()
     other_ip_addresses: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code that says most of why it stopped: the first that is not 0, else 0."""
+        return next((code for code in self.exit_codes if code), next(iter(self.exit_codes), None))
 
     @property
     def ip_addresses(self) -> tuple[str, ...]:

@@ -15,13 +15,14 @@ from ecs_task_recycle.parameters import ProtectedTasks
 from ecs_task_recycle.protection import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ecs_task_recycle.budget import Budget
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
-    from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.model import Plan, Protection
+    from ecs_task_recycle.pace import Pace
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.protection import ProtectionLook
     from ecs_task_recycle.settings import Settings
@@ -65,6 +66,7 @@ def original(task: Task, snapshot: Snapshot) -> Original:
         created_at=task.created_at,
         started_at=task.started_at,
         not_in_service=snapshot.not_in_service.get(task.arn),
+        zone=task.zone,
     )
 
 
@@ -98,12 +100,12 @@ def why_nothing_to_do(plan: Plan, settings: Settings) -> str | None:
     if not plan.found.desired_count:
         return "the desired count is 0"
     if not plan.originals and plan.names_tasks:
-        return f"none of the {len(plan.gone)} tasks is running any more"
+        return "none of the named tasks is running any more"
     if not plan.originals:
         return f"no task was started before {plan.started_before_at.isoformat()}"
     skips = settings.protected_tasks is ProtectedTasks.SKIP
     if skips and len(plan.protections) == len(plan.originals):
-        return f"all {len(plan.originals)} tasks are under scale-in protection"
+        return "all tasks are under scale-in protection"
     return None
 
 
@@ -132,6 +134,7 @@ class WorkList:
     plan: Plan
     go_ahead: GoAhead
     hands_over: bool
+    pace: Pace
 
     def turns(self) -> Iterator[Original]:
         """Yield each task when it is its turn. Raises OutOfTime while waiting for the protected."""
@@ -184,12 +187,24 @@ class WorkList:
         self.go_ahead.require()
         seen = look(self.gateway, as_utc(self.clock.now()), self.progress.protected.values())
         self.progress.protected |= {each.task_arn: each for each in seen.waiting}
+        if seen.waiting:
+            self._log_waiting(seen.waiting)
         return seen
+
+    def _log_waiting(self, waiting: Sequence[Protection]) -> None:
+        logger.info(
+            "Under scale-in protection: %d tasks, the first until %s%s",
+            len(waiting),
+            waiting[0].until_at,
+            self.pace.suffix(),
+            extra={"protected": [each.task_arn for each in waiting], **self.pace.facts()},
+        )
 
     def _wait(self, seen: ProtectionLook) -> None:
         """Sleep until the next look; longer than a minute, the run is handed over for that."""
-        count, seconds = len(self.progress.protected), seen.next_look_seconds
-        still = f"{count} tasks are still under scale-in protection"
+        count, total = len(self.progress.protected), len(self.plan.originals)
+        still = f"still under scale-in protection: {count} of {total} tasks"
+        seconds = seen.next_look_seconds
         longest_seconds = min(LONGEST_WAIT_SECONDS, seen.first_end_seconds)
         if self.hands_over and longest_seconds > SHORTEST_HAND_OVER_SECONDS:
             raise OutOfTime(still, wait_seconds=longest_seconds)
@@ -200,5 +215,10 @@ class WorkList:
         pause(
             self.clock,
             seconds,
-            lambda left: logger.info("Waiting for protected tasks: next read in %d s", left),
+            lambda left: logger.info(
+                "Waiting for protected tasks: next read in %d s%s",
+                left,
+                self.pace.suffix(),
+                extra={"seconds_left": round(left), **self.pace.facts()},
+            ),
         )

@@ -15,6 +15,7 @@ from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
 from ecs_emulator.permissions import action_of, resource_of
 from ecs_task_recycle.configuration import AwsCredentials, Mail
+from ecs_task_recycle.final_record import log_final_record
 from ecs_task_recycle.mail_secret import with_login
 from tests.emulated import guarded as guarded_runs
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
@@ -24,6 +25,8 @@ from tests.emulated.observers import perfect_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ecs_task_recycle.report import Report
 
 LOGGER: Final = "ecs_task_recycle"
 
@@ -60,7 +63,7 @@ class Record:
     def run(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
         """Run the event in a world and note all of it; a run that is killed answers nothing."""
         try:
-            self.answers.append(bench.recycle(world, **event).answer())
+            self.note(bench.recycle(world, **event))
         except Killed:
             world.revive()
         self.note_calls(world)
@@ -69,16 +72,23 @@ class Record:
         """Run the event and let its guardian end it; note all of it."""
         guarded.invoke("run", event)
         guarded.walk("run")
-        self.answers += [report.answer() for report in guarded.reports]
+        for report in guarded.reports:
+            self.note(report)
         self.note_calls(guarded.world)
 
     def ask(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
         """Invoke the function beside a run that goes on in the same world: no call takes time."""
         knobs, world.knobs = world.knobs, replace(world.knobs, latency=0.0)
         report = bench.act(world, run_id="other", deadline_seconds=900, **event)
-        self.answers.append(report.answer())
+        self.note(report)
         self.attributes |= item_of(world).keys()
         world.knobs = knobs
+
+    def note(self, report: Report) -> None:
+        """Note an answer, and write the final record as the handler does."""
+        self.answers.append(report.answer())
+        if report.is_worth_a_mail:
+            log_final_record(self.answers[-1], function_name="recycler")
 
     def note_calls(self, world: World) -> None:
         """Note what has been called in a world, and what its run record holds."""

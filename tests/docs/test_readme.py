@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ecs_emulator.api_autoscaling import PROBED_ACTIONS
 from ecs_task_recycle.configuration import Mail
 from ecs_task_recycle.errors import RecycleError
+from ecs_task_recycle.final_record import UNITS
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.parameters import PARAMETERS
 from ecs_task_recycle.smtp import Envelope
@@ -109,6 +110,18 @@ def test_the_status_table_is_that_of_the_answers() -> None:
 def test_the_fields_of_the_body_are_those_of_the_answers(record: Record) -> None:
     actual = {name for answer in record.answers for name in answer}
     assert guards.different(guards.documented_fields(MANUAL), actual, of="field") == []
+
+
+def test_the_metrics_are_those_that_the_function_writes() -> None:
+    rows = {name: row["Unit"] for row in table(MANUAL, "Metric") for name in codes(row["Metric"])}
+    assert rows == UNITS
+
+
+def test_the_fields_of_a_task_are_those_of_the_answers(record: Record) -> None:
+    rows = table(MANUAL, "Field of a task")
+    told = {name for row in rows for name in codes(row["Field of a task"])}
+    actual = {name for answer in record.answers for task in answer["tasks"] for name in task}
+    assert guards.different(told, actual, of="field") == []
 
 
 def test_the_runs_that_the_pages_are_held_against_are_of_every_kind(record: Record) -> None:

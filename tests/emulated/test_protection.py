@@ -78,7 +78,7 @@ def test_skip_leaves_protected_tasks_and_says_so(bench: Bench) -> None:
     answer = bench.recycle(world, protected_tasks="skip").answer()
 
     assert answer["status"] == "partial"
-    assert answer["reason"] == "1 tasks are under scale-in protection"
+    assert answer["reason"] == "under scale-in protection: 1 of 3 tasks"
     assert answer["tasks_recycled"] == 2
     assert worker.active
 
@@ -92,7 +92,7 @@ def test_with_every_task_protected_skip_writes_nothing(bench: Bench) -> None:
     answer = bench.recycle(world, protected_tasks="skip").answer()
 
     assert answer["status"] == "nothing_to_do"
-    assert answer["reason"] == "all 3 tasks are under scale-in protection"
+    assert answer["reason"] == "all tasks are under scale-in protection"
     assert len(answer["skipped"]) == 3
     assert world.writes == []
 
@@ -328,5 +328,5 @@ def test_a_run_that_gives_up_waiting_names_the_protection(
 
     answer = bench.recycle(world).answer()
 
-    assert answer["reason"].startswith("1 tasks are still under scale-in protection, and time")
-    assert any("1 tasks are under scale-in protection" in line for line in caplog.messages)
+    assert answer["reason"].startswith("still under scale-in protection: 1 of 3 tasks, and time")
+    assert any("Under scale-in protection: 1 tasks, the first" in line for line in caplog.messages)

@@ -318,6 +318,6 @@ def test_a_task_that_never_reaches_stopped_does_not_end_the_run_and_is_told(benc
     answer = bench.recycle(world).answer()
 
     assert answer["status"] == "completed"
-    notes = {task["task"]: task["note"] for task in answer["tasks"]}
-    assert notes.pop(lost.arn) == "still stopping (STOPPING)"
-    assert set(notes.values()) <= {None, "still stopping (DEACTIVATING)"}
+    states = {task["task"]: task.get("still_stopping") for task in answer["tasks"]}
+    assert states.pop(lost.arn) == "STOPPING"
+    assert set(states.values()) <= {None, "DEACTIVATING"}

@@ -215,7 +215,7 @@ def test_where_all_of_them_are_gone_nothing_is_raised(bench: Bench) -> None:
     answer = bench.recycle(world, tasks=[gone.arn]).answer()
 
     assert answer["status"] == "nothing_to_do"
-    assert answer["reason"] == "none of the 1 tasks is running any more"
+    assert answer["reason"] == "none of the named tasks is running any more"
     assert answer["tasks_recycled"] == 1
     assert world.writes == writes
 

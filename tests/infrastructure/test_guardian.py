@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ecs_task_recycle.errors import RecycleError
-from ecs_task_recycle.log import JsonFormatter
+from ecs_task_recycle.final_record import NAMESPACE, UNITS
 from tests.infrastructure.machine import definition, problems
 from tests.infrastructure.policy import actions_of, allows
-from tests.infrastructure.template import PROJECT, stack
+from tests.infrastructure.template import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -273,34 +272,30 @@ def test_an_alarm_tells_the_topic_of_executions_that_do_not_succeed(name: str) -
     assert alarm["AlarmActions"] == [TOPIC]
 
 
-def test_an_alarm_tells_the_topic_of_partial_runs() -> None:
-    (metric,) = resource("PartialRuns", AlarmTopicArn=TOPIC)["MetricTransformations"]
-    alarm = resource("PartialRunsAlarm", AlarmTopicArn=TOPIC)
-    assert metric == {
-        "MetricNamespace": "EcsTaskRecycle/ecs-task-recycle-function",
-        "MetricName": "PartialRuns",
-        "MetricValue": "1",
-        "Unit": "Count",
-    }
-    assert (alarm["Namespace"], alarm["MetricName"]) == (
-        metric["MetricNamespace"],
-        metric["MetricName"],
-    )
+@pytest.mark.parametrize(
+    "name, metric", [("PartialRuns", "Partial"), ("MissingInService", "MissingInService")]
+)
+def test_alarms_watch_the_metrics_that_the_function_writes(name: str, metric: str) -> None:
+    alarm = resource(f"{name}Alarm", AlarmTopicArn=TOPIC)
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, metric)
+    assert metric in UNITS
+    # Of all services: the alarm does not know them.
+    function = "ecs-task-recycle-function"
+    assert alarm["Dimensions"] == [{"Name": "function", "Value": function}]
     assert alarm["AlarmActions"] == [TOPIC]
 
 
-@pytest.mark.parametrize("status, is_counted", [("partial", True), ("stopping", False)])
-def test_partial_runs_are_counted_by_the_line_that_the_function_writes(
-    status: str,
-    is_counted: bool,  # noqa: FBT001
-) -> None:
-    template = "Task recycle ended, %s: %s"
-    sources = [path.read_text() for path in (PROJECT / "ecs_task_recycle").glob("*.py")]
-    assert any(f'"{template}"' in each for each in sources)
-    assert any('PARTIAL = "partial"' in each for each in sources)
-    record = logging.makeLogRecord({"msg": template, "args": (status, "2 tasks are left.")})
-    message = json.loads(JsonFormatter(run_id="1").format(record))["message"]
-    pattern = resource("PartialRuns", AlarmTopicArn=TOPIC)["FilterPattern"]
-    found = re.fullmatch(r'\{ \$\.message = "([^"*]+)\*" \}', pattern)
-    assert found
-    assert message.startswith(found[1]) is is_counted
+def test_the_dashboard_shows_metrics_and_reports_that_the_function_writes() -> None:
+    assert "RunsDashboard" not in stack().resource_names()
+    body = json.loads(resource("RunsDashboard", Dashboard="enabled")["DashboardBody"])
+    text = json.dumps(body)
+
+    shown = set(re.findall(r'MetricName=\\+"(\w+)', text))
+    assert shown == {"MissingInService", "TasksRecycled", "TasksLeft", "SecondsToReplace"}
+    assert shown <= UNITS.keys()
+    assert f"{{{NAMESPACE},cluster,service}}" in text
+    (query,) = re.findall(r"SOURCE .*limit 50", text)
+    fields = re.split(r",\s*", re.findall(r"fields (.*?) \|", query)[0])
+    known = UNITS.keys() | {"@timestamp", "cluster", "service", "status", "reason", "run_id"}
+    assert set(fields) <= known

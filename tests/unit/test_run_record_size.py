@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ecs_task_recycle.model import Capacity, Original, Plan, ScaleUp, TaskOutcome, TaskResult
+from ecs_task_recycle.model import (
+    Capacity,
+    InServicePoint,
+    Original,
+    Plan,
+    ScaleUp,
+    TaskOutcome,
+    TaskResult,
+)
 from ecs_task_recycle.run_record import Memory, RecordState, RunRecord, from_item, to_item
+from ecs_task_recycle.timeline import POINTS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +35,13 @@ def result(original: Original, number: int) -> TaskResult:
     return TaskResult(
         task_arn=original.arn,
         outcome=TaskOutcome.REPLACED,
-        started_at=original.started_at,
         replacement_arn=arn(),
         stopped_at=AT + timedelta(seconds=round(67.123457 * number, 3)),
         seconds_to_replace=37.1 + number % 100 / 10,
+        seconds_to_stop=301.2 + number * 7 % 600 / 10,
+        exit_code=137 if number % 3 else 0,
+        exit_verdict="did not stop in time: killed" if number % 3 else None,
+        still_stopping="DEACTIVATING" if number % 50 == 0 else None,
     )
 
 
@@ -39,6 +51,7 @@ def memory_of(count: int) -> Memory:
             arn=arn(),
             created_at=AT - timedelta(seconds=round(number * 7.654321, 3)),
             started_at=AT - timedelta(seconds=round(number * 7.123456, 3)),
+            zone=f"eu-central-1{'abc'[number * number % 3]}",
         )
         for number in range(count)
     )
@@ -57,7 +70,11 @@ def memory_of(count: int) -> Memory:
         raised_since_at=AT,
     )
     new_task_arns = tuple(str(each.replacement_arn) for each in results)
-    return Memory(plan=plan, results=results, new_task_arns=new_task_arns)
+    in_service = tuple(
+        InServicePoint(seconds=round(number * 37.77, 1), count=count + number * 7 % 3)
+        for number in range(POINTS_LIMIT)
+    )
+    return Memory(plan=plan, results=results, new_task_arns=new_task_arns, in_service=in_service)
 
 
 @pytest.mark.parametrize("count", [1_200, 5_000], ids=["1,200 tasks", "5,000, ECS's own limit"])

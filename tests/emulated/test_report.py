@@ -1,0 +1,106 @@
+"""What the answer says of each task and of the service over time, on the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ecs_emulator import Knobs, World
+from ecs_task_recycle.departures import NOT_IN_TIME
+from tests.emulated.bench import a_service
+from tests.emulated.guarded import Guarded
+
+if TYPE_CHECKING:
+    from tests.emulated.bench import Bench
+
+
+def gone_by_the_end(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    return [task for task in answer["tasks"] if "still_stopping" not in task]
+
+
+@pytest.mark.parametrize("surge", [True, False])
+def test_the_line_of_tasks_in_service_is_what_the_service_went_through(
+    bench: Bench, *, surge: bool
+) -> None:
+    world = World()
+    a_service(world, tasks=4)
+
+    answer = bench.recycle(world, maintain_service_state=surge).answer()
+
+    line = answer["in_service"]
+    counts = [count for _, count in line]
+    assert line[0] == [0.0, 4]
+    assert min(counts) == answer["lowest_in_service"] == world.lowest_in_service()
+    assert answer["required_in_service"] == (4 if surge else 3) == min(counts)
+    assert counts == ([4, 5] * 5 if surge else [4, 3] * 4 + [4])[: len(counts)]
+    assert line == sorted(line)
+    assert line[-1][0] <= answer["duration_seconds"]
+
+
+def test_each_task_says_its_zone_and_how_it_went(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    zones = {task.arn: task.placement.availability_zone for task in service.active_tasks}
+
+    answer = bench.recycle(world).answer()
+
+    stopped = {task.arn: task for task in service.tasks}
+    assert {task["task"]: task["zone"] for task in answer["tasks"]} == zones
+    assert len(gone_by_the_end(answer)) >= 2
+    for task in gone_by_the_end(answer):
+        state = stopped[task["task"]].state
+        assert state.stopping_at is not None
+        assert state.stopped_at is not None
+        took_seconds = state.stopped_at - state.stopping_at
+        assert task["seconds_to_stop"] == pytest.approx(took_seconds, abs=1.0)
+        assert (task["exit_code"], task["exit_verdict"]) == (0, None)
+
+
+def test_a_container_that_does_not_end_in_time_is_told_as_killed(bench: Bench) -> None:
+    world = World(knobs=Knobs(stop_time=100, stop_timeout=20))
+    a_service(world)
+
+    answer = bench.recycle(world).answer()
+
+    gone = gone_by_the_end(answer)
+    assert len(gone) >= 2
+    assert {(task["exit_code"], task["exit_verdict"]) for task in gone} == {(137, NOT_IN_TIME)}
+
+
+def test_a_task_that_was_killed_by_others_is_not_told_as_too_slow(bench: Bench) -> None:
+    world = World()
+    *_, youngest = sorted(a_service(world).active_tasks, key=lambda task: task.created_at)
+    world.at(60, lambda w: w.crash_task(youngest, exit_code=137))
+
+    tasks = {task["task"]: task for task in bench.recycle(world).answer()["tasks"]}
+
+    crashed = tasks[youngest.arn]
+    assert (crashed["note"], crashed["exit_code"]) == ("it went away by itself", 137)
+    assert (crashed["exit_verdict"], crashed["seconds_to_stop"]) == (None, None)
+
+
+def test_what_was_seen_is_kept_over_several_invocations(bench: Bench) -> None:
+    world = World()
+    a_service(world, tasks=12)
+    guarded = Guarded(bench, world, limit_seconds=400)
+
+    answer = guarded.recycle(wait_time=0).answer()
+
+    assert answer["segments"] > 1
+    assert answer["in_service"][0] == [0.0, 12]
+    assert {12, 13} == {count for _, count in answer["in_service"]}
+    assert answer["in_service"][-1][0] > 400
+    known = [task for task in answer["tasks"] if task["seconds_to_stop"] is not None]
+    assert len(known) >= 11
+
+
+def test_a_dry_run_says_where_the_tasks_are_and_how_many_are_in_service(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+
+    answer = bench.recycle(world, dry_run=True).answer()
+
+    assert answer["in_service"] == [[0.0, 3]]
+    zones = {task.arn: task.placement.availability_zone for task in service.active_tasks}
+    assert {task["task"]: task["zone"] for task in answer["tasks"]} == zones

@@ -1,0 +1,51 @@
+"""What a read of a STOPPED task says of how it went."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ecs_task_recycle.departures import NOT_IN_TIME, OUT_OF_MEMORY, with_departure
+from ecs_task_recycle.model import TaskOutcome, TaskResult
+from ecs_task_recycle.task import Task
+
+AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+STOPPED = Task(
+    arn="task",
+    last_status="STOPPED",
+    desired_status="STOPPED",
+    stopped_at=AT + timedelta(seconds=61.26),
+)
+RESULT = TaskResult(task_arn="task", outcome=TaskOutcome.REPLACED, stopped_at=AT)
+OOM = "OutOfMemoryError: Container killed due to memory usage"
+
+
+@pytest.mark.parametrize(
+    "exit_codes, reason, exit_code, verdict",
+    [
+        ((), None, None, None),
+        ((0, 0), None, 0, None),
+        ((0, 143), None, 143, None),
+        ((1, 137), None, 137, NOT_IN_TIME),
+        ((0, 137), OOM, 137, OUT_OF_MEMORY),
+    ],
+)
+def test_the_worst_exit_code_counts_and_137_has_a_verdict(
+    exit_codes: tuple[int, ...], reason: str | None, exit_code: int | None, verdict: str | None
+) -> None:
+    told = with_departure(RESULT, replace(STOPPED, exit_codes=exit_codes, container_reason=reason))
+    assert (told.exit_code, told.exit_verdict) == (exit_code, verdict)
+    assert told.seconds_to_stop == 61.3
+
+
+def test_a_task_that_went_by_itself_has_no_time_and_no_blame() -> None:
+    gone = replace(RESULT, outcome=TaskOutcome.GONE, stopped_at=None)
+    told = with_departure(gone, replace(STOPPED, exit_codes=(137,)))
+    assert (told.exit_code, told.exit_verdict, told.seconds_to_stop) == (137, None, None)
+
+
+def test_clocks_that_differ_make_no_negative_time() -> None:
+    early = replace(STOPPED, stopped_at=AT - timedelta(seconds=2))
+    assert with_departure(RESULT, early).seconds_to_stop == 0.0

@@ -4,6 +4,7 @@ What a user replaces is filled in: region, account, the secret's ARN, a task's I
 as in AWS:
 
 - Nobody waits for the night: the input of the deployed schedule is sent as the schedule sends it.
+  Nor for `wait_time`: one stack parameter more than on the page sets it to 0.
 - Nobody but AWS may send events with a source `aws.…`; MiniStack refuses them, too. So the page's
   pattern is tried by TestEventPattern on the event as AWS documents it, and then the rule and the
   event both get another source. That it matches, what the input transformer makes of it and that
@@ -347,10 +348,11 @@ def let_some_tasks_be_young(recipes: list[Recipe]) -> None:
 
 
 def deploy(web: Recipe) -> None:
-    """Deploy the stack by the command of the first recipe."""
+    """Deploy the stack by the command of the first recipe, with a wait_time of 0."""
     web.stage.create_mail_secret()
     (block,) = fences(web.text, "bash")
-    done = web.stage.type(*shlex.split(block.body.replace("\\\n", " ")))
+    command = shlex.split(block.body.replace("\\\n", " "))
+    done = web.stage.type(*command, "ScheduledWaitTime=0")
     assert done.returncode == 0, done.stderr
 
 

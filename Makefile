@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-deploy test check lint shell template types unit sweeps format zip clean
+.PHONY: help demo demo-deploy test check bench lint shell template types unit sweeps format zip clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,9 @@ demo-deploy: $(STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and del
 test: check sweeps ## everything, as CI runs it
 
 check: lint types unit ## the fast part of it: lint, types, unit and emulated tests
+
+bench: $(STAMP) ## compare with other ways on emulated services: docs/benchmarks.md (about an hour)
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lint: shell template $(STAMP) ## ruff, shellcheck, and where there is a template: cfn-lint, statelint
 	$(BIN)/ruff check .

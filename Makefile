@@ -20,7 +20,11 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo demo-deploy test check bench lint shell template types unit sweeps format zip clean
+=======
+.PHONY: help demo demo-deploy test check lint shell template types unit sweeps format screenshots zip clean
+>>>>>>> mail
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -61,6 +65,9 @@ sweeps: $(STAMP) $(MINISTACK_STAMP) ## the rest of them: property sweeps, and en
 format: $(STAMP) ## ruff's formatter and its safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+screenshots: $(STAMP) ## the mails of real runs, as a browser shows them (needs chromium)
+	$(BIN)/python -m tests.screenshots build/screenshots
 
 zip: ## dist/ecs-task-recycle.zip
 	./lambda_build.sh

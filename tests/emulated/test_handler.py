@@ -98,6 +98,42 @@ def test_a_completed_run_answers_200_and_mails_once(
     assert "demo/web" in subject
 
 
+@pytest.mark.usefixtures("configured")
+def test_a_mail_leads_to_the_service_and_to_the_log_of_the_run(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "recycler")
+    monkeypatch.setenv("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/recycler")
+    world = World()
+    world.protect_task(a_service(world).active_tasks[0], minutes=600)
+
+    invoke(world, monkeypatch, {**EVENT, "protected_tasks": "skip"})
+
+    text = mails.mails[0].part("plain")
+    console = "https://us-east-1.console.aws.amazon.com"
+    assert f"Service: {console}/ecs/v2/clusters/demo/services/web/health?region=us-east-1" in text
+    assert f"Log: {console}/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/" in text
+    assert "$252Faws$252Flambda$252Frecycler/log-events$3FfilterPattern$3D$2522request-1" in text
+    assert "aws lambda invoke --function-name recycler --region us-east-1 " in text
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_refused_event_is_mailed_with_a_link_to_the_log(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/recycler")
+
+    with pytest.raises(SettingsError):
+        invoke(World(), monkeypatch, {"cluster_name": "demo"})
+
+    text = mails.mails[0].part("plain").replace("\r\n", "\n")
+    assert "Did it work? No.\nWhy? 1 problem in the event: service_name is missing" in text
+    assert "Log: https://us-east-1.console.aws.amazon.com/cloudwatch/home" in text
+    assert "Service: " not in text
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("configured")
 def test_a_part_answers_206(mails: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,6 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.segments import end_run, run_segment
 from ecs_task_recycle.settings import Settings, parameters_of, settings_from_event
-from Notification import send_notification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,6 +186,9 @@ def _notify(
 ) -> None:
     if mail is None:
         return
+    # Not at a cold start: what makes a mail takes as long to import as a third of the rest.
+    from Notification import send_notification  # noqa: PLC0415
+
     give_up_at = CLOCK.now() + MAIL_WITHIN_SECONDS
     with_its_login = with_login(mail, session_of)
     left_seconds = max(1.0, give_up_at - CLOCK.now())

@@ -297,11 +297,24 @@ def _use(document: Any) -> None:  # noqa: ANN401 - any JSON
     """Read a document as what it looks like: targets of a rule, a pattern, an event, input.json."""
     if isinstance(document, list):
         for target in document:
-            settings_from_event(json.loads(target["Input"]))
+            settings_from_event(json.loads(input_of(target)))
     elif "cluster_name" in document:
         settings_from_event(document)
     elif not {"Statement", "detail-type"} & document.keys():
         configuration_from(document)
+
+
+def input_of(target: Mapping[str, Any], *, event_time: str = "2026-01-31T02:00:00Z") -> str:
+    """Return what a rule's target hands to the function for an event of that time."""
+    if "InputTransformer" not in target:
+        return str(target["Input"])
+    transformer = target["InputTransformer"]
+    text = str(transformer["InputTemplate"])
+    for name, path in transformer["InputPathsMap"].items():
+        if path != "$.time":
+            raise ValueError(f"what is at {path} is not known")
+        text = text.replace(f"<{name}>", json.dumps(event_time))
+    return text
 
 
 def wrong_make_targets(text: str, makefile: str) -> list[str]:

@@ -24,7 +24,7 @@ from tests.emulated.bench import LAMBDA_SECONDS, a_service, capacity
 from tests.mail_servers import MailServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.local_socket
@@ -222,6 +222,73 @@ def test_the_parameters_may_stand_under_detail_as_text(monkeypatch: pytest.Monke
 
     assert json.loads(answer["body"])["status"] == "completed"
     assert world.lowest_in_service() == 2
+
+
+SHAPES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "CLI payload": lambda given: json.loads(json.dumps(given, separators=(",", ":"))),
+    "console test event": lambda given: json.loads(json.dumps(given, indent=2)),
+    # An input template writes a value that is not text without quotes, or with them.
+    "rule's input": lambda given: {
+        name: value if isinstance(value, list) else str(value) for name, value in given.items()
+    },
+    "detail": lambda given: {
+        "version": "0",
+        "source": "custom",
+        "detail-type": "Recycle",
+        "resources": [],
+        "detail": given,
+    },
+}
+
+
+@pytest.fixture(params=list(SHAPES))
+def shaped(request: pytest.FixtureRequest) -> Callable[..., object]:
+    """What puts parameters into one of the events that carry them."""
+    shape = SHAPES[request.param]
+    return lambda **parameters: shape({**EVENT, "wait_time": 0, **parameters})
+
+
+@pytest.mark.usefixtures("configured")
+def test_every_shape_of_an_event_carries_the_age_of_tasks(
+    monkeypatch: pytest.MonkeyPatch, shaped: Callable[..., object]
+) -> None:
+    world = World()
+    service = a_service(world)
+    oldest = service.active_tasks[0]
+    second = service.active_tasks[1].state.started_at or 0.0
+    hours = round((world.now - second) / 3600 + 0.05, 4)
+
+    answer = invoke(world, monkeypatch, shaped(older_than_hours=hours))
+
+    body = json.loads(answer["body"])
+    assert [row["task"] for row in body["tasks"]] == [oldest.arn]
+
+
+@pytest.mark.usefixtures("configured")
+def test_every_shape_of_an_event_carries_named_tasks(
+    monkeypatch: pytest.MonkeyPatch, shaped: Callable[..., object]
+) -> None:
+    world = World()
+    named = a_service(world).active_tasks[1]
+
+    answer = invoke(world, monkeypatch, shaped(tasks=[named.id]))
+
+    body = json.loads(answer["body"])
+    assert [row["task"] for row in body["tasks"]] == [named.arn]
+
+
+@pytest.mark.usefixtures("configured")
+def test_every_shape_of_an_event_carries_alarms(
+    monkeypatch: pytest.MonkeyPatch, shaped: Callable[..., object]
+) -> None:
+    world = World()
+    a_service(world)
+    world.set_alarm("latency", "ALARM")
+
+    with pytest.raises(PreconditionError, match="alarms of the event are in ALARM: latency"):
+        invoke(world, monkeypatch, shaped(alarms=["errors", "latency"]))
+
+    assert world.writes == []
 
 
 def test_at_most_eight_frames_lie_between_the_handler_and_stop_task(

@@ -17,7 +17,7 @@ from verify_aws.account import MASK, Account, VerifyError
 from verify_aws.findings import DRY_RUN, KILL, RECYCLE, Findings, Step
 from verify_aws.load import LoadGenerator
 from verify_aws.observer import Observer, Watched
-from verify_aws.probes import DESIRED, Probes
+from verify_aws.probes import DESIRED, HIGHEST, WATCH_SECONDS, Probes
 from verify_aws.stacks import Stacks, limits_of, stack_names
 
 if TYPE_CHECKING:
@@ -119,31 +119,30 @@ class Verification:
         self._end(service, DRY_RUN, began, planned, broken)
 
     def _recycle(self, service: str) -> None:
-        found, began = self._capacity(service), self._begin(service, RECYCLE)
+        began = self._begin(service, RECYCLE)
         answer = self.function.invoke(service, **EVENT)
         if answer.error is not None:
             raise VerifyError(f"{service}: {answer.error}: {answer.message}")
         run = self.function.ended(service)
-        broken = self._broken(service, run, found, began)
+        broken = self._broken(service, run, began)
         outcome = f"{run['outcome']}, {run['number']} of {run['total']}, {run['segments']} segments"
         self._end(service, RECYCLE, began, outcome, broken)
 
     def _kill_and_heal(self) -> None:
         """Let a run of each service be killed; then, with its own code back, be healed."""
-        found = {service: self._capacity(service) for service in self.options.services}
         self.say("The function gets a handler that kills it in the middle of a run ...")
         with self.function.killed_in_the_middle():
             # It works: a function that fails at once would look like one that was killed.
             self.function.status(PROBED)
             deaths = self._with_each(self._kill)
-        self._with_each(lambda service: self._heal(service, deaths[service], found[service]))
+        self._with_each(lambda service: self._heal(service, deaths[service]))
 
     def _kill(self, service: str) -> Death:
         began = self._begin(service, KILL)
         answer = self.function.invoke(service, **EVENT)
         return Death(began_at=began, at=self.clock.now(), answer=answer)
 
-    def _heal(self, service: str, death: Death, found: tuple[int, ...]) -> None:
+    def _heal(self, service: str, death: Death) -> None:
         answer, state = death.answer, self.function.status(service)["state"]
         error = "no answer" if answer.is_lost else answer.error
         if error is None or state not in functions.OPEN:
@@ -156,7 +155,7 @@ class Verification:
             f"{error} after {death.at - death.began_at:.0f} s; {run['outcome']} {seconds:.0f} s "
             f"later, {run['number']} of {run['total']}, {run['segments']} segments"
         )
-        broken = self._broken(service, run, found, death.began_at)
+        broken = self._broken(service, run, death.began_at)
         self._end(service, KILL, death.began_at, outcome, broken)
 
     def _with_each[T](self, step: Callable[[str], T]) -> dict[str, T]:
@@ -192,17 +191,23 @@ class Verification:
     def _watched(self, service: str) -> Watched:
         return self.findings.watched[service]
 
-    def _broken(
-        self, service: str, run: dict[str, Any], found: tuple[int, ...], began: float
-    ) -> tuple[str, ...]:
+    def _broken(self, service: str, run: dict[str, Any], began: float) -> tuple[str, ...]:
         """Return what does not hold at the end of a run."""
-        now = self._capacity(service)
+        now, expected = self._settled_capacity(service)
         lowest = self._watched(service).lowest_in_service(began, self.clock.now())
         return (
             *_unless(run["outcome"] == "completed", f"it is {run['outcome']}: {run['reason']}"),
-            *_unless(now == found, f"the capacity is {now}, and was {found}"),
+            *_unless(now == expected, f"the capacity is {now}, and was {expected}"),
             *_unless(lowest is None or lowest >= DESIRED, f"only {lowest} tasks in service"),
         )
+
+    def _settled_capacity(self, service: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the capacity as AWS shows it, and as it was made; reads may be out of date."""
+        expected = (DESIRED, DESIRED, HIGHEST) if service == PROBED else (DESIRED,)
+        until = self.clock.now() + WATCH_SECONDS
+        while (now := self._capacity(service)) != expected and self.clock.now() < until:
+            self.clock.sleep(1)
+        return now, expected
 
     def _capacity(self, service: str) -> tuple[int, ...]:
         """Return the desired count, and minimum and maximum if there are any."""

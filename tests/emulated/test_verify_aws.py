@@ -17,7 +17,7 @@ from verify_aws.observer import Counts, Observer, Watched
 from verify_aws.options import read_options
 from verify_aws.page import BEHAVIOURS, behaviours, page
 from verify_aws.probes import Probes
-from verify_aws.verification import facts, parameters
+from verify_aws.verification import Verification, facts, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,6 +186,49 @@ def test_limits_that_cannot_be_set_end_the_probes(board: Switchboard, account: A
     world = a_world(board, "plain", aas_lag=1.0, aas_conflict=1000.0)
     with pytest.raises(VerifyError, match="others are pending"):
         probes(account, world)
+
+
+# ---- Promises ----
+
+
+def broken(account: Account, world: World, watched: Watched, **run: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Judge a run of the service `balanced` that has just ended."""
+    nothing: Any = None
+    clock: Any = world.clock
+    verification = Verification(
+        options=OPTIONS,
+        account=account,
+        clock=clock,
+        stacks=nothing,
+        function=nothing,
+        findings=findings_of(watched, account),
+        say=lambda _: None,
+    )
+    run = {"outcome": "completed", "reason": None, **run}
+    return verification._broken("balanced", run, world.started_at)
+
+
+def test_an_end_that_is_not_as_promised_is_named(board: Switchboard, account: Account) -> None:
+    world = board.world = World(knobs=EXACT)
+    world.create_service(cluster=OPTIONS.name, name="balanced")
+    counts = [Counts(at=world.now, desired=3, running=3, in_service=number) for number in (2, 2)]
+    assert broken(account, world, Watched()) == ()
+    world.set_desired_count(OPTIONS.name, "balanced", 4)
+    assert broken(account, world, Watched(counts=counts), outcome="partial", reason="late") == (
+        "it is partial: late",
+        "the capacity is (4,), and was (3,)",
+        "only 2 tasks in service",
+    )
+
+
+def test_a_capacity_that_is_read_too_early_is_read_again(
+    board: Switchboard, account: Account
+) -> None:
+    world = board.world = World(knobs=EXACT)
+    world.create_service(cluster=OPTIONS.name, name="balanced")
+    world.set_desired_count(OPTIONS.name, "balanced", 4)
+    world.at(5.0, lambda world: world.set_desired_count(OPTIONS.name, "balanced", 3))
+    assert broken(account, world, Watched()) == ()
 
 
 # ---- The page ----

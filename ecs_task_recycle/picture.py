@@ -116,22 +116,22 @@ def _bars(body: Body, started: float, seconds: float) -> tuple[Bar, ...]:
         if stopped_at is not None:
             bars.append(_bar(row, stopped_at.timestamp() - started, seconds))
     for index, (bar, following) in enumerate(pairwise(tuple(bars))):
-        if bar.replaced is None:
+        if bar.replaced is None and bar.stopped is not None and following.stopped is not None:
             # The next one was stopped, so this one was replaced by then.
-            bars[index] = replace(bar, replaced=following.stopped)
+            bars[index] = replace(bar, replaced=max(bar.stopped, following.stopped))
     return (*bars, *(Bar(label=short_id(arn)) for arn in left_arns(body)))
 
 
 def _bar(row: Body, stopped: float, seconds: float) -> Bar:
-    replace_seconds = number(row.get("seconds_to_replace"))
-    stop_seconds = number(row.get("seconds_to_stop"))
+    def after(key: str) -> float | None:
+        taken = number(row.get(key))
+        return None if taken is None else _within((stopped + max(0.0, taken)) / seconds)
+
     return Bar(
         label=short_id(row.get("task")),
         stopped=_within(stopped / seconds),
-        replaced=None
-        if replace_seconds is None
-        else _within((stopped + replace_seconds) / seconds),
-        gone=None if stop_seconds is None else _within((stopped + stop_seconds) / seconds),
+        replaced=after("seconds_to_replace"),
+        gone=after("seconds_to_stop"),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecs_task_recycle.configuration import Mail
@@ -589,6 +589,14 @@ ROW_KEYS: Final = (
     stopped_at=st.lists(st.none() | st.datetimes(timezones=st.just(UTC)), max_size=60),
     taken=st.none() | st.floats(),
     required=st.integers(0, 10**6),
+)
+@example(
+    line=[[0, 0]],
+    seconds=1.0,
+    ended_at=datetime(2026, 1, 1, tzinfo=UTC),
+    stopped_at=[datetime(2026, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)],
+    taken=None,
+    required=1,
 )
 def test_any_run_makes_a_picture_or_none(
     line: list[list[object]],

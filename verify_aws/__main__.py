@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from verify_aws import cost
 from verify_aws.account import Account, VerifyError, connect, require_network
-from verify_aws.clock import Clock, StoppableClock, SystemClock, utc
+from verify_aws.clock import StoppableClock
 from verify_aws.findings import Findings
 from verify_aws.function import Function, build_zip
 from verify_aws.options import Options, read_options
@@ -103,7 +104,7 @@ def _verify(options: Options, stacks: Stacks, clock: Clock) -> int:
             ahead_seconds=account.ahead_seconds,
             facts=facts(options, account),
         ),
-        say=lambda text: say(f"{utc(clock.now()):%H:%M:%S} {account.masked(text)}"),
+        say=lambda text: say(f"{as_utc(clock.now()):%H:%M:%S} {account.masked(text)}"),
     )
     return _carry_out(verification)
 
@@ -124,7 +125,7 @@ def _announce(options: Options, account: Account) -> None:
 def _carry_out(verification: Verification) -> int:
     """Verify; then, whatever came of it, write the page and delete everything."""
     findings, account = verification.findings, verification.account
-    path = verification.options.page or Path(f"verify-aws-{utc(findings.began_at):%Y-%m-%d}.md")
+    path = verification.options.page or Path(f"verify-aws-{as_utc(findings.began_at):%Y-%m-%d}.md")
     try:
         verification.run()
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
-    from verify_aws.clock import Clock
+    from ecs_task_recycle.clock import Clock
     from verify_aws.options import Options
 
 MASK: Final = "************"

@@ -1,35 +1,11 @@
-"""The only place in the verification where time is read and passes."""
+"""The machine's clock, for threads that have to end when the verification does."""
 
 from __future__ import annotations
 
 import threading
-import time
-from datetime import UTC, datetime
-from typing import Protocol, override
+from typing import override
 
-
-class Clock(Protocol):
-    """Epoch seconds; tests put a virtual one in its place."""
-
-    def now(self) -> float:
-        """Return the time in epoch seconds."""
-        ...
-
-    def sleep(self, seconds: float) -> None:
-        """Return when so many seconds have passed."""
-        ...
-
-
-class SystemClock:
-    """The machine's own clock."""
-
-    def now(self) -> float:
-        """Return the time in epoch seconds."""
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        """Return when so many seconds have passed."""
-        time.sleep(seconds)
+from ecs_task_recycle.clock import SystemClock
 
 
 class StoppedError(Exception):
@@ -51,8 +27,3 @@ class StoppableClock(SystemClock):
         """Return when so many seconds have passed; raises StoppedError."""
         if self._is_over.wait(seconds):
             raise StoppedError
-
-
-def utc(epoch_seconds: float) -> datetime:
-    """Return an instant as a time in UTC."""
-    return datetime.fromtimestamp(epoch_seconds, UTC)

@@ -19,7 +19,7 @@ from verify_aws.account import Account, VerifyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from verify_aws.clock import Clock
+    from ecs_task_recycle.clock import Clock
 
 PROJECT: Final = Path(__file__).parents[1]
 MORTAL: Final = Path(__file__).with_name("mortal.py")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from verify_aws.clock import Clock
+    from ecs_task_recycle.clock import Clock
 
 KEPT: Final = "kept connection"
 NEW: Final = "new connection"

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ecs_task_recycle.clock import Clock
     from verify_aws.account import Account
-    from verify_aws.clock import Clock
 
 LOOK_SECONDS: Final = 1.0
 STATES: Final = ("RUNNING", "STOPPED")

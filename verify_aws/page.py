@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from verify_aws.clock import utc
+from ecs_task_recycle.clock import as_utc
 from verify_aws.load import CLIENTS, GOOD
 from verify_aws.measures import pairs, since_stop
 
@@ -23,7 +23,7 @@ MOST_BAD: Final = 100
 def page(findings: Findings, masked: Callable[[object], str]) -> str:
     """Return the page, in Markdown."""
     parts = [
-        f"# What AWS did on {utc(findings.began_at):%Y-%m-%d}",
+        f"# What AWS did on {as_utc(findings.began_at):%Y-%m-%d}",
         _summary(findings),
         "## Circumstances",
         _table(("What", "Value"), findings.facts.items()),
@@ -79,7 +79,7 @@ def _cell(value: object) -> str:
 def _step(step: Step) -> tuple[object, ...]:
     seconds = step.ended_at - step.began_at
     lowest = "-" if step.lowest_in_service is None else step.lowest_in_service
-    begun = f"{utc(step.began_at):%H:%M:%S}"
+    begun = f"{as_utc(step.began_at):%H:%M:%S}"
     return step.service, step.name, begun, f"{seconds:.0f}", lowest, step.outcome
 
 
@@ -127,7 +127,7 @@ def _answers(findings: Findings) -> str:
     watched = findings.watched["balanced"]
     seconds = [since_stop(each, watched, findings.ahead_seconds) for each in bad]
     listed = [
-        (f"{utc(each.at):%H:%M:%S.%f}"[:-3], each.client, each.outcome,
+        (f"{as_utc(each.at):%H:%M:%S.%f}"[:-3], each.client, each.outcome,
          "before any" if since is None else f"{since:.1f}")
         for each, since in zip(bad[:MOST_BAD], seconds, strict=False)
     ]  # fmt: skip
@@ -166,7 +166,7 @@ def _task(pair: Pair, ahead: float) -> list[str]:
     served = new.first_seen.get("in service") if new else None
     return [
         old.id[:8],
-        f"{utc(begun):%H:%M:%S}",
+        f"{as_utc(begun):%H:%M:%S}",
         after(draining and draining - ahead),
         after(old.signal_at),
         after(old.execution_stopped_at),

@@ -12,7 +12,7 @@ from verify_aws.stacks import limits_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from verify_aws.clock import Clock
+    from ecs_task_recycle.clock import Clock
 
 DESIRED: Final = 3
 HIGHEST: Final = 6

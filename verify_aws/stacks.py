@@ -12,7 +12,7 @@ from verify_aws.account import Account, VerifyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from verify_aws.clock import Clock
+    from ecs_task_recycle.clock import Clock
 
 TAG: Final = "ecs-task-recycle-verification"
 CREATE_SECONDS: Final = 1_500

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import pytest
 
+from ecs_task_recycle.clock import SystemClock
 from tests.infrastructure.template import PROJECT, read_template
 from verify_aws import cost
 from verify_aws.__main__ import main
-from verify_aws.clock import SystemClock
 from verify_aws.function import build_zip, template, with_files
 from verify_aws.load import GOOD, KEPT, NEW, LoadGenerator
 from verify_aws.options import read_options

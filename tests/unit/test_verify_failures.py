@@ -13,8 +13,9 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
+from ecs_task_recycle.clock import SystemClock
 from verify_aws.account import LONG, MASK, Account, VerifyError
-from verify_aws.clock import StoppableClock, StoppedError, SystemClock
+from verify_aws.clock import StoppableClock, StoppedError
 from verify_aws.function import Function
 from verify_aws.stacks import Stacks
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
 REQUIREMENTS := requirements.txt requirements-dev.txt requirements-rie.txt
 SHELL_SCRIPTS := $(wildcard *.sh .ci/run)
-TEMPLATES := $(wildcard template.yaml)
+TEMPLATES := $(wildcard template.yaml verify_aws/template.yaml)
 
 # MiniStack's own environment: it pins another botocore than ours.
 MINISTACK := .venv-ministack
@@ -20,7 +20,8 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-deploy test check lint shell template types unit sweeps format zip clean
+.PHONY: help demo demo-deploy verify-aws test check bench lint shell template types unit sweeps format \
+	screenshots zip clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,9 +32,15 @@ demo: $(STAMP) ## a service recycled before your eyes: local ECS, real Lambda ru
 demo-deploy: $(STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
 	@$(BIN)/python -m demo.deployed
 
+verify-aws: $(STAMP) ## on your AWS account, for some cents: ARGS="--help" lists its options
+	@$(BIN)/python -m verify_aws $(ARGS)
+
 test: check sweeps ## everything, as CI runs it
 
 check: lint types unit ## the fast part of it: lint, types, unit and emulated tests
+
+bench: $(STAMP) ## compare with other ways on emulated services: docs/benchmarks.md (about an hour)
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lint: shell template $(STAMP) ## ruff, shellcheck, and where there is a template: cfn-lint, statelint
 	$(BIN)/ruff check .
@@ -58,6 +65,9 @@ sweeps: $(STAMP) $(MINISTACK_STAMP) ## the rest of them: property sweeps, and en
 format: $(STAMP) ## ruff's formatter and its safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+screenshots: $(STAMP) ## the mails of real runs, as a browser shows them (needs chromium)
+	$(BIN)/python -m tests.screenshots build/screenshots
 
 zip: ## dist/ecs-task-recycle.zip
 	./lambda_build.sh

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from AWSSession import get_aws_session
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
-from ecs_task_recycle.configuration import AwsCredentials, Mail, read_configuration, stack_from
+from ecs_task_recycle.configuration import (
+    AwsCredentials,
+    Mail,
+    place_from,
+    read_configuration,
+    stack_from,
+)
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.final_record import log_final_record
 from ecs_task_recycle.gateway import Gateway
@@ -27,13 +34,13 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.segments import end_run, run_segment
 from ecs_task_recycle.settings import Settings, parameters_of, settings_from_event
-from Notification import send_notification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import boto3
 
+    from ecs_task_recycle.console import Place
     from ecs_task_recycle.report import Report
 
 CONFIGURATION_FILE: Final = Path(__file__).with_name("input.json")
@@ -78,7 +85,8 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
             make_session = partial(get_aws_session, configuration.aws)
-            _notify(configuration.mail, _refused(error, request_id), make_session)
+            body, place = _refused(error, request_id), place_from(os.environ)
+            _notify(configuration.mail, body, place, session_of=make_session)
         raise
     if invocation.segment_of is not None:
         return _segment(run, invocation, configuration.mail, session)
@@ -103,8 +111,13 @@ def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict
     body = report.answer()
     if report.is_worth_a_mail:
         log_final_record(body, function_name=stack_from(os.environ).function_name)
+        place = replace(
+            place_from(os.environ),
+            region=session.region_name,
+            execution_arn=report.execution_arn,
+        )
         # The run's own session: its role is assumed already, should STS not answer any more.
-        _notify(mail, body, lambda: session)
+        _notify(mail, body, place, session_of=lambda: session)
     if report.error is not None:
         raise report.error
     return {"statusCode": report.status.code, "body": json.dumps(body)}
@@ -165,14 +178,21 @@ def _deadline_at(context: LambdaContext | None) -> float:
 
 
 def _notify(
-    mail: Mail | None, summary: Mapping[str, object], session_of: Callable[[], boto3.Session]
+    mail: Mail | None,
+    body: Mapping[str, object],
+    place: Place,
+    *,
+    session_of: Callable[[], boto3.Session],
 ) -> None:
     if mail is None:
         return
+    # Not at a cold start: what makes a mail takes as long to import as a third of the rest.
+    from Notification import send_notification  # noqa: PLC0415
+
     give_up_at = CLOCK.now() + MAIL_WITHIN_SECONDS
     with_its_login = with_login(mail, session_of)
     left_seconds = max(1.0, give_up_at - CLOCK.now())
-    send_notification(with_its_login, summary, timeout_seconds=left_seconds)
+    send_notification(with_its_login, body, place, timeout_seconds=left_seconds)
 
 
 def _refused(error: SettingsError, run_id: str) -> dict[str, object]:

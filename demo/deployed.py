@@ -143,12 +143,15 @@ class Stage:
         return becomes_true(have_come, within_seconds=within_seconds)
 
 
-def set_stage(running: ExitStack, folder: Path, **settings: str) -> Stage:
+def set_stage(
+    running: ExitStack, folder: Path, *, world: World | None = None, **settings: str
+) -> Stage:
     """Start the emulated ECS, a mail server and the local AWS; copy what is to be deployed.
 
-    The settings are MiniStack's own, by the names of its environment variables.
+    Without a world it is one with the services web and api. The settings are MiniStack's own, by
+    the names of its environment variables.
     """
-    world = emulated_ecs("web", "api")
+    world = world or emulated_ecs("web", "api")
     url = running.enter_context(serve(world))
     mail_server = running.enter_context(MailServer(self_signed(folder)))
     environment = dict.fromkeys(EMULATED, url) | {"SSL_CERT_FILE": str(mail_server.certificate)}

@@ -49,6 +49,7 @@ NOT_DEPLOYED: Final = (
     "demo",
     "ecs_emulator",
     "tests",
+    "verify_aws",
     "__pycache__",
 )
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -62,21 +63,21 @@ def emulated_ecs(*services: str, knobs: Knobs = SHORT_TIMES) -> World:
     return world
 
 
-def add_service(world: World, name: str, tasks_count: int) -> Service:
+def add_service(world: World, name: str, tasks_count: int, *, cluster: str = CLUSTER) -> Service:
     """Create such a service in a world; return it."""
     service = world.create_service(
-        cluster=CLUSTER, name=name, desired_count=tasks_count, target_group=True
+        cluster=cluster, name=name, desired_count=tasks_count, target_group=True
     )
     world.register_scalable_target(
-        cluster=CLUSTER, service=name, min_capacity=tasks_count, max_capacity=2 * tasks_count
+        cluster=cluster, service=name, min_capacity=tasks_count, max_capacity=2 * tasks_count
     )
     return service
 
 
-def capacity(world: World, name: str) -> tuple[int, int, int]:
+def capacity(world: World, name: str, *, cluster: str = CLUSTER) -> tuple[int, int, int]:
     """Return a service's desired count and its autoscaling minimum and maximum."""
-    service = world.service(CLUSTER, name)
-    target = world.autoscaling.targets[f"service/{CLUSTER}/{name}"]
+    service = world.service(cluster, name)
+    target = world.autoscaling.targets[f"service/{cluster}/{name}"]
     return service.desired_count, target.min_capacity, target.max_capacity
 
 

@@ -73,6 +73,19 @@ def register_scalable_target(world: World, request: Request) -> Answer:
     return {"ScalableTargetARN": world.autoscaling.request(service, limits).arn}
 
 
+@operation(SERVICE, writes=True)
+def deregister_scalable_target(world: World, request: Request) -> Answer:
+    """Forget a target; the desired count stays as it is.
+
+    https://docs.aws.amazon.com/autoscaling/application/APIReference/API_DeregisterScalableTarget.html
+    """
+    resource_id = request.parameters["ResourceId"]
+    if resource_id not in world.autoscaling.targets:
+        raise ApiError("ObjectNotFoundException", f"No scalable target found: {resource_id}")
+    world.autoscaling.forget(resource_id)
+    return {}
+
+
 @operation(SERVICE)
 def describe_scheduled_actions(world: World, request: Request) -> Answer:
     """List the scheduled actions, all or those of one resource."""

@@ -122,6 +122,11 @@ class AutoScaling:
             target.pending_until = self._ledger.now + max(lag, longest)
         return target
 
+    def forget(self, resource_id: str) -> None:
+        """Have a target no more, nor what was scheduled for it."""
+        target = self.targets.pop(resource_id)
+        self.actions = [each for each in self.actions if each.target is not target]
+
     def schedule_action(self, service: Service, at: float, limits: Limits) -> ScheduledAction:
         """Have the limits set at an instant (epoch seconds); lost if suspended then.
 

@@ -9,10 +9,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
+from zoneinfo import available_timezones
 
+from ecs_task_recycle.console import Place
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings import unknown_names
+from ecs_task_recycle.times import zone_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +46,18 @@ def stack_from(environment: Mapping[str, str]) -> Stack:
         function_name=environment.get(FUNCTION_VARIABLE) or DEFAULT_FUNCTION,
         table_name=environment.get(TABLE_VARIABLE) or DEFAULT_TABLE,
         guardian_arn=environment.get(GUARDIAN_VARIABLE) or None,
+    )
+
+
+def place_from(environment: Mapping[str, str]) -> Place:
+    """Read where the function itself is from the variables that Lambda sets.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    return Place(
+        function_region=environment.get("AWS_REGION"),
+        function_name=stack_from(environment).function_name,
+        log_group=environment.get("AWS_LAMBDA_LOG_GROUP_NAME"),
     )
 
 
@@ -77,6 +93,7 @@ class Mail:
     secret_id: str | None = None
     email_subject: str | None = None
     subject_prefix: str | None = None
+    timezone: str | None = None
 
     def __repr__(self) -> str:
         """Show nothing that could be a secret."""
@@ -103,7 +120,7 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "session_token",
     ),
     "smtpCredentials": ("host", "port", "username", "password", "secret_id", "from_email"),
-    "emailNotification": ("email_subject", "subject_prefix", "to"),
+    "emailNotification": ("email_subject", "subject_prefix", "to", "timezone"),
 }
 
 
@@ -184,6 +201,7 @@ def _mail(
     port = _port(smtp.get("port"), problems)
     texts = _texts({k: v for k, v in smtp.items() if k != "port"}, "smtpCredentials", problems)
     subject = _texts({k: v for k, v in email.items() if k != "to"}, "emailNotification", problems)
+    problems += _timezone_problems(subject.get("timezone"))
     if not recipients:
         return None
     problems += [
@@ -211,6 +229,19 @@ def _login_problems(texts: Mapping[str, str | None]) -> list[str]:
     if len(given) == 1:
         return ["smtpCredentials.username and password belong together, one is missing"]
     return []
+
+
+def _timezone_problems(name: str | None) -> list[str]:
+    """Return what is wrong with a time zone; where no zone is known at all, nothing is said.
+
+    A machine without the data of time zones must not refuse what another one takes.
+    """
+    if name is None or zone_of(name) is not None or zone_of("Etc/UTC") is None:
+        return []
+    cities = [each for each in available_timezones() if "/" in each]
+    close = get_close_matches(name, cities, n=1, cutoff=0.75)
+    hint = f", such as {close[0]}" if close else ", such as Europe/Berlin"
+    return [f"emailNotification.timezone is not the IANA name of a time zone{hint}"]
 
 
 def _recipients(value: object, problems: list[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ecs_task_recycle.snapshot import short
 from ecs_task_recycle.task import NOT_YET_RUNNING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ecs_task_recycle.model import ServiceEvent
     from ecs_task_recycle.snapshot import Snapshot
@@ -71,7 +71,7 @@ class FailedStarts:
     def _learn_end(self, arn: str, task: Task) -> None:
         verdict = judged_stop(task)
         if verdict is Verdict.UNKNOWN:
-            self._report(_failure(task))
+            self._report(_failures([task]))
         if verdict is not Verdict.COUNTS:
             return
         if arn in self.new_arns:
@@ -121,7 +121,7 @@ class FailedStarts:
         """Return why, or None if nothing has failed."""
         ended = self.deaths if len(self.deaths) > len(self.starts) else self.starts
         if ended:
-            return "; ".join(dict.fromkeys(_failure(task) for task in ended.values()))
+            return _failures(ended.values())
         return next(iter(self.complaints.values()), None)
 
 
@@ -137,7 +137,15 @@ def is_over(task: Task) -> bool:
     )
 
 
-def _failure(task: Task) -> str:
+def _failures(tasks: Iterable[Task]) -> str:
+    """Return why tasks have stopped; several that give one cause are named together."""
+    by_cause: dict[str, list[str]] = {}
+    for task in tasks:
+        by_cause.setdefault(_cause(task), []).append(f"task {short(task.arn)}")
+    return "; ".join(f"{', '.join(ids)} stopped: {cause}" for cause, ids in by_cause.items())
+
+
+def _cause(task: Task) -> str:
     code = None if task.exit_code is None else f"exit code {task.exit_code}"
     parts = [task.stop_code, task.stopped_reason, task.container_reason, code]
-    return f"task {short(task.arn)} stopped: " + ", ".join(part for part in parts if part)
+    return ", ".join(dict.fromkeys(part for part in parts if part))

@@ -77,9 +77,8 @@ class Report:
             "tasks": self._tasks(),
             "skipped": self._skipped(),
             "remaining": self._remaining(),
-            **_planned_facts(progress.plan),
-            "lowest_in_service": lowest(progress.in_service),
-            "in_service": [[point.seconds, point.count] for point in progress.in_service],
+            **self._planned_facts(),
+            **self._in_service_facts(),
             "capacity": None if progress.capacity is None else encode(progress.capacity),
             "duration_seconds": self._duration_seconds(),
             "timestamp": encode(progress.finished_at),
@@ -93,8 +92,9 @@ class Report:
         if plan is not None and plan.remarks:
             facts["remarks"] = list(plan.remarks)
         if self.status is Status.PLANNED and plan is not None:
-            facts["at_least_seconds"] = self._at_least_seconds(plan)
             facts["permissions"] = list(plan.actions)
+            if self._work is not None:
+                facts["at_least_seconds"] = self._at_least_seconds(self._work)
         is_continued = self.status is Status.CONTINUED
         if self.execution_arn is not None and progress.segments + is_continued > 1:
             facts |= {"execution": self.execution_arn, "segments": progress.segments}
@@ -105,8 +105,35 @@ class Report:
             facts["remedy"] = getattr(self.error, "remedy", "")
         return facts
 
+    @property
+    def _work(self) -> Plan | None:
+        """The plan of a run that recycles; one that only restores has no work list."""
+        return self.progress.plan if self.settings.action is Action.RECYCLE else None
+
+    def _planned_facts(self) -> dict[str, Json]:
+        """Return what was found and planned; null for a run that did not get so far."""
+        plan = self._work
+        if plan is None:
+            return dict.fromkeys(
+                ("original_desired_count", "required_in_service", "started_before")
+            )
+        desired_count = plan.found.desired_count
+        missing_count = 0 if self.settings.maintain_service_state else 1
+        return {
+            "original_desired_count": desired_count,
+            "required_in_service": max(0, desired_count - missing_count),
+            "started_before": None if plan.names_tasks else encode(plan.started_before_at),
+        }
+
+    def _in_service_facts(self) -> dict[str, Json]:
+        points = () if self._work is None else self.progress.in_service
+        return {
+            "lowest_in_service": lowest(points),
+            "in_service": [[point.seconds, point.count] for point in points],
+        }
+
     def _tasks(self) -> list[Json]:
-        plan = self.progress.plan
+        plan = self._work
         if self.status is Status.PLANNED and plan is not None:
             return [{"task": task.arn, **_origin(task)} for task in planned(plan, self.settings)]
         named = () if plan is None else (*plan.originals, *plan.gone)
@@ -117,11 +144,8 @@ class Report:
 
     def _skipped(self) -> list[Json]:
         """Return the protected tasks; where nothing was recycled, those of the work list."""
-        plan, skipped = self.progress.plan, in_order(self.progress.protected.values())
-        spares = (
-            self.settings.action is Action.RECYCLE
-            and self.settings.protected_tasks is not ProtectedTasks.STOP
-        )
+        plan, skipped = self._work, in_order(self.progress.protected.values())
+        spares = self.settings.protected_tasks is not ProtectedTasks.STOP
         if plan is not None and not self.progress.results and spares:
             skipped = plan.protections
         originals = () if plan is None else plan.originals
@@ -136,7 +160,7 @@ class Report:
         ]
 
     def _remaining(self) -> list[Json]:
-        plan, results = self.progress.plan, self.progress.results
+        plan, results = self._work, self.progress.results
         originals = () if plan is None else plan.originals
         return [task.arn for task in originals if task.arn not in results]
 
@@ -150,17 +174,6 @@ class Report:
         starts = len(plan.originals) + int(self.settings.maintain_service_state)
         pauses = len(plan.originals) * self.settings.wait_time_seconds
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
-
-
-def _planned_facts(plan: Plan | None) -> dict[str, Json]:
-    """Return what was found and planned; null for a run that did not get so far."""
-    if plan is None:
-        return dict.fromkeys(("original_desired_count", "required_in_service", "started_before"))
-    return {
-        "original_desired_count": plan.found.desired_count,
-        "required_in_service": plan.required_in_service - 1,
-        "started_before": None if plan.names_tasks else encode(plan.started_before_at),
-    }
 
 
 def _gone(task: Original) -> TaskResult:

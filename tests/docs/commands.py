@@ -8,12 +8,15 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import awscli  # type: ignore[import-untyped]
 from awscli.clidriver import create_clidriver  # type: ignore[import-untyped]
 
 from tests.docs.markdown import fences
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VARIABLES: Final = {"ACCOUNT_ID": "123456789012", "REGION": "us-east-1"}
 ONLY_IN_VERSION_2: Final = ("--cli-binary-format", "raw-in-base64-out")
@@ -24,19 +27,29 @@ class WouldBeSentError(BaseException):
     """The command is understood: the CLI is about to send it. No Exception, as it catches those."""
 
 
-def aws_commands(text: str) -> list[list[str]]:
+def aws_commands(text: str, variables: Mapping[str, str] = VARIABLES) -> list[list[str]]:
     """Return the commands of the page's shell blocks, from the word after `aws` on.
 
     The one at hand is AWS CLI version 1: commands that only version 2 has are left out.
     """
     joined = "\n".join(each.body for each in fences(text, "bash")).replace("\\\n", " ")
     found = re.findall(r"^(?:[A-Z_]+=\S+ )*aws (.*)$", joined, re.MULTILINE)
-    commands = [shlex.split(_filled(each)) for each in found]
+    commands = [shlex.split(_filled(each, variables)) for each in found]
     return [each for each in commands if each[:2] not in COMMANDS_OF_VERSION_2]
 
 
-def _filled(command: str) -> str:
-    return re.sub(r"\$([A-Z_]+)", lambda each: VARIABLES[each[1]], command)
+def _filled(command: str, variables: Mapping[str, str]) -> str:
+    return re.sub(r"\$([A-Z_]+)", lambda each: variables[each[1]], command)
+
+
+def saved_files(text: str) -> dict[str, str]:
+    """Return the files that a page says to save: what stands in the block after "as `name`"."""
+    found = {}
+    for before, body in re.findall(r"(.*?)^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        names = re.findall(r"\bas\s+`([\w-]+\.json)`", before.rstrip().rpartition("\n\n")[2])
+        if names:
+            found[names[-1]] = body
+    return found
 
 
 def for_version_1(command: list[str]) -> list[str]:

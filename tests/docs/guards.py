@@ -320,17 +320,31 @@ def _use(document: Any) -> None:  # noqa: ANN401 - any JSON
     """Read a document as what it looks like: targets of a rule, a pattern, an event, input.json."""
     if isinstance(document, list):
         for target in document:
-            settings_from_event(json.loads(target["Input"]))
+            settings_from_event(json.loads(input_of(target)))
     elif "cluster_name" in document:
         settings_from_event(document)
     elif not {"Statement", "detail-type"} & document.keys():
         configuration_from(document)
 
 
+def input_of(target: Mapping[str, Any], *, event_time: str = "2026-01-31T02:00:00Z") -> str:
+    """Return what a rule's target hands to the function for an event of that time."""
+    if "InputTransformer" not in target:
+        return str(target["Input"])
+    transformer = target["InputTransformer"]
+    text = str(transformer["InputTemplate"])
+    for name, path in transformer["InputPathsMap"].items():
+        if path != "$.time":
+            raise ValueError(f"what is at {path} is not known")
+        text = text.replace(f"<{name}>", json.dumps(event_time))
+    return text
+
+
 def wrong_make_targets(text: str, makefile: str) -> list[str]:
     places = [*codes(text), *(each.body for each in fences(text))]
-    named = {name for place in places for name in re.findall(r"^make (\w+)", place, re.MULTILINE)}
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    pattern = re.compile(r"^make ([\w-]+)", re.MULTILINE)
+    named = {name for place in places for name in pattern.findall(place)}
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     return [f"make {name} is no target" for name in sorted(named - targets)]
 
 

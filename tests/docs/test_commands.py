@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.docs.commands import aws_commands, files_of, refusal_of
+from tests.docs.commands import aws_commands, files_of, refusal_of, saved_files
 from tests.docs.markdown import fences
 from tests.docs.pages import MANUAL
 
@@ -16,21 +17,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS: Final = aws_commands(MANUAL)
-SAVED: Final = {
-    "trust.json": '"Principal"',
-    "policy.json": '"Sid"',
-    "targets.json": r"\"wait_time\"",
-    "rotation.json": r"\"if_running\"",
-    "pattern.json": '"aws.secretsmanager"',
-}
-"""The blocks that the pages say to save, each by what stands in it alone."""
+POLICY: Final = '"Sid"'
+"""What stands only in the policy, which is saved from another page than the one that says so."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the files that the pages say to save or to build."""
-    for name, mark in SAVED.items():
-        (body,) = [each.body for each in fences(MANUAL, "json") if mark in each.body]
+    (policy,) = [each.body for each in fences(MANUAL, "json") if POLICY in each.body]
+    for name, body in {**saved_files(MANUAL), "policy.json": policy}.items():
         (tmp_path / name).write_text(body)
     (tmp_path / "dist").mkdir()
     with zipfile.ZipFile(tmp_path / "dist/ecs-task-recycle.zip", "w"):
@@ -55,7 +50,7 @@ def test_every_payload_is_json() -> None:
     payloads = [
         command[command.index("--payload") + 1] for command in COMMANDS if "--payload" in command
     ]
-    assert len(payloads) == 3
+    assert len(payloads) == 4
     for payload in payloads:
         assert "cluster_name" in json.loads(payload)
 
@@ -86,3 +81,17 @@ def test_commands_are_found_behind_settings_and_over_several_lines() -> None:
     ]
     text = "\n".join(["```bash", *lines, "```", ""])
     assert aws_commands(text) == [["x", "y", "--z", "123456789012"]]
+
+
+def test_no_file_is_saved_twice_under_one_name() -> None:
+    names = re.findall(r"\bas\s+`([\w-]+\.json)`", MANUAL)
+    assert sorted(names) == sorted({*saved_files(MANUAL), "policy.json"})
+
+
+def test_a_saved_file_is_the_block_after_the_paragraph_that_names_it_last() -> None:
+    text = (
+        "Save it as `a.json`.\n\nSave that as `b.json` and this as\n`c.json`:\n\n"
+        "```json\n{}\n```\n\nSave it as `d.json`. So:\n```bash\naws x\n```\nNot saved:\n"
+        "```json\n[]\n```\n"
+    )
+    assert saved_files(text) == {"c.json": "{}\n", "d.json": "aws x\n"}

@@ -215,6 +215,13 @@ def test_a_reason_that_is_not_explained_is_found() -> None:
     assert guards.unexplained(text, reasons) == ["its day is {}"]
 
 
+TRANSFORMED = (
+    '[{"InputTransformer": {"InputPathsMap": {"at": "%s"}, "InputTemplate":'
+    r' "{\"cluster_name\":\"c\",\"service_name\":\"s\",\"%s\":<at>}"}}]'
+)
+"""The targets of a rule, with the path and the parameter that are put in."""
+
+
 @pytest.mark.parametrize(
     "block",
     [
@@ -223,6 +230,8 @@ def test_a_reason_that_is_not_explained_is_found() -> None:
         '{"cluster_name": "c", "service_name": "s", "wait_tim": 3}',
         '{"smtpCredentials": {"hots": "x"}}',
         '[{"Id": "f", "Input": "{}"}]',
+        TRANSFORMED % ("$.time", "started_befor"),
+        TRANSFORMED % ("$.detail.x", "started_before"),
     ],
 )
 def test_a_json_block_that_cannot_be_used_is_found(block: str) -> None:
@@ -230,7 +239,12 @@ def test_a_json_block_that_cannot_be_used_is_found(block: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "block", ['{"cluster_name": "c", "service_name": "s"}', '{"awsCredentials": {}}']
+    "block",
+    [
+        '{"cluster_name": "c", "service_name": "s"}',
+        '{"awsCredentials": {}}',
+        TRANSFORMED % ("$.time", "started_before"),
+    ],
 )
 def test_a_json_block_that_can_be_used_is_taken(block: str) -> None:
     assert guards.wrong_json(f"```json\n{block}\n```\n") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -25,11 +26,16 @@ pytestmark = pytest.mark.e2e
 
 PROJECT: Final = Path(__file__).parents[2]
 HARMLESS: Final = {"awsCredentials": {"region_name": "us-east-1"}, "smtpCredentials": {}}
+WITH_THIS_PYTHON: Final = {
+    **os.environ,
+    "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+}
 CONTENTS: Final = [
     "AWSSession.py",
     "Notification.py",
     "ecs_task_recycle/__init__.py",
     "ecs_task_recycle/deeper/__init__.py",
+    "ecs_task_recycle/mail.html",
     "ecs_task_recycle/recycle.py",
     "input.json",
     "lambda_function.py",
@@ -68,7 +74,7 @@ def build(
     tree: Path,
     *options: str,
     folder: Path | None = None,
-    environment: Mapping[str, str] = os.environ,
+    environment: Mapping[str, str] = WITH_THIS_PYTHON,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(tree / "lambda_build.sh"), *options],
@@ -86,10 +92,49 @@ def built(tree: Path) -> Path:
     return tree / "dist/ecs-task-recycle.zip"
 
 
-def test_the_zip_holds_the_function_and_nothing_else(tree: Path) -> None:
+def test_the_zip_holds_the_function_its_bytecode_and_nothing_else(tree: Path) -> None:
+    modules = [name for name in CONTENTS if name.endswith(".py")]
+    compiled = [importlib.util.cache_from_source(name) for name in modules]
     with zipfile.ZipFile(built(tree)) as archive:
-        assert archive.namelist() == CONTENTS
+        assert archive.namelist() == sorted([*CONTENTS, *compiled])
         assert archive.read("ecs_task_recycle/recycle.py") == b"ANSWER = 42\n"
+
+
+def test_the_bytecode_is_used_unless_the_source_has_been_edited(tree: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built(tree)) as archive:
+        archive.extractall(tmp_path / "function")
+    source = tmp_path / "function/ecs_task_recycle/recycle.py"
+
+    assert imported(source) == "42 from bytecode"
+    source.write_text("ANSWER = 43\n")
+    assert imported(source) == "43 from source"
+
+
+def imported(source: Path) -> str:
+    """Return what a module says in a new process, and whether its bytecode was read."""
+    program = (
+        "import sys; from ecs_task_recycle import recycle; "
+        "sys.stderr.write(f'answer {recycle.ANSWER}')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-v", "-c", program],
+        cwd=source.parents[1],
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (answer,) = re.findall(r"answer (\d+)", done.stderr)
+    reads = f"code object from '{source.parent}/__pycache__/recycle.cpython-313.pyc'"
+    return f"{answer} from {'bytecode' if reads in done.stderr else 'source'}"
+
+
+def test_sources_that_are_no_python_are_refused(tree: Path) -> None:
+    (tree / "ecs_task_recycle/recycle.py").write_text("def x(:\n")
+    done = build(tree)
+    assert done.returncode == 1
+    assert "ecs_task_recycle/recycle.py is no Python: SyntaxError" in done.stderr
+    assert not (tree / "dist").exists()
 
 
 def test_the_same_sources_give_the_same_bytes(tree: Path) -> None:
@@ -210,6 +255,27 @@ def test_a_failed_build_leaves_the_last_zip_as_it_was(tree: Path) -> None:
     assert [path.name for path in (tree / "dist").iterdir()] == ["ecs-task-recycle.zip"]
 
 
+def test_another_python_3_makes_a_zip_without_bytecode(tree: Path, tmp_path: Path) -> None:
+    """Like that of macOS or of an older distribution: what counts is the version it names."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("bash", "dirname", "env"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    patched = "import sys; sys.version_info = (3, 9, 0); exec(sys.stdin.read())"
+    older = tools / "python3"
+    older.write_text(
+        f'#!/bin/sh\n[ "$1" = - ] || exit 0\nshift\nexec {sys.executable} -c "{patched}" "$@"\n'
+    )
+    older.chmod(0o755)
+
+    done = build(tree, environment={"PATH": str(tools)})
+
+    assert done.returncode == 0, done.stderr
+    assert "Without bytecode, which Python 3.13 adds" in done.stdout
+    with zipfile.ZipFile(tree / "dist/ecs-task-recycle.zip") as archive:
+        assert archive.namelist() == CONTENTS
+
+
 def test_a_machine_without_python_3_is_told_so(tree: Path, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -227,9 +293,13 @@ def test_the_project_itself_makes_a_small_zip_of_the_function_alone(tmp_path: Pa
     done = build(PROJECT, "--output", str(path))
     assert (done.returncode, done.stderr) == (0, "")
     assert path.stat().st_size < 1_000_000
-    allowed = r"(AWSSession|Notification|lambda_function)\.py|input\.json|ecs_task_recycle/\w+\.py"
+    top_level = r"(AWSSession|Notification|lambda_function)\.py|input\.json"
+    allowed = rf"{top_level}|ecs_task_recycle/(\w+\.py|mail\.html)"
     with zipfile.ZipFile(path) as archive:
-        assert [name for name in archive.namelist() if not re.fullmatch(allowed, name)] == []
+        names = archive.namelist()
+        compiled = {importlib.util.cache_from_source(each) for each in names if each[-3:] == ".py"}
+        others = [name for name in names if not re.fullmatch(allowed, name)]
+    assert set(others) == compiled
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], sentence: str) -> None:

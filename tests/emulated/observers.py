@@ -32,7 +32,13 @@ def _until(world: World, condition: Any) -> None:  # noqa: ANN401 - a plain call
     assert world.run_until(condition), "the perfect observer waited for an hour"
 
 
-def recycle_with_services_stable(ecs: Any, world: World, service: Service) -> int:  # noqa: ANN401
+def recycle_with_services_stable(
+    ecs: Any,  # noqa: ANN401 - boto3's client
+    world: World,
+    service: Service,
+    *,
+    wait_seconds: float = 5,
+) -> int:
     """Recycle as many scripts do, waiting with ``services_stable``; return the lowest in service.
 
     The waiter passes as soon as running equals desired with one deployment. Right after StopTask it
@@ -40,13 +46,16 @@ def recycle_with_services_stable(ecs: Any, world: World, service: Service) -> in
     """
     names: dict[str, Any] = {"cluster": service.cluster.name, "service": service.name}
     waiter = ecs.get_waiter("services_stable")
-    arns = ecs.list_tasks(cluster=names["cluster"], serviceName=service.name)["taskArns"]
+    pages = ecs.get_paginator("list_tasks").paginate(
+        cluster=names["cluster"], serviceName=service.name
+    )
+    arns = [arn for page in pages for arn in page["taskArns"]]
     began_at = world.now
     ecs.update_service(**names, desiredCount=len(arns) + 1)
     waiter.wait(cluster=names["cluster"], services=[service.name])
     for arn in arns:
         ecs.stop_task(cluster=names["cluster"], task=arn)
         waiter.wait(cluster=names["cluster"], services=[service.name])
-        world.clock.sleep(5)
+        world.clock.sleep(wait_seconds)
     ecs.update_service(**names, desiredCount=len(arns))
     return world.lowest_in_service(since=began_at)

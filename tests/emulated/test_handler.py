@@ -24,7 +24,7 @@ from tests.emulated.bench import LAMBDA_SECONDS, a_service, capacity
 from tests.mail_servers import MailServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.local_socket
@@ -96,6 +96,42 @@ def test_a_completed_run_answers_200_and_mails_once(
     assert json.loads(answer["body"])["run_id"] == "request-1"
     (subject,) = subjects(mails)
     assert "demo/web" in subject
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_mail_leads_to_the_service_and_to_the_log_of_the_run(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "recycler")
+    monkeypatch.setenv("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/recycler")
+    world = World()
+    world.protect_task(a_service(world).active_tasks[0], minutes=600)
+
+    invoke(world, monkeypatch, {**EVENT, "protected_tasks": "skip"})
+
+    text = mails.mails[0].part("plain")
+    console = "https://us-east-1.console.aws.amazon.com"
+    assert f"Service: {console}/ecs/v2/clusters/demo/services/web/health?region=us-east-1" in text
+    assert f"Log: {console}/cloudwatch/home?region=us-east-1#logsV2:log-groups/log-group/" in text
+    assert "$252Faws$252Flambda$252Frecycler/log-events$3FfilterPattern$3D$2522request-1" in text
+    assert "aws lambda invoke --function-name recycler --region us-east-1 " in text
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_refused_event_is_mailed_with_a_link_to_the_log(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/recycler")
+
+    with pytest.raises(SettingsError):
+        invoke(World(), monkeypatch, {"cluster_name": "demo"})
+
+    text = mails.mails[0].part("plain").replace("\r\n", "\n")
+    assert "Did it work? No.\nWhy? 1 problem in the event: service_name is missing" in text
+    assert "Log: https://us-east-1.console.aws.amazon.com/cloudwatch/home" in text
+    assert "Service: " not in text
 
 
 @pytest.mark.slow
@@ -186,6 +222,73 @@ def test_the_parameters_may_stand_under_detail_as_text(monkeypatch: pytest.Monke
 
     assert json.loads(answer["body"])["status"] == "completed"
     assert world.lowest_in_service() == 2
+
+
+SHAPES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "CLI payload": lambda given: json.loads(json.dumps(given, separators=(",", ":"))),
+    "console test event": lambda given: json.loads(json.dumps(given, indent=2)),
+    # An input template writes a value that is not text without quotes, or with them.
+    "rule's input": lambda given: {
+        name: value if isinstance(value, list) else str(value) for name, value in given.items()
+    },
+    "detail": lambda given: {
+        "version": "0",
+        "source": "custom",
+        "detail-type": "Recycle",
+        "resources": [],
+        "detail": given,
+    },
+}
+
+
+@pytest.fixture(params=list(SHAPES))
+def shaped(request: pytest.FixtureRequest) -> Callable[..., object]:
+    """What puts parameters into one of the events that carry them."""
+    shape = SHAPES[request.param]
+    return lambda **parameters: shape({**EVENT, "wait_time": 0, **parameters})
+
+
+@pytest.mark.usefixtures("configured")
+def test_every_shape_of_an_event_carries_the_age_of_tasks(
+    monkeypatch: pytest.MonkeyPatch, shaped: Callable[..., object]
+) -> None:
+    world = World()
+    service = a_service(world)
+    oldest = service.active_tasks[0]
+    second = service.active_tasks[1].state.started_at or 0.0
+    hours = round((world.now - second) / 3600 + 0.05, 4)
+
+    answer = invoke(world, monkeypatch, shaped(older_than_hours=hours))
+
+    body = json.loads(answer["body"])
+    assert [row["task"] for row in body["tasks"]] == [oldest.arn]
+
+
+@pytest.mark.usefixtures("configured")
+def test_every_shape_of_an_event_carries_named_tasks(
+    monkeypatch: pytest.MonkeyPatch, shaped: Callable[..., object]
+) -> None:
+    world = World()
+    named = a_service(world).active_tasks[1]
+
+    answer = invoke(world, monkeypatch, shaped(tasks=[named.id]))
+
+    body = json.loads(answer["body"])
+    assert [row["task"] for row in body["tasks"]] == [named.arn]
+
+
+@pytest.mark.usefixtures("configured")
+def test_every_shape_of_an_event_carries_alarms(
+    monkeypatch: pytest.MonkeyPatch, shaped: Callable[..., object]
+) -> None:
+    world = World()
+    a_service(world)
+    world.set_alarm("latency", "ALARM")
+
+    with pytest.raises(PreconditionError, match="alarms of the event are in ALARM: latency"):
+        invoke(world, monkeypatch, shaped(alarms=["errors", "latency"]))
+
+    assert world.writes == []
 
 
 def test_at_most_eight_frames_lie_between_the_handler_and_stop_task(

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 import lambda_function
+import Notification
 from ecs_emulator import World
 from ecs_emulator.in_process import attach
 from ecs_task_recycle.configuration import AwsCredentials, Configuration, Mail
@@ -121,7 +122,7 @@ def test_a_refused_event_keeps_its_error_whatever_becomes_of_the_secret(
     monkeypatch.setattr(lambda_function, "read_configuration", lambda _: configuration)
     monkeypatch.setattr(lambda_function, "configure_logging", lambda **_: None)
     monkeypatch.setattr(
-        lambda_function, "send_notification", lambda mail, *_, **__: mails.append(mail)
+        Notification, "send_notification", lambda mail, *_, **__: mails.append(mail)
     )
     if secret is not None:
         keep(world, secret)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import Knobs, World
+from ecs_emulator import Killed, Knobs, World
 from ecs_task_recycle.departures import NOT_IN_TIME
 from tests.emulated.bench import a_service
 from tests.emulated.guarded import Guarded
@@ -93,6 +93,33 @@ def test_what_was_seen_is_kept_over_several_invocations(bench: Bench) -> None:
     assert answer["in_service"][-1][0] > 400
     known = [task for task in answer["tasks"] if task["seconds_to_stop"] is not None]
     assert len(known) >= 11
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_run_that_only_restores_has_no_tasks_to_tell_of(bench: Bench, *, dry_run: bool) -> None:
+    world = World()
+    a_service(world)
+    world.kill_at(90)
+    with pytest.raises(Killed):
+        bench.recycle(world)
+    world.revive()
+    world.advance(1000)
+
+    answer = bench.recycle(world, action="restore", dry_run=dry_run).answer()
+
+    assert answer["status"] == ("planned" if dry_run else "restored")
+    lists = ("tasks", "skipped", "remaining", "in_service")
+    assert [answer[name] for name in lists] == [[], [], [], []]
+    numbers = ("original_desired_count", "required_in_service", "lowest_in_service")
+    assert [answer[name] for name in numbers] == [None, None, None]
+    assert "at_least_seconds" not in answer
+
+
+def test_of_a_service_without_tasks_none_is_required(bench: Bench) -> None:
+    world = World()
+    a_service(world, tasks=0)
+    answer = bench.recycle(world, maintain_service_state=False).answer()
+    assert (answer["status"], answer["required_in_service"]) == ("nothing_to_do", 0)
 
 
 def test_a_dry_run_says_where_the_tasks_are_and_how_many_are_in_service(bench: Bench) -> None:

@@ -251,7 +251,7 @@ def test_named_tasks_are_known_to_every_invocation_of_a_run(bench: Bench) -> Non
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_whatever_is_named_exactly_that_is_recycled(bench: Bench, data: st.DataObject) -> None:
     world = World(seed=data.draw(st.integers(0, 9999), label="seed"))
     service = a_service(world, tasks=data.draw(st.integers(1, 5), label="tasks"))

@@ -47,6 +47,19 @@ def test_a_raised_minimum_raises_the_desired_count_a_little_later(limited: Bench
     assert limited.world.desired_history()[-1][1:] == (4, "autoscaling")
 
 
+def test_a_target_can_be_forgotten_and_the_desired_count_stays(limited: Bench) -> None:
+    limited.autoscaling.register_scalable_target(**TARGET, MinCapacity=4)
+    limited.autoscaling.deregister_scalable_target(**TARGET)
+    limited.sleep(10)
+    assert limited.service()["desiredCount"] == 4
+    found = limited.autoscaling.describe_scalable_targets(ServiceNamespace="ecs")
+    assert found["ScalableTargets"] == []
+    with pytest.raises(ClientError, match="ObjectNotFoundException"):
+        limited.autoscaling.deregister_scalable_target(**TARGET)
+    with pytest.raises(ClientError, match="must be specified for a new scalable target"):
+        limited.autoscaling.register_scalable_target(**TARGET, MinCapacity=4)
+
+
 def test_each_member_can_be_changed_alone(limited: Bench) -> None:
     limited.autoscaling.register_scalable_target(**TARGET, MinCapacity=1)
     assert limits(limited) == (1, 6)

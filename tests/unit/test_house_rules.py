@@ -48,7 +48,7 @@ FORBIDDEN: Final = re.compile(
 
 PRODUCT: Final = ["lambda_function", "AWSSession", "Notification", "ecs_task_recycle"]
 FROM_LAMBDA: Final = {"boto3", "botocore"}
-NEVER_SHIPPED: Final = {"ecs_emulator", "demo", "tests"}
+NEVER_SHIPPED: Final = {"ecs_emulator", "demo", "tests", "verify_aws"}
 
 
 def project_files() -> list[Path]:

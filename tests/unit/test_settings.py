@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zoneinfo
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from ecs_task_recycle.parameters import PARAMETERS, REQUIRED, Action, ProtectedT
 from ecs_task_recycle.settings import Settings, settings_from_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hypothesis.strategies import SearchStrategy
 
@@ -46,7 +47,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "session_token",
     ),
     "smtpCredentials": ("host", "port", "username", "password", "secret_id", "from_email"),
-    "emailNotification": ("email_subject", "subject_prefix", "to"),
+    "emailNotification": ("email_subject", "subject_prefix", "to", "timezone"),
 }
 # More digits than Python writes out, which JSON does not mind.
 HUGE: Final = 10**6000
@@ -432,6 +433,51 @@ def test_every_problem_of_input_json_is_named_at_once() -> None:
         "smtpCredentials.from_email is missing: emailNotification.to asks for mail",
         "smtpCredentials.username and password belong together, one is missing",
     ]
+
+
+def document_with(timezone: object) -> dict[str, object]:
+    return {**MAILING, "emailNotification": {**MAILING["emailNotification"], "timezone": timezone}}
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "UTC", "Etc/GMT+3", " Asia/Kolkata "])
+def test_a_time_zone_is_named_as_iana_names_it(name: str) -> None:
+    mail = configuration_from(document_with(name)).mail
+    assert mail
+    assert mail.timezone == name.strip()
+
+
+@pytest.mark.parametrize(
+    "name, nearest",
+    [
+        ("Europe/Berln", "Europe/Berlin"),
+        ("america/new york", "America/New_York"),
+        ("Europe", "Europe/Berlin"),
+        ("../../etc/passwd", "Europe/Berlin"),
+        ("/etc/localtime", "Europe/Berlin"),
+        ("hunter2", "Europe/Berlin"),
+    ],
+)
+def test_another_time_zone_is_refused_without_being_shown(name: str, nearest: str) -> None:
+    assert problems_of_document(document_with(name)) == [
+        f"emailNotification.timezone is not the IANA name of a time zone, such as {nearest}"
+    ]
+
+
+@pytest.fixture
+def without_zones() -> Iterator[None]:
+    """A machine without the data of time zones."""
+    zoneinfo.reset_tzpath(to=[])
+    zoneinfo.ZoneInfo.clear_cache()
+    yield
+    zoneinfo.reset_tzpath()
+    zoneinfo.ZoneInfo.clear_cache()
+
+
+@pytest.mark.usefixtures("without_zones")
+def test_where_no_time_zone_is_known_none_is_refused() -> None:
+    mail = configuration_from(document_with("Europe/Berlin")).mail
+    assert mail
+    assert mail.timezone == "Europe/Berlin"
 
 
 @pytest.mark.parametrize("to", [{}, 3, ["a@b.c", 3]])

@@ -1,0 +1,327 @@
+"""`make verify-aws` from end to end: MiniStack and the emulator stand for the account.
+
+Real: both stacks, the zip, the processes, the kill, the guardian, the load, the page, the deletion.
+Not as in AWS: the services of the stack are MiniStack's, those that are recycled the emulator's, of
+the same names; there is no load balancer but a small server; the containers' log is written here;
+and the record of the killed run is taken for dead at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from demo.deployed import Stage, set_stage
+from demo.process import environment_in, processes_of_session
+from demo.stage import PROJECT
+from tests.docs.markdown import section, table
+from verify_aws.stacks import TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ecs_emulator import World
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc"),
+]
+
+NAME: Final = "verify"
+SERVICES: Final = ("plain", "balanced")
+# The state machine's pauses: 4 minutes take 5 seconds.
+WAIT_SCALE: Final = "0.02"
+BAD_SECONDS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What came of it."""
+
+    status: int
+    said: str
+    page: str
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """What stands for an account."""
+    with ExitStack() as running:
+        made = set_stage(running, tmp_path, SFN_WAIT_SCALE=WAIT_SCALE)
+        for name in SERVICES:
+            # Tasks that have really started: runs expect of replacements what those have taken.
+            made.world.create_service(
+                cluster=NAME,
+                name=name,
+                desired_count=3,
+                target_group=name == "balanced",
+                settled=False,
+            )
+        yield made
+
+
+def network(stage: Stage) -> list[str]:
+    subnets = stage.cloud.client("ec2").describe_subnets()["Subnets"][:2]
+    ids = ",".join(each["SubnetId"] for each in subnets)
+    client = ("--client-cidr", "127.0.0.1/32")
+    return ["--vpc", subnets[0]["VpcId"], "--subnets", ids, *client]
+
+
+def verify(
+    stage: Stage,
+    *arguments: str,
+    on_line: Callable[[subprocess.Popen[str], str], object] = lambda *_: None,
+) -> tuple[int, str]:
+    """Run the command, without anybody who could answer it; return its status and output."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "verify_aws", "--name", NAME, *arguments],
+        env={**environment_in(stage.tree.parent), **stage.function_environment},
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            on_line(process, line)
+        return process.wait(), "".join(said)
+
+
+@contextmanager
+def load_balancer(world: World) -> Iterator[str]:
+    """Run a server that answers 502 for a moment after each StopTask."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            balanced = {task.arn for task in world.service(NAME, "balanced").tasks}
+            calls = [call for call in world.calls_of("StopTask") if call.wrote]
+            stops = [call.at for call in calls if call.parameters["task"] in balanced]
+            is_bad = bool(stops) and world.clock.now() - stops[-1] < BAD_SECONDS
+            self.send_response(502 if is_bad else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def as_in_aws(stage: Stage, line: str) -> None:
+    """Do what AWS would have done by itself, or sooner than here."""
+    if "gets a handler that kills it" in line:
+        end_idle_processes(stage)
+    if found := re.search(r"(\w+): the function was killed", line):
+        table = boto3.resource("dynamodb", endpoint_url=stage.cloud.url).Table(NAME)
+        # Else only 30 s after its limit.
+        table.update_item(
+            Key={"service": f"{NAME}/{found[1]}"},
+            UpdateExpression="SET owner_dead_at = run_started_at",
+        )
+        write_container_logs(stage, found[1])
+
+
+def end_idle_processes(stage: Stage) -> None:
+    """End the processes with the old code: MiniStack takes ten seconds for that by itself."""
+    mark = f"AWS_LAMBDA_FUNCTION_NAME={NAME}".encode()
+    for process_id in processes_of_session(stage.cloud.process.pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if mark in Path(f"/proc/{process_id}/environ").read_bytes().split(b"\0"):
+                os.kill(process_id, signal.SIGKILL)
+
+
+def write_container_logs(stage: Stage, service: str) -> None:
+    """Write what nginx says: a quarter of a second before the end of each stopped container."""
+    logs = stage.cloud.client("logs")
+    for task in stage.world.service(NAME, service).tasks:
+        ended_at = task.timeline.latest.execution_stopped_at
+        if ended_at is not None:
+            where = {
+                "logGroupName": f"/ecs/{NAME}",
+                "logStreamName": f"task/web/{task.arn.rpartition('/')[2]}",
+            }
+            logs.create_log_stream(**where)
+            message = "2026/01/05 [notice] 1#1: signal 3 (SIGQUIT) received, shutting down"
+            event = {"timestamp": int((ended_at - 0.25) * 1000), "message": message}
+            logs.put_log_events(logEvents=[event], **where)
+
+
+def stacks(stage: Stage) -> set[str]:
+    found = stage.cloud.client("cloudformation").describe_stacks()["Stacks"]
+    return {each["StackName"] for each in found if each["StackStatus"] != "DELETE_COMPLETE"}
+
+
+def every_step_is_done_with_both_services_and_every_promise_holds(
+    verified: Verified, _: Stage
+) -> None:
+    assert verified.status == 0, verified.said
+    steps = table(section(verified.page, "What was done"), "Service")
+    names = [(each["Service"], each["Step"]) for each in steps]
+    every = ("dry run", "recycle", "kill and heal")
+    assert sorted(names) == sorted((service, step) for service in SERVICES for step in every)
+    assert {each["Lowest in service"] for each in steps if each["Step"] != "dry run"} <= {"3", "4"}
+    assert "every promise of the function held" in verified.page
+    killed = [each["Outcome"] for each in steps if each["Step"] == "kill and heal"]
+    assert all("completed" in each and "2 segments" in each for each in killed)
+
+
+def the_page_tells_what_the_emulator_did(verified: Verified, _: Stage) -> None:
+    figures = table(section(verified.page, "Figures"), "Service")
+    by_name = {(each["Service"], each["From, to"]): each for each in figures}
+    assert by_name["balanced", "StopTask to STOPPED"]["Times"] == "6"
+    assert by_name["plain", "StopTask to STOPPED"]["Times"] == "7", "one by the probe"
+    assert by_name["plain", "StopTask to the target seen draining"]["Measured"] == "not seen"
+    # The demo's knobs: 1 s of drain, 0.3 s until the end of the containers.
+    ended = by_name["balanced", "StopTask to the end of the container"]["Measured"]
+    assert float(ended.split()[0]) == pytest.approx(1.5, abs=0.2)
+    told = by_name["balanced", "StopTask to the stop signal, by the container's log"]
+    assert float(told["Measured"].split()[0]) == pytest.approx(1.25, abs=0.2)
+    lag = by_name["probe", "RegisterScalableTarget to the new desired count"]["Measured"]
+    assert 0.3 <= float(lag.split()[0]) < 2
+
+
+def the_page_counts_the_answers_of_clients_and_sets_bad_ones_against_stops(
+    verified: Verified, _: Stage
+) -> None:
+    answers = section(verified.page, "Answers to clients")
+    counts = table(answers, "Client")
+    assert [each["Client"] for each in counts] == ["kept connection", "new connection"]
+    assert all(int(each["200"]) > 100 and int(each["502"]) > 0 for each in counts)
+    since = [float(row["Seconds since StopTask"]) for row in table(answers, "At (UTC)")]
+    assert since
+    assert all(-0.1 <= each < BAD_SECONDS + 0.3 for each in since)
+
+
+def everything_is_deleted_and_the_account_is_not_named(verified: Verified, stage: Stage) -> None:
+    assert "Everything that was created is deleted." in verified.page
+    assert stacks(stage) == set()
+    groups = stage.cloud.client("logs").describe_log_groups()["logGroups"]
+    assert [each["logGroupName"] for each in groups if NAME in each["logGroupName"]] == []
+    assert f"service/{NAME}/plain" not in stage.world.autoscaling.targets
+    assert stage.world.account not in verified.page + verified.said
+    assert "USD" in verified.said
+
+
+CHECKS: Final = (
+    every_step_is_done_with_both_services_and_every_promise_holds,
+    the_page_tells_what_the_emulator_did,
+    the_page_counts_the_answers_of_clients_and_sets_bad_ones_against_stops,
+    everything_is_deleted_and_the_account_is_not_named,
+)
+
+
+def test_a_verification_from_end_to_end(
+    stage: Stage, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    path = tmp_path / "page.md"
+    with load_balancer(stage.world) as url:
+        options = ("--yes", "--url", url, "--page", str(path))
+        status, said = verify(
+            stage, *network(stage), *options, on_line=lambda _, line: as_in_aws(stage, line)
+        )
+    verified = Verified(status=status, said=said, page=path.read_text())
+    for check in CHECKS:
+        with subtests.test(check.__name__):
+            check(verified, stage)
+
+
+def test_without_a_yes_nothing_is_created(stage: Stage) -> None:
+    calls = len(stage.world.writes)
+    status, said = verify(stage, *network(stage))
+    assert status == 2
+    assert "about USD" in said
+    assert "nothing was created" in said
+    assert (stacks(stage), len(stage.world.writes)) == (set(), calls)
+
+
+def test_subnets_that_do_not_fit_are_refused_before_anything_is_created(
+    stage: Stage,
+) -> None:
+    subnet = stage.cloud.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    client = ("--client-cidr", "127.0.0.1/32", "--yes")
+    stranger = ("--vpc", "vpc-0abc", "--subnets", f"{subnet},{subnet}")
+    status, said = verify(stage, *stranger, *client)
+    assert (status, "not in vpc-0abc" in said) == (2, True)
+    status, said = verify(stage, *stranger[:3], "subnet-0123", "--no-load-balancer", "--yes")
+    assert (status, "cannot be read" in said) == (2, True)
+    assert stacks(stage) == set()
+
+
+def test_interrupted_it_writes_the_page_and_deletes_everything(
+    stage: Stage, tmp_path: Path
+) -> None:
+
+    def interrupt(process: subprocess.Popen[str], line: str) -> None:
+        if "plain: probes" in line:
+            process.send_signal(signal.SIGINT)
+
+    path = tmp_path / "page.md"
+    options = ("--yes", "--page", str(path), "--url", "http://127.0.0.1:9/")
+    status, said = verify(stage, *network(stage), *options, on_line=interrupt)
+    assert (status, "It was interrupted." in said) == (1, True)
+    assert "**It ended early**: It was interrupted." in path.read_text()
+    assert "Everything that was created is deleted." in path.read_text()
+    assert stacks(stage) == set()
+
+
+def test_a_step_that_fails_is_on_the_page_and_everything_is_deleted(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.world.faults.deny("application-autoscaling:RegisterScalableTarget")
+    path = tmp_path / "page.md"
+    options = ("--yes", "--page", str(path), "--url", "http://127.0.0.1:9/")
+    status, said = verify(stage, *network(stage), *options)
+    assert (status, "AccessDeniedException" in said) == (1, True)
+    assert "**It ended early**: ClientError: " in path.read_text()
+    assert "ConnectionRefusedError" in section(path.read_text(), "Answers to clients")
+    assert stage.world.account not in path.read_text() + said
+    assert stacks(stage) == set()
+
+
+def test_what_an_interrupted_one_has_left_is_found_and_deleted_or_named(
+    stage: Stage,
+) -> None:
+    cloudformation = stage.cloud.client("cloudformation")
+    topic = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
+    for stack, name in ((NAME, NAME), ("other", "other")):
+        tags = [{"Key": TAG, "Value": name}]
+        cloudformation.create_stack(StackName=stack, TemplateBody=topic, Tags=tags)
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=stack)
+    refused, said = verify(stage, *network(stage), "--yes")
+    assert (refused, "Delete it with --clean-up" in said) == (2, True)
+    assert verify(stage, "--clean-up")[0] == 2, "nobody has agreed to it"
+    cloudformation.update_termination_protection(StackName=NAME, EnableTerminationProtection=True)
+    status, said = verify(stage, "--clean-up", "--yes")
+    assert status == 1
+    assert f"left: stack {NAME}: " in said
+    assert f"aws cloudformation delete-stack --region us-east-1 --stack-name {NAME}" in said
+    cloudformation.update_termination_protection(StackName=NAME, EnableTerminationProtection=False)
+    status, said = verify(stage, "--clean-up", "--yes")
+    assert (status, "other verifications, too; their --name: other" in said) == (0, True)
+    assert stacks(stage) == {"other"}
+    with pytest.raises(ClientError, match="does not exist"):
+        cloudformation.describe_stacks(StackName=NAME)

@@ -305,6 +305,7 @@ def _killed_and_continued(record: Record, bench: Bench) -> None:
     world = World()
     a_service(world)
     world.after_call("StopTask", 2, lambda w: w.kill())
+    world.faults.fail("GetItem", nth=2, times=12, code="ServerException")
     record.run_guarded(Guarded(bench, world))
 
 

@@ -202,13 +202,13 @@ OPTIONS: Final[dict[str, Draw]] = {
 FIXED: Final = frozenset({"cluster", "name"})
 
 
-def _knobs(rng: Random, *, calm: bool, desired_count: int) -> Knobs:
+def _knobs(rng: Random, options: dict[str, Any], *, calm: bool) -> Knobs:
     drawn = {name: draw(rng) for name, draw in KNOBS.items() if rng.random() < 0.5}
-    if calm:
+    if calm or options.get("scheduling_strategy") == "DAEMON":
         for name in ("failing_starts", "capacity"):
             drawn.pop(name, None)
     if "capacity" in drawn:
-        drawn["capacity"] += desired_count
+        drawn["capacity"] += options["desired_count"]
     return Knobs(**drawn)
 
 
@@ -238,6 +238,8 @@ def _possible(options: dict[str, Any]) -> dict[str, Any]:
             options.pop(name, None)
     if options.get("ip_family", "ipv4") != "dual-stack":
         options.pop("target_ip_address_type", None)
+    if options.get("launch_type") != "EC2" and options.get("network_mode", "awsvpc") == "awsvpc":
+        options.pop("instances", None)
     needs_own = options.get("network_mode") in {"bridge-static", "host"}
     if needs_own and options.get("instances", HIGHEST) < options["desired_count"]:
         options["instances"] = options["desired_count"]
@@ -281,7 +283,7 @@ def story(world_number: int) -> Story:
     calm = rng.random() < CALM_SHARE
     options = _options(rng, calm=calm)
     desired_count = options["desired_count"]
-    knobs = _knobs(rng, calm=calm, desired_count=desired_count)
+    knobs = _knobs(rng, options, calm=calm)
     limits = (rng.randint(0, desired_count), rng.randint(desired_count, HIGHEST))
     if rng.random() < 0.2:
         # The service has knobs of its own, and the world around it the usual ones.

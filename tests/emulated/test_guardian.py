@@ -515,6 +515,22 @@ def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> N
     assert max(seconds) < 60
 
 
+def test_a_record_that_cannot_be_read_for_a_while_is_read_again(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    originals = {task.arn for task in service.active_tasks}
+    world.after_call("StopTask", 2, lambda w: w.kill())
+    world.faults.fail("GetItem", nth=2, times=12, code="ServerException")
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle()
+
+    assert guarded.deaths == 1
+    assert report.status is Status.COMPLETED
+    assert stopped_by_us(service) == originals
+    assert capacity(world)[0] == 3
+
+
 def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench: Bench) -> None:
     world = World()
     a_service(world)

@@ -197,7 +197,8 @@ class ServiceWatch:
             if verdict is None or self._problem:
                 self._clock.sleep(self._delay_seconds(wait, elapsed))
             next_seconds = self._next_seconds(self._clock.now() - started)
-            self._poll(reads_all=verdict is not None, next_seconds=next_seconds)
+            reads_all = verdict is not None or self.memory.service is None
+            self._poll(reads_all=reads_all, next_seconds=next_seconds)
 
     def _is_fresh(self) -> bool:
         return self._clock.now() - self._everything_read <= FRESH_SECONDS
@@ -218,12 +219,14 @@ class ServiceWatch:
             self._problem = error.sentence
 
     def _last_seen(self) -> str:
-        seen = self.memory.snapshot().describe()
+        seen = self.memory.snapshot().describe() if self.memory.service else "nothing yet"
         if self.failed_starts.unknown:
             seen = f"{seen}; AWS said: {self.failed_starts.unknown[-1].rstrip('.')}"
         return f"{seen}, then {self._problem}" if self._problem else seen
 
     def _judge[T](self, condition: Callable[[Snapshot], T | None], wait: Wait) -> T | None:
+        if self.memory.service is None:
+            return None
         snapshot = self.memory.snapshot()
         if not wait.is_guarded or self._guard is None:
             return condition(snapshot)

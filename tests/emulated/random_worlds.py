@@ -30,6 +30,8 @@ REFUSED_SHARE: Final = 0.08
 """How many services are of a kind that cannot be recycled."""
 OFTEN: Final = ("crash_task", "stop_task", "protect_task", "protect_task", "deregister_target")
 """What happens oftener than the rest: the gate and the read before a stop are there for it."""
+BEFORE: Final = ("hold_task",)
+"""No task goes back to where it was before RUNNING: it has been there since before the run."""
 SETTLED_SECONDS: Final = 20.0
 """After so long autoscaling has looked at the desired count for the first time."""
 HIGHEST: Final = 12
@@ -273,7 +275,8 @@ def _fault(rng: Random) -> dict[str, Any]:
 
 def _accident(rng: Random) -> Accident:
     name = rng.choice([*ACCIDENTS, *OFTEN, *OFTEN])
-    at = 0.0 if rng.random() < 0.2 else round(rng.uniform(1, 500), 1)
+    is_before = rng.random() < 0.2 or name in BEFORE
+    at = 0.0 if is_before else round(rng.uniform(1, 500), 1)
     return Accident(name=name, at=at, act=ACCIDENTS[name](rng))
 
 

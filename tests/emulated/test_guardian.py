@@ -531,6 +531,23 @@ def test_a_record_that_cannot_be_read_for_a_while_is_read_again(bench: Bench) ->
     assert capacity(world)[0] == 3
 
 
+def test_an_invocation_whose_first_reads_fail_reads_again(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    originals = {task.arn for task in service.active_tasks}
+
+    def kill(dying: World) -> None:
+        dying.kill()
+        dying.faults.fail("DescribeServices", nth=2, times=12, code="ThrottlingException")
+
+    world.after_call("StopTask", 2, kill)
+
+    report = Guarded(bench, world).recycle()
+
+    assert report.status is Status.COMPLETED
+    assert stopped_by_us(service) == originals
+
+
 def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench: Bench) -> None:
     world = World()
     a_service(world)

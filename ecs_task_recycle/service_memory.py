@@ -227,7 +227,8 @@ class ServiceMemory:
 
         That is the time since its creation, or where only a target group keeps it out since it is
         RUNNING, and the least that it took a task from there into service, 0 where that is not
-        known. As long as it has no name, its creation may be this instant. None: none is awaited.
+        known, and for one of which no more than the name is known what it takes to be worth a read.
+        As long as it has no name, its creation may be this instant. None: none is awaited.
         """
         new = self.new_tasks
         started = _ages((new[arn].started_at for arn in self.unreached if arn in new), now)
@@ -236,9 +237,12 @@ class ServiceMemory:
             return max(started), self.start_times.reach_seconds
         if created:
             return max(created), self.start_times.least_seconds
-        if self.unread or self.lacks_tasks:
+        if self.unread:
             # Read for the first time at half of what is returned here: see in_question.
             return max(_ages(self.unread.values(), now), default=0.0), 2 * self._rest_seconds
+        if self.lacks_tasks:
+            # A name is not yet a state: it may be learned a little later than that.
+            return 0.0, 3 * self._rest_seconds
         return None
 
     def in_question(self, now: float) -> list[str]:
@@ -265,7 +269,7 @@ class ServiceMemory:
         """
         started = [self.tasks[arn].started_at for arn in self.unreached]
         since = min((each.timestamp() for each in started if each is not None), default=0.0)
-        least_seconds = min(self.start_times.reach_seconds / 2, REACH_LIMIT_SECONDS)
+        least_seconds = min(self.start_times.half_reach, REACH_LIMIT_SECONDS)
         return bool(started) and now - since >= least_seconds
 
     def worth_reading(self, first: Iterable[str], count: int) -> list[str]:

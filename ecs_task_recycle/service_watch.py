@@ -58,7 +58,7 @@ class ServiceWatch:
         self._problem: str | None = None
         self._stopped_by_run: set[str] = set()
         self._written = clock.now()
-        # When each was read last; the list: when it last had nothing to tell that was not known.
+        # When each was read last; the list: when it last had nothing new to tell.
         self._service_read = self._tasks_read = self._listed = self._everything_read = -math.inf
 
     def resume(self, run_started_at: datetime, progress: Progress) -> None:
@@ -130,8 +130,9 @@ class ServiceWatch:
         if memory.lacks_tasks and self._listed <= listing_due:
             self._list()
         is_far = memory.coming_seconds(now) is not None and not memory.unreached
+        others_due = now - SLOW_BEAT_SECONDS if is_far else due
         in_question = memory.in_question(now)
-        if in_question or self._tasks_read <= (now - SLOW_BEAT_SECONDS if is_far else due):
+        if in_question or (self._tasks_read <= others_due and not memory.unread):
             self._read_tasks(memory.worth_reading(in_question, DESCRIBE_TASKS_LIMIT))
         if memory.may_be_reached(now):
             self._read_targets()
@@ -275,7 +276,7 @@ class ServiceWatch:
         """
         memory = self.memory
         passed, shortest = memory.coming_seconds(self._clock.now()) or (elapsed, 0.0)
-        seconds = delay_seconds(passed if shortest else elapsed, shortest)
+        seconds = delay_seconds(passed or (0.0 if shortest else elapsed), shortest)
         if not memory.is_starting:
             return seconds
         # Its targets are yet to become healthy: that is what is polled for closely.

@@ -37,6 +37,11 @@ class StartTimes:
         """The least that a task takes from its creation until it is in service."""
         return self.start_seconds + self.reach_seconds
 
+    @property
+    def half_reach(self) -> float:
+        """Half of the seconds from RUNNING to healthy."""
+        return self.reach_seconds / 2
+
     def learn_start(self, task: Task) -> None:
         """Take in a task that is RUNNING, or was."""
         if task.started_at is not None and task.created_at is not None:

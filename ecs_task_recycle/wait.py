@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-CLOSE_SECONDS: Final = 2.4
+CLOSE_SECONDS: Final = 2.6
 """Between polls when what is awaited may come at any moment."""
 SLOWEST_SECONDS: Final = 5.0
 """Between polls at any time but the first half of the shortest start so far."""
@@ -33,13 +33,13 @@ class Wait:
 def delay_seconds(elapsed_seconds: float, shortest_seconds: float) -> float:
     """Return how long to wait for the next poll, so long after what takes ``shortest_seconds``.
 
-    Close together around the shortest time so far, then ever more slowly; in the first half of it
-    only as often as anything else has to be noticed.
+    Close together around the shortest time so far, which was noticed a little late itself, then
+    ever more slowly; in the first half of it only as often as anything else has to be noticed.
     """
     until_half = shortest_seconds / 2 - elapsed_seconds
     if until_half > 0:
         return min(IDLE_SECONDS, max(CLOSE_SECONDS, until_half))
-    until_close = shortest_seconds - elapsed_seconds
+    until_close = shortest_seconds - CLOSE_SECONDS / 4 - elapsed_seconds
     if until_close > 0:
         return min(SLOWEST_SECONDS, max(CLOSE_SECONDS, until_close))
     return min(SLOWEST_SECONDS, max(CLOSE_SECONDS, -until_close / 5))

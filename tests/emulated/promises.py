@@ -97,8 +97,8 @@ def ends_in_time(lived: Lived) -> None:
 
 def refuses_before_it_touches(lived: Lived) -> None:
     """8: what cannot be recycled is refused with nothing written."""
-    heals = lived.deaths or lived.story.record == "dead"
-    if not lived.story.is_refused or heals or lived.story.faults:
+    comes_first = lived.deaths or lived.story.record is not None
+    if not lived.story.is_refused or comes_first or lived.story.faults:
         return
     assert isinstance(lived.report.error, PreconditionError), lived.report.answer()
     assert changes(lived.world) == []

@@ -102,7 +102,7 @@ def _lowest(body: Body) -> str:
     if lowest is None or original is None or one_line(body.get("status")) == Status.PLANNED:
         return ""
     if lowest >= original:
-        return f"No: never fewer than {lowest} tasks in service; {original} are desired."
+        return f"No: never fewer than {_tasks(lowest)} in service; {original} are desired."
     if required is not None and lowest >= required:
         return (
             f"As asked: {lowest} of {original} tasks in service at the lowest, "
@@ -110,7 +110,7 @@ def _lowest(body: Body) -> str:
         )
     at_start = next((count(each) for _, each in _points(body)), None)
     began = "" if at_start is None else f" At the start there were {at_start}."
-    return f"Yes: at the lowest {lowest} tasks in service; {original} are desired.{began}"
+    return f"Yes: at the lowest {_tasks(lowest)} in service; {original} are desired.{began}"
 
 
 def _points(body: Body) -> list[tuple[object, object]]:

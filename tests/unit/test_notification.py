@@ -434,7 +434,7 @@ def test_a_remedy_that_already_runs_what_restores_is_enough() -> None:
         ),
         (
             {"lowest_in_service": 1},
-            "Yes: at the lowest 1 tasks in service; 3 are desired. At the start there were 3.",
+            "Yes: at the lowest 1 task in service; 3 are desired. At the start there were 3.",
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """The one that waits: reads the service until something holds, and says meanwhile what is awaited.
 
 A wait asks only the question that is open: for the new task's name, then for its state, then for
-its targets' health, one call at a time and never more than five seconds apart. Whatever else may
+its targets' health, one call at a time, closely once it can be in service. Whatever else may
 happen (a deployment, a task that dies) is read at a slower beat.
 """
 
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 BEAT_SECONDS: Final = 15.0
 """How old a read may get of what is not in question: the service's deployments, other tasks."""
 SLOW_BEAT_SECONDS: Final = 60.0
-"""Likewise of the other tasks while a new one is far from serving, and of the list of tasks, where
-the service's events have been seen to name the new ones."""
+"""Likewise of other tasks while a new one is far from serving, and of the list where events do."""
 FRESH_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)

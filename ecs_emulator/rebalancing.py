@@ -7,7 +7,7 @@ from collections import Counter
 
 from ecs_emulator.ledger import Ledger
 from ecs_emulator.model import Rebalance, Service, Task
-from ecs_emulator.service_events import zones_uneven
+from ecs_emulator.service_events import zones_blocked, zones_even, zones_uneven
 from ecs_emulator.staffing import Staffing
 from ecs_emulator.task_state import StopKind
 
@@ -58,5 +58,10 @@ class Rebalancing:
         ]
         if free:
             self._staffing.stop(service, free[:1], StopKind.REBALANCING)
+            counts = Counter(task.placement.availability_zone for task in service.active_tasks)
+            self._ledger.tell(service, zones_even(counts))
         else:
+            task_set = f"(deployment {service.state.primary.id})"
+            reason = "(reason tasks under protection)"
+            self._ledger.tell(service, zones_blocked(task_set, reason))
             self._staffing.blocked(service, neighbours)

@@ -160,6 +160,19 @@ def test_rebalancing_tells_how_the_tasks_are_spread(bench: Bench) -> None:
         "(service web) is not AZ balanced with 1 tasks in us-east-1a, 1 tasks in us-east-1b, "
         "1 tasks in us-east-1c. AZ Rebalancing in progress."
     ) in bench.messages()
+    bench.sleep(120)
+    assert any("is AZ balanced with 2 tasks in us-east-1b" in each for each in bench.messages())
+
+
+def test_rebalancing_tells_that_protection_blocks_it(bench: Bench) -> None:
+    service = bench.furnish()
+    for task in service.tasks:
+        bench.world.protect_task(task)
+    started = bench.world.rebalance("demo", "web")
+    assert started is not None
+    bench.world.protect_task(started)
+    bench.sleep(120)
+    assert any("was unable to AZ Rebalance because" in each for each in bench.messages())
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ class Knobs:
     looks on and however often.
     """
 
-    scheduler_interval: Seconds = (1.0, 4.0)
+    scheduler_interval: Seconds = (1.0, 10.0)
     """From a change (desired count, a task that is to stop) to the scheduler's acting on it."""
-    replaces_after_stopped: bool = False
+    replaces_after_stopped: bool = True
     """Whether a task that stops is replaced only once it is STOPPED, or at once; both were seen."""
     provisioning: Seconds = (4.0, 8.0)
     """PROVISIONING: the network interface of an awsvpc task. Bridge tasks skip it."""
@@ -132,14 +132,14 @@ class Knobs:
     """How often the "unable to place a task" event is repeated while it lasts."""
     scale_in_choice: ScaleInChoice | str = ScaleInChoice.AZ_HEAVIEST
     """Who goes when there are too many; protected tasks never."""
-    aas_lag: Seconds = (1.0, 3.0)
+    aas_lag: Seconds = (11.0, 12.0)
     """From RegisterScalableTarget's answer to the clamp of the desired count."""
-    aas_conflict: Seconds | None = None
+    aas_conflict: Seconds | None = 0.0
     """How long after a call that moves the desired count (at least until it has moved) the next
     RegisterScalableTarget gets ConcurrentUpdateException; None: never."""
     aas_validates_permissions: bool = True
     """Whether Application Auto Scaling refuses callers without rights in ECS and CloudWatch."""
-    az_rebalancing: bool = False
+    az_rebalancing: bool = True
     """Whether services that allow it have zone rebalancing enabled (see create_service)."""
     protection_of_vanished_raises: bool = False
     """Whether a vanished task makes Get- and UpdateTaskProtection fail with

@@ -13,6 +13,7 @@ from ecs_emulator.service_state import Deployment, ServiceEvent, ServiceState
 from ecs_emulator.setup import ServiceSetup
 from ecs_emulator.task_state import (
     CONTAINER_PORT,
+    OF_SURPLUS,
     ContainerInstance,
     Placement,
     StopCause,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ecs_emulator.target_groups import TargetGroup
 
 FULL_PERCENT = 100
-STATIC_HOST_PORT = 80
+FIXED_HOST_PORTS = {"bridge-static": 80, "host": CONTAINER_PORT}
 
 
 class Task:
@@ -108,6 +109,13 @@ class Task:
     def in_service(self) -> bool:
         """Whether the task serves now."""
         return self.service.serves(self.state)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the task will be STOPPED some time, is not yet, and is to be replaced."""
+        is_surplus = self.stop_cause is not None and self.stop_cause.kind in OF_SURPLUS
+        ends = not self.active and self.last_status != "STOPPED" and self.hangs_in is None
+        return ends and not is_surplus
 
     @property
     def starting(self) -> bool:
@@ -205,9 +213,7 @@ class Service:
     @property
     def fixed_host_port(self) -> int | None:
         """The one port of an instance that each task needs, if it is always the same."""
-        return {"bridge-static": STATIC_HOST_PORT, "host": CONTAINER_PORT}.get(
-            self.setup.network_mode
-        )
+        return FIXED_HOST_PORTS.get(self.setup.network_mode)
 
     @property
     def target_ip_address_type(self) -> str:
@@ -251,12 +257,8 @@ class Service:
 
     @property
     def leaving_tasks(self) -> list[Task]:
-        """The tasks that are to stop and will be STOPPED some time, but are not yet."""
-        return [
-            task
-            for task in self.present
-            if not task.active and task.last_status != "STOPPED" and task.hangs_in is None
-        ]
+        """The tasks whose replacement may have to wait."""
+        return [task for task in self.present if task.leaving]
 
     @property
     def in_service_count(self) -> int:

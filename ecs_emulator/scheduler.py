@@ -1,8 +1,9 @@
 """The service scheduler: keeps each service at its desired count, and rolls deployments.
 
-It acts on desiredStatus: a task that is to stop is replaced at once, long before it is STOPPED
-(https://github.com/aws/containers-roadmap/issues/2171). Each decision follows the change that
-caused it by the knob `scheduler_interval`.
+A task that is to stop is replaced once it is STOPPED, or long before
+(https://github.com/aws/containers-roadmap/issues/2171): both were seen, the knob
+`replaces_after_stopped` decides. Each decision follows the change that caused it by the knob
+`scheduler_interval`.
 """
 
 from functools import partial

@@ -21,6 +21,12 @@ class StopKind(StrEnum):
     INTERRUPTION = "interruption"
 
 
+OF_SURPLUS = frozenset(
+    {StopKind.SCALE_IN, StopKind.DEPLOYMENT, StopKind.REBALANCING, StopKind.DELETION}
+)
+"""The stops of tasks that nobody misses."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopCause:
     """Why a task stops: the kind, and for StopTask the access key that signed the call."""

@@ -65,11 +65,15 @@ class Budget:
         start_seconds = progress.seconds_to_start or quickest_start_seconds(originals)
         return min(self.stabilize_timeout_seconds, 2 * start_seconds + 60)
 
+    def longest_turn_seconds(self, progress: Progress) -> float:
+        """Return how long a whole invocation can wait for a task's turn, and still replace it."""
+        whole_seconds = self.deadline_at - self.began_at
+        rest_seconds = INVOCATION_SECONDS + self.task_seconds(progress) + RESERVE_SECONDS
+        return max(0.0, whole_seconds - rest_seconds)
+
     def fits_an_invocation(self, progress: Progress) -> bool:
         """Whether the next task fits into an invocation of its own."""
-        whole_seconds = self.deadline_at - self.began_at
-        task_seconds = self.task_seconds(progress)
-        return whole_seconds >= INVOCATION_SECONDS + task_seconds + RESERVE_SECONDS
+        return self.longest_turn_seconds(progress) > 0
 
     def require_task(
         self, progress: Progress, *, before_seconds: float = 0.0, pauses: bool = False

@@ -51,7 +51,13 @@ class Ending:
         if scaled is None or isinstance(self.progress.error, OwnershipLostError):
             return True
         try:
-            settling = Settling(self.gateway, self.clock, self.watch, scaled)
+            settling = Settling(
+                self.gateway,
+                self.clock,
+                self.watch,
+                scaled,
+                not_awaited=self.progress.spared_out_of_service,
+            )
             is_settled = settling.wait(self._patience_seconds())
             self.go_ahead.note()
             self.store.require_ownership(self.progress)

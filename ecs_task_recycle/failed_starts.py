@@ -34,8 +34,8 @@ class FailedStarts:
     Failed starts and placements count from ``since_at``, the beginning of what is awaited. Deaths
     of new tasks that had come into service count over the whole run. While a task that the run has
     stopped holds its port or its memory, its replacement may have no place yet: complaints about
-    placement from that time do not count. ``unknown`` is what AWS said that is
-    in no table: it is told, and does not count.
+    placement count only from ``room_since_at`` on, by AWS's own clock; None: there is no room yet.
+    ``unknown`` is what AWS said that is in no table: it is told, and does not count.
     """
 
     run_started_at: datetime
@@ -45,7 +45,6 @@ class FailedStarts:
     deaths: dict[str, Task] = field(default_factory=dict)
     complaints: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
-    _excused: set[str] = field(default_factory=set)
 
     def begin(self, since_at: datetime) -> None:
         """Count failed starts and placements anew, from an instant on."""
@@ -53,15 +52,21 @@ class FailedStarts:
         self.starts.clear()
         self.complaints.clear()
 
-    def learn(self, snapshot: Snapshot, new_tasks: Mapping[str, Task], *, has_room: bool) -> None:
+    def learn(
+        self,
+        snapshot: Snapshot,
+        new_tasks: Mapping[str, Task],
+        *,
+        room_since_at: datetime | None,
+    ) -> None:
         """Take note of the new tasks that have stopped, and of placements that failed."""
         self.new_arns |= snapshot.in_service & new_tasks.keys()
         for arn, task in new_tasks.items():
             if is_over(task):
                 self._learn_end(arn, task)
         for event in snapshot.service.events:
-            if event.id not in self._excused and is_since(event.created_at, self.run_started_at):
-                self._learn_event(event, has_room=has_room)
+            if is_since(event.created_at, self.run_started_at):
+                self._learn_event(event, room_since_at=room_since_at)
 
     def _learn_end(self, arn: str, task: Task) -> None:
         verdict = judged_stop(task)
@@ -74,15 +79,14 @@ class FailedStarts:
         elif is_since(task.created_at, self.since_at):
             self.starts[arn] = task
 
-    def _learn_event(self, event: ServiceEvent, *, has_room: bool) -> None:
+    def _learn_event(self, event: ServiceEvent, *, room_since_at: datetime | None) -> None:
         verdict = judged_event(event.message)
         if verdict is Verdict.UNKNOWN:
             self._report(event.message)
-        if verdict not in (Verdict.COUNTS, Verdict.COUNTS_WITH_ROOM):
-            return
-        if verdict is Verdict.COUNTS_WITH_ROOM and not has_room:
-            self._excused.add(event.id)
-        elif is_since(event.created_at, self.since_at):
+        counts = verdict is Verdict.COUNTS
+        if verdict is Verdict.COUNTS_WITH_ROOM and room_since_at is not None:
+            counts = event.created_at >= room_since_at
+        if counts and is_since(event.created_at, self.since_at):
             self.complaints[event.id] = event.message
 
     def _report(self, text: str) -> None:

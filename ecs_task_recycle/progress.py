@@ -62,6 +62,16 @@ class Progress:
         return [seconds for seconds in taken if seconds is not None]
 
     @property
+    def spared_out_of_service(self) -> frozenset[str]:
+        """The protected originals that were not in service when the run began.
+
+        Nobody waits for them: they may never be, and their protection forbids to replace them.
+        """
+        originals = () if self.plan is None else self.plan.originals
+        lacking = {task.arn for task in originals if task.not_in_service is not None}
+        return frozenset(lacking & self.protected.keys())
+
+    @property
     def recycled_count(self) -> int:
         """How many originals are replaced, those included that were gone before."""
         gone_count = 0 if self.plan is None else len(self.plan.gone)

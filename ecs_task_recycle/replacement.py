@@ -84,16 +84,27 @@ class Replacer:
                 return (None,)
             others_count = len(snapshot.in_service - {task.arn})
             is_in_service = task.arn in snapshot.in_service
-            lacking_count = 1 if is_in_service else self._lacking_count(snapshot)
+            spared = self.progress.spared_out_of_service & snapshot.not_in_service.keys()
+            lacking_count = 1 + len(spared) if is_in_service else self._lacking_count(snapshot)
             return (snapshot,) if others_count >= required_count - lacking_count else None
 
         wait = Wait(
             awaited=f"{required_count} tasks in service to stop task {self._number}",
-            timeout_seconds=self.settings.stabilize_timeout_seconds,
+            timeout_seconds=self._turn_timeout_seconds(),
             deadline_at=self.budget.work_ends_at - self.budget.task_seconds(self.progress),
             is_fresh=True,
         )
         return self.watch.until(its_turn, wait)[0]
+
+    def _turn_timeout_seconds(self) -> float:
+        """Return how long to wait for a turn: no longer than the next invocation could.
+
+        Each begins that wait anew, and would hand it over for ever.
+        """
+        longest_seconds = float(self.settings.stabilize_timeout_seconds)
+        if self.go_ahead.guardian is None:
+            return longest_seconds
+        return min(longest_seconds, round(self.budget.longest_turn_seconds(self.progress)))
 
     def _lacking_count(self, snapshot: Snapshot) -> int:
         """Return how many originals not in service wait for their turn: nothing is lost by it."""
@@ -214,15 +225,12 @@ class Replacer:
             new = snapshot.in_service - known if known else frozenset[str]()
             return (min(new, default=None),)
 
-        # The first replacement takes about as long to start as the extra task did.
-        measured = [*self.progress.seconds_to_replace, self.progress.seconds_to_start or 0.0]
         stopped = self.clock.now() if result.stopped_at is None else result.stopped_at.timestamp()
         passed_seconds = self.clock.now() - stopped
         wait = Wait(
             awaited=f"the replacement of task {self._number - 1} ({short(result.task_arn)})",
             timeout_seconds=max(0.0, self.budget.stabilize_timeout_seconds - passed_seconds),
             deadline_at=self.budget.work_ends_at,
-            shortest_seconds=min(measured),
         )
         (replacement_arn,) = self.watch.until(replaced, wait)
         self.progress.results[result.task_arn] = replace(

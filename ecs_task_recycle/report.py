@@ -19,7 +19,7 @@ from ecs_task_recycle.work_list import planned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ecs_task_recycle.model import Original, Plan
+    from ecs_task_recycle.model import Original, Plan, Protection
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.settings import Settings
 
@@ -148,8 +148,14 @@ class Report:
         spares = self.settings.protected_tasks is not ProtectedTasks.STOP
         if plan is not None and not self.progress.results and spares:
             skipped = plan.protections
+        originals = () if plan is None else plan.originals
+        lacks = {task.arn: task.not_in_service for task in originals}
         return [
-            {"task": each.task_arn, "reason": each.reason, "until": encode(each.until_at)}
+            {
+                "task": each.task_arn,
+                "reason": _why_left(each, lacks.get(each.task_arn)),
+                "until": encode(each.until_at),
+            }
             for each in skipped
         ]
 
@@ -192,6 +198,11 @@ def _task(result: TaskResult, original: Original | None) -> dict[str, Json]:
     if result.still_stopping is not None:
         facts["still_stopping"] = result.still_stopping
     return facts | ({} if original is None else _origin(original))
+
+
+def _why_left(protection: Protection, lack: str | None) -> str:
+    """Return why a task was passed over; ``lack``: why it was not in service either."""
+    return protection.reason if lack is None else f"{protection.reason}; not in service: {lack}"
 
 
 def _origin(task: Original) -> dict[str, Json]:

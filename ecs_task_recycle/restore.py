@@ -109,6 +109,12 @@ class Restorer:
 
     def _restore_limits_now(self) -> None:
         found, written = self._found, self._written
+        service = self._gateway.service()
+        if service is None or service.status == "INACTIVE":
+            # Autoscaling refuses every call for a service that does not exist.
+            self._leave_alone("the autoscaling limits: somebody has deleted the service")
+            self._now = replace(self._now, min_capacity=None, max_capacity=None)
+            return
         target = self._settled(
             self._gateway.scalable_target,
             lambda seen: (

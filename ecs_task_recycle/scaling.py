@@ -11,7 +11,6 @@ from ecs_task_recycle.aws_errors import CONFLICT, retry
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import PreconditionError
-from ecs_task_recycle.starts import quickest_start_seconds
 from ecs_task_recycle.wait import Wait
 
 if TYPE_CHECKING:
@@ -70,7 +69,6 @@ class Scaling:
             awaited="the extra task",
             timeout_seconds=max(0.0, self.budget.stabilize_timeout_seconds - raised_seconds),
             deadline_at=self.budget.work_ends_at,
-            shortest_seconds=quickest_start_seconds(plan.originals),
         )
         self.watch.until(extra_task_in_service, wait)
         is_measured = began - raised_at.timestamp() < 1

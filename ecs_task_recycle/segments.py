@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
+from ecs_task_recycle.budget import RESERVE_SECONDS
 from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.errors import AwsCallError
 from ecs_task_recycle.guardian import LOOK_AGAIN_SECONDS
 from ecs_task_recycle.outcome import Ended, HandedOver, Status
 from ecs_task_recycle.recycle import resume
 from ecs_task_recycle.run_record import RecordState
 
 if TYPE_CHECKING:
+    from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.report import Report
     from ecs_task_recycle.run import Run
     from ecs_task_recycle.run_record import RunRecord
@@ -64,7 +67,7 @@ class Segment:
 def run_segment(run: Run) -> Segment:
     """Go on with the run that has this id, if it needs that and no invocation works on it."""
     store = run.store()
-    record = store.read()
+    record = _read(run, store)
     if not _is_open(record, run.run_id):
         return Segment()
     now_at = as_utc(run.clock.now())
@@ -89,7 +92,7 @@ def end_run(run: Run, execution_status: str) -> Segment:
     """
     store = run.store()
     while True:
-        record = store.read()
+        record = _read(run, store)
         if not _is_open(record, run.run_id):
             return Segment()
         now = run.clock.now()
@@ -101,6 +104,26 @@ def end_run(run: Run, execution_status: str) -> Segment:
             logger.error("Run %s may still be alive and is not restored", run.run_id)
             return Segment()
         run.clock.sleep(POLL_SECONDS)
+
+
+def _read(run: Run, store: RecordStore) -> RunRecord | None:
+    """Read the record, for as long as it takes: nobody repeats an invocation that ends in an error.
+
+    Raises AwsCallError for what no later call mends, and right before the deadline.
+    """
+    while True:
+        try:
+            return store.read()
+        except AwsCallError as error:
+            _require_another(run, error)
+        run.clock.sleep(POLL_SECONDS)
+
+
+def _require_another(run: Run, error: AwsCallError) -> None:
+    if not error.transient or run.clock.now() + RESERVE_SECONDS >= run.deadline_at:
+        raise error
+    text = "Could not read the run record, trying again: %s"
+    logger.warning(text, error, extra=dict(error.facts))
 
 
 def _is_open(record: RunRecord | None, run_id: str) -> TypeGuard[RunRecord]:

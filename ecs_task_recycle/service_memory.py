@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.failed_starts import is_since
 from ecs_task_recycle.snapshot import Snapshot, why_not_reached, why_not_ready
+from ecs_task_recycle.starts import StartTimes
 from ecs_task_recycle.task import LIFECYCLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
     from ecs_task_recycle.gateway import Targets
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 REACH_LIMIT_SECONDS: Final = 60.0
 """After so long a new task's targets are read in any case."""
+
+UNREAD_LIMIT_SECONDS: Final = 15.0
+"""A new task that has failed to start is read at the latest so long after its creation."""
 
 CONSISTENCY_SECONDS: Final = 15.0
 """How long a read may still show what was before a write."""
@@ -39,21 +43,24 @@ class ServiceMemory:
 
     Instants without ``_at`` are epoch seconds of the run's clock. ``unready`` are the tasks whose
     own state keeps them out of service, ``unreached`` those that only a target group keeps out.
+    ``unread`` are new tasks known by name alone, with the instant of the event that named them.
+    ``events_name_tasks``: the service's events have been seen to name the tasks that it starts.
     """
 
     def __init__(self, run_started_at: datetime) -> None:
         """Take the instant from which on tasks are new."""
-        self.run_started_at = self._began_at = run_started_at
+        self.run_started_at = run_started_at
+        self.start_times = StartTimes(run_started_at)
         self.service: Service | None = None
         self.checks_health = False
         self.tasks: dict[str, Task] = {}
         self.new_tasks: dict[str, Task] = {}
-        self.unread: set[str] = set()
+        self.unread: dict[str, datetime | None] = {}
+        self.events_name_tasks = False
         self.leaving: set[str] = set()
         self.left: set[str] = set()
         self.unready: dict[str, str] = {}
         self.unreached: dict[str, str] = {}
-        self.shortest_reach_seconds = 0.0
         self._targets: Targets = {}
         self._in_service: dict[str, float] = {}
         self._first_read: dict[str, float] = {}
@@ -70,12 +77,16 @@ class ServiceMemory:
         since_at = self.run_started_at - timedelta(seconds=CONSISTENCY_SECONDS)
         for event in service.events:
             started = _STARTED.search(event.message)
-            if started and is_since(event.created_at, since_at):
-                self.learn_arns(f"{head}/{task_id}" for task_id in _TASK_ID.findall(started[1]))
+            ids = _TASK_ID.findall(started[1]) if started else []
+            self.events_name_tasks |= bool(ids)
+            if is_since(event.created_at, since_at):
+                self.learn_arns((f"{head}/{task_id}" for task_id in ids), event.created_at)
 
-    def learn_arns(self, arns: Iterable[str]) -> None:
+    def learn_arns(self, arns: Iterable[str], created_at: datetime | None = None) -> None:
         """Take in the ARNs of tasks, known ones or new ones."""
-        self.unread.update(arn for arn in arns if arn not in self.tasks)
+        for arn in arns:
+            if arn not in self.tasks:
+                self.unread.setdefault(arn, created_at)
 
     def learn_tasks(self, asked: Iterable[str], tasks: Mapping[str, Task], now: float) -> None:
         """Take in a read of tasks. ECS forgets a task an hour after it has stopped."""
@@ -96,13 +107,14 @@ class ServiceMemory:
                 self._leave(arn, has_left=True)
 
     def _learn_task(self, task: Task, now: float) -> None:
-        self.unread.discard(task.arn)
+        self.unread.pop(task.arn, None)
         self._first_read.setdefault(task.arn, now)
         self._last_read[task.arn] = now
         known = self.tasks.get(task.arn)
         if known is not None and _age(task) < _age(known):
             return
         self.tasks[task.arn] = task
+        self.start_times.learn_start(task)
         if is_since(task.created_at, self.run_started_at):
             self.new_tasks[task.arn] = task
         if not task.is_meant_to_run:
@@ -128,22 +140,11 @@ class ServiceMemory:
             self.unreached[task.arn] = why
         else:
             if was_unreached:
-                self._measure_reach(task, now)
+                self.start_times.learn_reach(task, now)
             self._in_service[task.arn] = now
             return
         if now - self._in_service.get(task.arn, now) > CONSISTENCY_SECONDS:
             del self._in_service[task.arn]
-
-    def _measure_reach(self, task: Task, now: float) -> None:
-        """Take note of how long a new task took from RUNNING to healthy in its target groups.
-
-        One that started before this invocation has been so for nobody here knows how long.
-        """
-        if task.started_at is not None and is_since(task.started_at, self._began_at):
-            reach_seconds = now - task.started_at.timestamp()
-            self.shortest_reach_seconds = min(
-                reach_seconds, self.shortest_reach_seconds or reach_seconds
-            )
 
     def mark_stopped(self, arn: str) -> None:
         """Count a task out from the instant at which the run stops it."""
@@ -151,7 +152,7 @@ class ServiceMemory:
 
     def _leave(self, arn: str, *, has_left: bool) -> None:
         self.leaving.add(arn)
-        self.unread.discard(arn)
+        self.unread.pop(arn, None)
         for each in (self.unready, self.unreached, self._in_service):
             each.pop(arn, None)
         if has_left:
@@ -182,6 +183,13 @@ class ServiceMemory:
         until it is seen to leave.
         """
         return len(self._in_service)
+
+    def all_left_at(self, arns: Collection[str]) -> datetime | None:
+        """Return when the last of these tasks had left, None while one of them has not."""
+        if not self.left.issuperset(arns):
+            return None
+        known = (self.tasks[arn].stopped_at for arn in arns if arn in self.tasks)
+        return max((at for at in known if at is not None), default=self.run_started_at)
 
     def is_in_service(self, arn: str) -> bool:
         """Whether a task counts as in service for all that is known."""
@@ -214,6 +222,46 @@ class ServiceMemory:
         has_targets = self.service is not None and bool(self.service.load_balancers)
         return has_targets and awaited and not self.unreached
 
+    def coming_seconds(self, now: float) -> tuple[float, float] | None:
+        """Return how far the new task is that comes into service first, and what that takes.
+
+        That is the time since its creation, or where only a target group keeps it out since it is
+        RUNNING, and the least that it took a task from there into service, 0 where that is not
+        known, and for one of which no more than the name is known what it takes to be worth a read.
+        As long as it has no name, its creation may be this instant. None: none is awaited.
+        """
+        new = self.new_tasks
+        started = _ages((new[arn].started_at for arn in self.unreached if arn in new), now)
+        created = _ages((new[arn].created_at for arn in self.unready if arn in new), now)
+        if started:
+            return max(started), self.start_times.reach_seconds
+        if created:
+            return max(created), self.start_times.least_seconds
+        if self.unread:
+            # Read for the first time at half of what is returned here: see in_question.
+            return max(_ages(self.unread.values(), now), default=0.0), 2 * self._rest_seconds
+        if self.lacks_tasks:
+            # A name is not yet a state: it may be learned a little later than that.
+            return 0.0, 3 * self._rest_seconds
+        return None
+
+    def in_question(self, now: float) -> list[str]:
+        """Return the tasks that may have become ready, or have failed, since they were last read.
+
+        One that an event has named is first read after half of the shortest time to serve: until
+        then it can only be on its way.
+        """
+        unread = (
+            arn
+            for arn, named_at in self.unread.items()
+            if named_at is None or now - named_at.timestamp() >= self._rest_seconds
+        )
+        return [*unread, *self.unready]
+
+    @property
+    def _rest_seconds(self) -> float:
+        return min(UNREAD_LIMIT_SECONDS, self.start_times.least_seconds / 2)
+
     def may_be_reached(self, now: float) -> bool:
         """Whether a task that waits for its target groups may be healthy there by now.
 
@@ -221,7 +269,7 @@ class ServiceMemory:
         """
         started = [self.tasks[arn].started_at for arn in self.unreached]
         since = min((each.timestamp() for each in started if each is not None), default=0.0)
-        least_seconds = min(self.shortest_reach_seconds / 2, REACH_LIMIT_SECONDS)
+        least_seconds = min(self.start_times.half_reach, REACH_LIMIT_SECONDS)
         return bool(started) and now - since >= least_seconds
 
     def worth_reading(self, first: Iterable[str], count: int) -> list[str]:
@@ -234,6 +282,11 @@ class ServiceMemory:
                 nsmallest(room, others, key=lambda arn: self._last_read.get(arn, 0.0))
             )
         return list(chosen)[:count]
+
+
+def _ages(instants_at: Iterable[datetime | None], now: float) -> list[float]:
+    """Return how many seconds ago these instants were, as far as they are known."""
+    return [now - each.timestamp() for each in instants_at if each is not None]
 
 
 def _age(task: Task) -> tuple[int, bool]:

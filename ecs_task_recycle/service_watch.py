@@ -1,7 +1,7 @@
 """The one that waits: reads the service until something holds, and says meanwhile what is awaited.
 
 A wait asks only the question that is open: for the new task's name, then for its state, then for
-its targets' health, one call at a time and never more than five seconds apart. Whatever else may
+its targets' health, one call at a time, closely once it can be in service. Whatever else may
 happen (a deployment, a task that dies) is read at a slower beat.
 """
 
@@ -18,7 +18,7 @@ from ecs_task_recycle.gateway import DESCRIBE_TASKS_LIMIT
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS, ServiceMemory
 from ecs_task_recycle.timeline import Timeline
-from ecs_task_recycle.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait
+from ecs_task_recycle.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait, delay_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 BEAT_SECONDS: Final = 15.0
 """How old a read may get of what is not in question: the service's deployments, other tasks."""
+SLOW_BEAT_SECONDS: Final = 60.0
+"""Likewise of other tasks while a new one is far from serving, and of the list where events do."""
 FRESH_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class ServiceWatch:
         self._problem: str | None = None
         self._stopped_by_run: set[str] = set()
         self._written = clock.now()
+        # When each was read last; the list: when it last had nothing new to tell.
         self._service_read = self._tasks_read = self._listed = self._everything_read = -math.inf
 
     def resume(self, run_started_at: datetime, progress: Progress) -> None:
@@ -106,6 +109,7 @@ class ServiceWatch:
         self._read_service(known)
         if lists or not memory.tasks or memory.lacks_tasks:
             self._list()
+        self._listed = self._clock.now()
         # The targets first: a task is never taken for unreached only because they are not read yet.
         self._read_targets()
         self._read_tasks(memory.worth_reading(memory.live_arns, len(memory.live_arns) + 100))
@@ -117,15 +121,19 @@ class ServiceWatch:
 
         A new task's name is in the service's events, or else in the list.
         """
-        memory, due = self.memory, self._clock.now() - BEAT_SECONDS + next_seconds
+        memory, now = self.memory, self._clock.now()
+        due = now - BEAT_SECONDS + next_seconds
         if memory.lacks_tasks or self._service_read <= due:
             self._read_service()
-        if memory.lacks_tasks and self._listed <= due:
+        listing_due = now - SLOW_BEAT_SECONDS if memory.events_name_tasks else due
+        if memory.lacks_tasks and self._listed <= listing_due:
             self._list()
-        in_question = [*memory.unread, *memory.unready]
-        if in_question or self._tasks_read <= due:
+        is_far = memory.coming_seconds(now) is not None and not memory.unreached
+        others_due = now - SLOW_BEAT_SECONDS if is_far else due
+        in_question = memory.in_question(now)
+        if in_question or (self._tasks_read <= others_due and not memory.unread):
             self._read_tasks(memory.worth_reading(in_question, DESCRIBE_TASKS_LIMIT))
-        if memory.may_be_reached(self._clock.now()):
+        if memory.may_be_reached(now):
             self._read_targets()
         return self._seen()
 
@@ -188,8 +196,9 @@ class ServiceWatch:
                 self._log_wait(wait, elapsed)
             if verdict is None or self._problem:
                 self._clock.sleep(self._delay_seconds(wait, elapsed))
-            next_seconds = wait.delay_seconds(self._clock.now() - started)
-            self._poll(reads_all=verdict is not None, next_seconds=next_seconds)
+            next_seconds = self._next_seconds(self._clock.now() - started)
+            reads_all = verdict is not None or self.memory.service is None
+            self._poll(reads_all=reads_all, next_seconds=next_seconds)
 
     def _is_fresh(self) -> bool:
         return self._clock.now() - self._everything_read <= FRESH_SECONDS
@@ -210,12 +219,14 @@ class ServiceWatch:
             self._problem = error.sentence
 
     def _last_seen(self) -> str:
-        seen = self.memory.snapshot().describe()
+        seen = self.memory.snapshot().describe() if self.memory.service else "nothing yet"
         if self.failed_starts.unknown:
             seen = f"{seen}; AWS said: {self.failed_starts.unknown[-1].rstrip('.')}"
         return f"{seen}, then {self._problem}" if self._problem else seen
 
     def _judge[T](self, condition: Callable[[Snapshot], T | None], wait: Wait) -> T | None:
+        if self.memory.service is None:
+            return None
         snapshot = self.memory.snapshot()
         if not wait.is_guarded or self._guard is None:
             return condition(snapshot)
@@ -225,8 +236,8 @@ class ServiceWatch:
                 raise Interference(reason)
             self._service_read = -math.inf
             return None
-        has_room = self._stopped_by_run <= snapshot.left
-        self.failed_starts.learn(snapshot, self.memory.new_tasks, has_room=has_room)
+        room_since_at = self.memory.all_left_at(self._stopped_by_run)
+        self.failed_starts.learn(snapshot, self.memory.new_tasks, room_since_at=room_since_at)
         self.failed_starts.require_few()
         return condition(snapshot)
 
@@ -255,11 +266,22 @@ class ServiceWatch:
 
     def _delay_seconds(self, wait: Wait, elapsed: float) -> float:
         left = min(wait.timeout_seconds - elapsed, wait.deadline_at - self._clock.now())
-        delay_seconds = wait.delay_seconds(elapsed)
-        if self.memory.is_starting:
-            # Its targets are yet to become healthy: that is what is polled for closely.
-            delay_seconds = max(delay_seconds, SLOWEST_SECONDS)
-        return max(0.0, min(left, delay_seconds))
+        return max(0.0, min(left, self._next_seconds(elapsed)))
+
+    def _next_seconds(self, elapsed: float) -> float:
+        """Return how long to wait for the next poll, ``elapsed`` seconds after the wait began.
+
+        What counts is how far the new task is: as long as it has no name, it is far from serving.
+        """
+        memory = self.memory
+        passed, shortest = memory.coming_seconds(self._clock.now()) or (elapsed, 0.0)
+        seconds = delay_seconds(passed or (0.0 if shortest else elapsed), shortest)
+        if not memory.is_starting:
+            return seconds
+        # Its targets are yet to become healthy: that is what is polled for closely.
+        return max(
+            seconds, SLOWEST_SECONDS, min(IDLE_SECONDS, memory.start_times.reach_seconds / 2)
+        )
 
     def _log_wait(self, wait: Wait, elapsed: float) -> None:
         seen = self._last_seen()

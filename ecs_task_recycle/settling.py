@@ -40,9 +40,19 @@ class Settling:
     """Waits until the desired count may be lowered, or is no longer ours to lower."""
 
     def __init__(
-        self, gateway: Gateway, clock: Clock, watch: ServiceWatch, scale_up: ScaleUp
+        self,
+        gateway: Gateway,
+        clock: Clock,
+        watch: ServiceWatch,
+        scale_up: ScaleUp,
+        *,
+        not_awaited: frozenset[str] = frozenset(),
     ) -> None:
-        """Take what is to be lowered; nothing is called yet."""
+        """Take what is to be lowered, and the tasks that need not be in service for that.
+
+        Nothing is called yet.
+        """
+        self._not_awaited = not_awaited
         self._gateway = gateway
         self._clock = clock
         self._watch = watch
@@ -88,7 +98,10 @@ class Settling:
         ECS takes no protected task away. With more of them than desired it would refuse to renew
         any protection, until one ends.
         """
-        if len(snapshot.in_service) < self._written:
+        settled_count = len(
+            snapshot.in_service | (self._not_awaited & snapshot.not_in_service.keys())
+        )
+        if settled_count < self._written:
             self.notes = []
             return False
         now, read = self._clock.now(), self._protection_read

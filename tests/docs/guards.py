@@ -101,27 +101,50 @@ def documented_fields(text: str) -> set[str]:
 # ---- Figures ----
 
 
-FIGURES: Final = {
-    "calls per task of three": r"of three tasks .{,30}about ([\d.]+) AWS calls per task",
-    "calls per second of three": r"of three tasks .{,50}calls per task and ([\d.]+) per second",
-    "calls per task of twenty": r"of twenty tasks .{,30}about ([\d.]+) AWS calls per task",
-    "calls per second of twenty": r"of twenty tasks .{,60}calls per task and ([\d.]+) per second",
-    "seconds late": r"notices within ([\d.]+) seconds that a replacement is in service",
-}
-"""What a page says at most of ordinary runs."""
-
+FIGURE_COLUMNS: Final = (
+    "AWS calls per task",
+    "AWS calls per second",
+    "Seconds to replace a task",
+    "Tasks in the first invocation",
+)
+LATE: Final = r"notices within ([\d.]+) seconds that a replacement is in service"
+FIT: Final = r"that was about (\d+) seconds, and (\d+) tasks fit"
 ABOUT: Final = 1.05
 
+type Figures = Mapping[tuple[str, str], tuple[float, ...]]
+"""What was measured, by (when the replacement starts, number of tasks): see FIGURE_COLUMNS."""
 
-def wrong_figures(text: str, measured: Mapping[str, float]) -> list[str]:
-    """Compare what a page says at most of a run's calls and delay with what was measured."""
+
+def wrong_figures(text: str, measured: Figures, *, seconds_late: float) -> list[str]:
+    """Compare what a page says of a run's calls, pace and delay with what was measured."""
     words = " ".join(text.split())
-    limits = {name: float(re.findall(pattern, words)[0]) for name, pattern in FIGURES.items()}
-    return [
-        f"{name}: at most {limit:g}, measured {measured[name]:.2f}"
-        for name, limit in limits.items()
-        if measured[name] > limit * ABOUT
+    rows = table(text, "The replacement starts")
+    limit = float(re.findall(LATE, words)[0])
+    wrong = [f"at most {limit:g} s late, measured {seconds_late:.2f}"]
+    found = [wrong_row(row, measured) for row in rows]
+    told = [" ".join(each) for each in re.findall(FIT, words)]
+    large = [
+        f"{row['Seconds to replace a task']} {row['Tasks in the first invocation']}"
+        for row in rows
+        if row["Tasks"] == "20"
     ]
+    return [
+        *(wrong if seconds_late > limit else ()),
+        *(each for row in found for each in row),
+        *different(told, large, of="pair of seconds and tasks"),
+    ]
+
+
+def wrong_row(row: Mapping[str, str], measured: Figures) -> list[str]:
+    """Compare one row: calls and seconds at most, tasks at least."""
+    key = (row["The replacement starts"], row["Tasks"])
+    wrong = []
+    for name, value in zip(FIGURE_COLUMNS, measured[key], strict=True):
+        said = float(row[name])
+        is_wrong = value < said if name == FIGURE_COLUMNS[-1] else value > said * ABOUT
+        if is_wrong:
+            wrong.append(f"{' '.join(key)}: {name}: {said:g}, measured {value:.2f}")
+    return wrong
 
 
 # ---- Log lines ----

@@ -51,14 +51,16 @@ class Request:
 class Record:
     """Log lines, calls, bodies of answers, and attributes of run records, of all runs together.
 
-    Of two ordinary runs, of three and of twenty tasks, also the figures: calls and delay.
+    Of ordinary runs also the figures: of three and of twenty tasks, replaced at once or after
+    STOPPED.
     """
 
     lines: set[str] = field(default_factory=set)
     requests: set[Request] = field(default_factory=set)
     answers: list[dict[str, Any]] = field(default_factory=list)
     attributes: set[str] = field(default_factory=set)
-    figures: dict[str, float] = field(default_factory=dict)
+    figures: dict[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
+    seconds_late: float = 0.0
 
     def run(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users' events
         """Run the event in a world and note all of it; a run that is killed answers nothing."""
@@ -152,17 +154,25 @@ def _ordinary(record: Record, bench: Bench) -> None:
     perfect_run = perfect_seconds(perfect, a_service(perfect), wait_seconds=30)
     seconds = record.answers[-1]["duration_seconds"]
     # Four tasks come into service: the extra one and three replacements.
-    record.figures["seconds late"] = (seconds - perfect_run) / 4
+    record.seconds_late = (seconds - perfect_run) / 4
 
 
 def _guarded(record: Record, bench: Bench) -> None:
-    for count, name in ((3, "three"), (20, "twenty")):
-        world = World()
-        a_service(world, tasks=count)
-        record.run_guarded(Guarded(bench, world))
-        seconds = record.answers[-1]["duration_seconds"]
-        record.figures[f"calls per task of {name}"] = len(world.calls) / count
-        record.figures[f"calls per second of {name}"] = len(world.calls) / seconds
+    for name, is_late in (("at once", False), ("after STOPPED", True)):
+        for count in (3, 20):
+            world = World(knobs=Knobs(replaces_after_stopped=is_late))
+            a_service(world, tasks=count)
+            guarded = Guarded(bench, world)
+            record.run_guarded(guarded)
+            last = record.answers[-1]
+            taken = [each["seconds_to_replace"] for each in last["tasks"]]
+            measured = [seconds for seconds in taken if seconds]
+            record.figures[name, str(count)] = (
+                len(world.calls) / count,
+                len(world.calls) / last["duration_seconds"],
+                sum(measured) / len(measured),
+                guarded.reports[0].answer()["tasks_recycled"],
+            )
 
 
 def _with_everything(record: Record, bench: Bench) -> None:
@@ -176,7 +186,8 @@ def _with_everything(record: Record, bench: Bench) -> None:
 
 def _on_instances(record: Record, bench: Bench) -> None:
     world = World()
-    a_service(world, network_mode="bridge")
+    service = a_service(world, network_mode="bridge")
+    world.hang_task(service.active_tasks[0])
     record.run(bench, world, wait_time=0)
 
 
@@ -215,8 +226,8 @@ def _answered_badly(record: Record, bench: Bench) -> None:
 
 
 def _still_stopping(record: Record, bench: Bench) -> None:
-    world = World(knobs=Knobs(drain=150))
-    a_service(world)
+    world = World()
+    world.hang_task(a_service(world).active_tasks[0])
     world.after_call("UpdateService", 2, lambda w: w.faults.deny("ecs:DescribeTasks"))
     record.run(bench, world)
 
@@ -294,6 +305,7 @@ def _killed_and_continued(record: Record, bench: Bench) -> None:
     world = World()
     a_service(world)
     world.after_call("StopTask", 2, lambda w: w.kill())
+    world.faults.fail("GetItem", nth=2, times=12, code="ServerException")
     record.run_guarded(Guarded(bench, world))
 
 

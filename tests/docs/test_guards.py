@@ -116,27 +116,31 @@ def test_a_log_line_that_no_run_says_and_one_that_is_not_documented_are_found() 
     ]
 
 
+FIGURES_PAGE = """
+| The replacement starts | Tasks | AWS calls per task | AWS calls per second | \
+Seconds to replace a task | Tasks in the first invocation |
+|---|---|---|---|---|---|
+| at once | 20 | 18 | 0.25 | 42 | 10 |
+
+It notices within 5 seconds that a replacement is in service. With a `wait_time` of 30 that was
+about 42 seconds, and 10 tasks fit.
+"""
+
+
 def test_figures_that_are_worse_than_a_page_says_are_found() -> None:
-    text = (
-        "A run of three tasks makes at most about 30 AWS calls per task and 0.4 per second. One of "
-        "twenty tasks makes at most about 20 AWS calls per\ntask and 0.3 per second. It notices "
-        "within 5 seconds that a replacement is in service."
-    )
-    good = {
-        "calls per task of three": 30.5,
-        "calls per second of three": 0.3,
-        "calls per task of twenty": 19.0,
-        "calls per second of twenty": 0.2,
-        "seconds late": 4.0,
-    }
-    assert guards.wrong_figures(text, good) == []
-    assert guards.wrong_figures(text, {name: 2 * value for name, value in good.items()}) == [
-        "calls per task of three: at most 30, measured 61.00",
-        "calls per second of three: at most 0.4, measured 0.60",
-        "calls per task of twenty: at most 20, measured 38.00",
-        "calls per second of twenty: at most 0.3, measured 0.40",
-        "seconds late: at most 5, measured 8.00",
+    def wrong(*measured: float, seconds_late: float = 4.0, page: str = FIGURES_PAGE) -> list[str]:
+        figures = {("at once", "20"): measured}
+        return guards.wrong_figures(page, figures, seconds_late=seconds_late)
+
+    assert wrong(18.5, 0.2, 42.0, 11) == []
+    assert wrong(36.0, 0.5, 84.0, 9, seconds_late=8.0) == [
+        "at most 5 s late, measured 8.00",
+        "at once 20: AWS calls per task: 18, measured 36.00",
+        "at once 20: AWS calls per second: 0.25, measured 0.50",
+        "at once 20: Seconds to replace a task: 42, measured 84.00",
+        "at once 20: Tasks in the first invocation: 10, measured 9.00",
     ]
+    assert len(wrong(18.5, 0.2, 42.0, 11, page=FIGURES_PAGE.replace("10 tasks", "12 tasks"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ class Guarded:
     billed_seconds: float = 0.0
     events: int = 2
     largest_bytes: int = 0
+    is_forsaken: bool = False
+    """Whether the last invocation that could restore was killed, too."""
     on_revival: list[Callable[[], object]] = field(default_factory=list)
 
     def recycle(self, run_id: str = "run", **event: Any) -> Report:  # noqa: ANN401
@@ -213,7 +215,13 @@ class Guarded:
             guardian_arn=MACHINE_ARN,
             **invocation.event,
         )
-        segment = self._billed(lambda: end_run(run, str(invocation.execution_status)))
+        try:
+            segment = self._billed(lambda: end_run(run, str(invocation.execution_status)))
+        except Killed:
+            # EventBridge has delivered it, and the function's own retries are off.
+            self._die()
+            self.is_forsaken = True
+            return
         if segment.report is not None:
             self.reports.append(segment.report)
 

@@ -56,7 +56,8 @@ def test_40_tasks_are_recycled_in_several_invocations_each_within_its_limit(
 
     measured(f"40 tasks, invocations of 900 s, recycled in each: {counts}")
     assert answer["status"] == "completed"
-    assert min(counts[:-1]) >= 8
+    # 6 where replacements come only after STOPPED; 10 where they come at once.
+    assert min(counts[:-1]) >= 6
     # Each put-back is a scale-in, for which ECS may choose an original: that one is replaced too.
     assert sum(counts) >= 40 - len(counts)
     assert stopped_by_us(service) <= originals

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, World
-from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError
+from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError, StepTimeoutError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from ecs_task_recycle.report import Report
     from tests.emulated.bench import Bench
 
+AT_ONCE = Knobs(replaces_after_stopped=False)
+"""The instants and numbers of segments below are those of runs whose replacements come at once."""
+IN_SEGMENTS = replace(KNOBS, replaces_after_stopped=False)
 TASKS = 5
 QUICK_LIMIT_SECONDS = 230.0
 PAIRS = 500
@@ -44,7 +47,7 @@ EVENT: dict[str, Any] = {"wait_time": 80, "stabilize_timeout": 300}
 
 
 def test_a_small_run_completes_in_its_first_invocation(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     a_service(world)
     guarded = Guarded(bench, world)
 
@@ -60,7 +63,7 @@ def test_a_small_run_completes_in_its_first_invocation(bench: Bench) -> None:
 
 @pytest.mark.slow
 def test_a_larger_run_goes_on_in_segments_and_reports_once_for_all(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world, tasks=30)
     autoscaled(world, 1, 30)
     originals = {task.arn for task in service.active_tasks}
@@ -81,7 +84,7 @@ def test_a_larger_run_goes_on_in_segments_and_reports_once_for_all(bench: Bench)
 
 
 def test_a_hand_over_is_answered_202_and_names_the_execution(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     a_service(world, tasks=30)
     guarded = Guarded(bench, world)
 
@@ -104,7 +107,7 @@ def quick_guarded(bench: Bench, world: World) -> Guarded:
 
 
 def three_segments() -> World:
-    world = World(knobs=KNOBS, seed=3)
+    world = World(knobs=IN_SEGMENTS, seed=3)
     a_service(world, tasks=TASKS)
     autoscaled(world, 1, TASKS)
     world.advance(10)
@@ -441,7 +444,7 @@ def test_the_same_request_delivered_twice_is_not_queued(bench: Bench) -> None:
 
 @pytest.mark.slow
 def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world, tasks=30)
     guarded = Guarded(bench, world)
 
@@ -456,7 +459,7 @@ def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: 
 
 @pytest.mark.slow
 def test_a_large_service_is_completed(bench: Bench, measured: Callable[[str], None]) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world, tasks=LARGE)
     originals = {task.arn for task in service.active_tasks}
     guarded = Guarded(bench, world)
@@ -481,7 +484,7 @@ def test_a_large_service_is_completed(bench: Bench, measured: Callable[[str], No
 def test_a_protection_that_ends_after_47_hours_is_waited_for_at_no_cost(
     bench: Bench, measured: Callable[[str], None]
 ) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     service = a_service(world)
     worker = service.active_tasks[0]
     world.protect_task(worker, minutes=47 * 60)
@@ -502,7 +505,7 @@ def test_a_protection_that_ends_after_47_hours_is_waited_for_at_no_cost(
 
 
 def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> None:
-    world = World()
+    world = World(knobs=AT_ONCE)
     a_service(world, tasks=5)
 
     report = Guarded(bench, world).recycle(wait_time=900)
@@ -510,6 +513,53 @@ def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> N
     seconds = report.progress.seconds_to_replace
     assert report.progress.segments >= 5
     assert max(seconds) < 60
+
+
+def test_a_record_that_cannot_be_read_for_a_while_is_read_again(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    originals = {task.arn for task in service.active_tasks}
+    world.after_call("StopTask", 2, lambda w: w.kill())
+    world.faults.fail("GetItem", nth=2, times=12, code="ServerException")
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle()
+
+    assert guarded.deaths == 1
+    assert report.status is Status.COMPLETED
+    assert stopped_by_us(service) == originals
+    assert capacity(world)[0] == 3
+
+
+def test_an_invocation_whose_first_reads_fail_reads_again(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    originals = {task.arn for task in service.active_tasks}
+
+    def kill(dying: World) -> None:
+        dying.kill()
+        dying.faults.fail("DescribeServices", nth=2, times=12, code="ThrottlingException")
+
+    world.after_call("StopTask", 2, kill)
+
+    report = Guarded(bench, world).recycle()
+
+    assert report.status is Status.COMPLETED
+    assert stopped_by_us(service) == originals
+
+
+def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.at(200, lambda w: w.take_group_out_of_use("demo", "web"))
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle(wait_time=200, stabilize_timeout=840)
+
+    assert isinstance(report.error, StepTimeoutError)
+    assert "tasks in service to stop task" in str(report.error)
+    assert guarded.invocations <= 3
+    assert capacity(world)[0] == 3
 
 
 def test_slow_starters_begin_and_finish(bench: Bench) -> None:

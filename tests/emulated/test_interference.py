@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ecs_emulator import Knobs, World
+from ecs_emulator import Killed, Knobs, World
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import a_service, autoscaled, capacity, is_free, stopped_by_us
+from tests.emulated.bench import (
+    LAMBDA_SECONDS,
+    a_service,
+    autoscaled,
+    capacity,
+    is_free,
+    stopped_by_us,
+)
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
@@ -83,7 +90,7 @@ def test_a_task_that_went_away_by_itself_counts_as_replaced(bench: Bench) -> Non
     world = World()
     service = a_service(world)
     oldest, middle, newest = sorted(service.active_tasks, key=lambda each: each.created_at)
-    world.at(90, lambda w: w.crash_task(newest))
+    world.at(170, lambda w: w.crash_task(newest))
 
     answer = bench.recycle(world).answer()
 
@@ -256,4 +263,23 @@ def test_a_desired_count_set_between_the_limits_and_the_raise_is_not_overwritten
     assert "was changed while the run was starting" in str(report.error)
     assert capacity(world) == (6, 1, 9)
     assert stopped_by_us(service) == set()
+    assert is_free(world)
+
+
+def test_of_a_service_that_was_deleted_meanwhile_nothing_is_restored(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 9)
+    world.kill_at(world.elapsed + 80)
+    with pytest.raises(Killed):
+        bench.recycle(world)
+    world.delete_service("demo", "web")
+    world.revive()
+    world.advance(LAMBDA_SECONDS + 31)
+
+    report = bench.recycle(world, action="restore")
+
+    assert report.status is Status.RESTORED
+    left_alone = report.answer()["capacity"]["left_alone"]
+    assert any("somebody has deleted the service" in note for note in left_alone)
     assert is_free(world)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ecs_emulator import World
+from ecs_task_recycle.errors import StepTimeoutError
 from tests.emulated.bench import a_service, asked_to_stop_at, capacity, stopped_by_us
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def test_a_task_that_has_only_just_been_created_is_left_to_start(bench: Bench) -
     world = World()
     service = a_service(world)
     world.crash_task(service.tasks[0])
-    world.advance(8)
+    world.advance(25)
     (coming,) = (task for task in service.active_tasks if task not in service.tasks[:3])
 
     report = bench.recycle(world)
@@ -123,10 +124,50 @@ def test_a_service_that_does_not_become_whole_is_not_blamed_on_time(
 ) -> None:
     world = World()
     service, (arn,) = harmed(world, ["PENDING"])
-    world.protect_task(arn, minutes=600)
 
-    report = bench.recycle(world, maintain_service_state=surge, protected_tasks="skip")
+    report = bench.recycle(world, maintain_service_state=surge, tasks=[service.active_tasks[0].arn])
 
     assert "time ran short" not in str(report.reason)
     assert f"{arn.rpartition('/')[2]}: PENDING" in str(report.reason)
     assert stopped_by_us(service) & {task.arn for task in service.tasks[:4]} == set()
+
+
+@SURGE
+@pytest.mark.parametrize("reason", [each for each in HARMS if "unhealthy" not in each])
+@pytest.mark.parametrize("policy", ["wait", "skip"])
+def test_a_protected_task_that_is_not_in_service_keeps_nobody_waiting(
+    bench: Bench, policy: str, reason: str, *, surge: bool
+) -> None:
+    world = World()
+    service, (arn,) = harmed(world, [reason])
+    others = {task.arn for task in service.active_tasks} - {arn}
+    world.protect_task(arn, minutes=600)
+
+    answer = bench.recycle(
+        world, maintain_service_state=surge, protected_tasks=policy, wait_time=0
+    ).answer()
+
+    assert answer["status"] == "partial", answer
+    assert stopped_by_us(service) == others
+    (skipped,) = answer["skipped"]
+    assert skipped["task"] == arn
+    assert skipped["reason"].startswith("it is under scale-in protection; not in service: ")
+    assert reason in skipped["reason"]
+    assert world.lowest_in_service() >= (3 if surge else 3 - 1)
+    assert capacity(world)[0] == 4
+    # No wait is as long as stabilize_timeout.
+    assert answer["duration_seconds"] < (600 if policy == "skip" else 900)
+
+
+def test_a_protected_task_that_is_lost_meanwhile_is_waited_for(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    kept = service.active_tasks[2]
+    world.protect_task(kept, minutes=600)
+    world.at(60, lambda w: w.deregister_target(kept))
+
+    report = bench.recycle(world, protected_tasks="skip", wait_time=0, stabilize_timeout=120)
+
+    assert isinstance(report.error, StepTimeoutError)
+    assert world.lowest_in_service() >= 2
+    assert len(stopped_by_us(service)) == 1

@@ -1,46 +1,75 @@
-"""In every world, whatever its timing: all replaced, capacity as found, never fewer in service."""
+"""In every world, whatever befalls it, a run keeps its promises.
+
+RECYCLE_WORLDS=<count> lives through more worlds than usual, RECYCLE_WORLD=<number> through one.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from dataclasses import fields
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from hypothesis import given, note, settings
-from hypothesis import strategies as st
 
-from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import capacity, stopped_by_us
-from tests.emulated.random_worlds import Plan, plans
+from ecs_emulator import Knobs, World
+from ecs_emulator.setup import ServiceSetup
+from tests.emulated.lived import live_through
+from tests.emulated.promises import PROMISES
+from tests.emulated.random_accidents import ACCIDENTS, NO_ACCIDENTS
+from tests.emulated.random_worlds import FIXED, KNOBS, OPTIONS, REFUSED, story
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
 
-WORLDS = 300
+WORLDS: Final = int(os.environ.get("RECYCLE_WORLDS", "1000"))
+PARTS: Final = 20
+"""So that the worlds are shared among processes."""
+DRAWN: Final = 2000
+
+
+def numbers(part: int, seed: int) -> list[int]:
+    """Return the numbers of the worlds of a part."""
+    if "RECYCLE_WORLD" in os.environ:
+        return [int(os.environ["RECYCLE_WORLD"])] if part == 0 else []
+    return [seed * 100_000 + index for index in range(part, WORLDS, PARTS)]
 
 
 @pytest.mark.slow
-@settings(max_examples=WORLDS)
-@given(plan=plans(), maintain=st.booleans(), wait_time=st.integers(0, 60))
-def test_the_promises_hold_in_random_worlds(
-    bench: Bench, *, plan: Plan, maintain: bool, wait_time: int
-) -> None:
-    world, service = plan.build()
-    originals = {task.arn for task in service.active_tasks}
-    found = capacity(world)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_promises_hold_in_random_worlds(bench: Bench, part: int, seed: int) -> None:
+    broken = []
+    for number in numbers(part, seed):
+        lived = live_through(bench, story(number))
+        for promise in PROMISES:
+            try:
+                promise(lived)
+            except AssertionError as error:
+                broken.append(f"RECYCLE_WORLD={number}: {promise.__name__}: {error}")
+    assert not broken, "\n".join(broken)
 
-    report = bench.recycle(
-        world,
-        deadline_seconds=86_400,
-        maintain_service_state=maintain,
-        wait_time=wait_time,
-        stabilize_timeout=840,
-    )
 
-    note(f"{plan}\n{report.answer()}")
-    assert report.error is None
-    assert report.status is Status.COMPLETED
-    world.advance(600)
-    assert stopped_by_us(service) == originals
-    assert len(service.active_tasks) == plan.desired_count
-    assert capacity(world) == found
-    assert world.lowest_in_service() >= plan.desired_count - (0 if maintain else 1)
+def test_no_knob_is_forgotten_by_the_draw() -> None:
+    assert KNOBS.keys() == {each.name for each in fields(Knobs)}
+    drawn = [story(number).knobs for number in range(DRAWN)]
+    for each in fields(Knobs):
+        assert len({getattr(knobs, each.name) for knobs in drawn}) > 1, each.name
+
+
+def test_no_option_is_forgotten_by_the_draw() -> None:
+    given = [story(number).options for number in range(DRAWN)]
+    for each in fields(ServiceSetup):
+        values = {str(options[each.name]) for options in given if each.name in options}
+        assert (each.name in FIXED) or len(values | {str(each.default)}) > 1, each.name
+    assert not (OPTIONS.keys() | REFUSED.keys()) - {each.name for each in fields(ServiceSetup)}
+
+
+def test_no_accident_is_forgotten_by_the_draw() -> None:
+    explained = set().union(*NO_ACCIDENTS.values())
+    methods = {name for name in dir(World) if not name.startswith("_")}
+    assert methods - explained == ACCIDENTS.keys()
+    told = [each.name for number in range(DRAWN) for each in story(number).accidents]
+    assert set(told) == ACCIDENTS.keys()
+
+
+def test_the_same_number_is_the_same_world() -> None:
+    assert repr(story(7)) == repr(story(7)) != repr(story(8))

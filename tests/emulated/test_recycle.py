@@ -248,7 +248,9 @@ def test_a_replacement_in_service_is_noticed_within_five_seconds(
 
 WORLDS = {
     "default": Knobs(),
+    "default, at once": Knobs(replaces_after_stopped=False),
     "drain of 300 s": Knobs(drain=300),
+    "drain of 300 s, at once": Knobs(drain=300, replaces_after_stopped=False),
     "slow": Knobs(provisioning=(20, 40), pending=(60, 120), target_health_delay=(30, 60)),
 }
 
@@ -288,7 +290,8 @@ def test_a_run_takes_hardly_longer_than_a_perfect_observer(
     assert ratio <= most
     if tasks == 20:
         assert rate <= 0.3
-        assert calls / tasks <= 20 or name == "slow"
+        # Where a replacement takes minutes, its wait is looked at four times a minute.
+        assert calls / tasks <= 20 or (rate <= 0.2 and name in {"slow", "drain of 300 s"})
 
 
 def test_waiting_with_services_stable_empties_the_service_and_our_gate_does_not(

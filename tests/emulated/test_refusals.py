@@ -67,7 +67,7 @@ def draining(world: World) -> None:
 def above_maximum(world: World) -> None:
     a_service(world)
     autoscaled(world, 1, 5)
-    world.advance(10)
+    world.advance(20)  # until autoscaling has looked at the count for the last time
     world.set_desired_count("demo", "web", 7)
 
 

@@ -28,6 +28,7 @@ NETWORK: Final = ["--vpc", "vpc-0a", "--subnets", "subnet-0a,subnet-0b"]
 OPTIONS: Final = read_options([*NETWORK, "--client-cidr", "203.0.113.7/32"])
 EXACT: Final = Knobs(
     scheduler_interval=3.0,
+    replaces_after_stopped=False,
     provisioning=5.0,
     pending=10.0,
     activating=2.0,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CALM = Knobs(
     scheduler_interval=2,
+    replaces_after_stopped=False,
     provisioning=5,
     pending=10,
     activating=1,
@@ -34,6 +35,7 @@ CALM = Knobs(
     staleness=0,
     latency=0,
     aas_lag=2,
+    aas_conflict=None,
 )
 """A world without chance or delay in its answers."""
 

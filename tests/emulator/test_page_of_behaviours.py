@@ -40,7 +40,7 @@ def test_every_row_has_all_its_cells_and_ends_with_a_test() -> None:
 @pytest.mark.parametrize("named", sorted({row[-1].strip("`") for row in rows()}))
 def test_a_test_that_the_page_names_exists(named: str) -> None:
     name, _, function = named.partition("::")
-    tree = ast.parse((TESTS / name).read_text())
+    tree = ast.parse((TESTS / f"{name}.py").read_text())
     assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 

@@ -57,6 +57,17 @@ def test_no_replacement_for_what_leaves_by_scale_in(bench: Bench, calm: Knobs) -
     assert len(service.tasks) == 3
 
 
+def test_a_raised_count_does_not_wait_for_what_leaves_by_scale_in(
+    bench: Bench, calm: Knobs
+) -> None:
+    service = bench.furnish(replace(calm, replaces_after_stopped=True), target_group=True)
+    bench.ecs.update_service(cluster="demo", service="web", desiredCount=2)
+    bench.sleep(10)
+    bench.ecs.update_service(cluster="demo", service="web", desiredCount=3)
+    bench.sleep(3)
+    assert len(service.tasks) == 4
+
+
 def test_a_daemon_may_come_back_only_after_the_old_one_is_stopped(
     bench: Bench, calm: Knobs
 ) -> None:

@@ -34,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     """Verify or clean up; return the exit status."""
     options = read_options(arguments)
     clock = SystemClock()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT, too: a shell that starts it in the background leaves that ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         account = connect(options, clock)

@@ -64,16 +64,17 @@ def main() -> None:
     options = _options()
     cases = short_cases() if options.short else all_cases()
     results = {}
+    worlds = {name: _knobs(name) for name in PACES}
+    options.plot.write_text(plot(), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        figures = function.measure(Path(folder))
     for case, measured in measure_all(cases, options.processes):
         results[case] = measured
         ours = measured[OURS]
         seconds = "never ends" if ours.seconds is None else f"{ours.seconds:,.0f} s"
         sys.stderr.write(f"{len(results)}/{len(cases)} {case}: {seconds}, lowest {ours.lowest}\n")
-    with tempfile.TemporaryDirectory() as folder:
-        figures = function.measure(Path(folder))
-    worlds = {name: _knobs(name) for name in PACES}
-    options.page.write_text(page(results, figures, worlds), encoding="utf-8")
-    options.plot.write_text(plot(), encoding="utf-8")
+        # Anew each time: what is there stays, if it is ended early.
+        options.page.write_text(page(results, figures, worlds), encoding="utf-8")
 
 
 def _knobs(pace: str) -> str:

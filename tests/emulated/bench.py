@@ -6,6 +6,8 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from ecs_emulator import StopKind
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.actions import act
@@ -29,6 +31,11 @@ SERVICE = "web"
 LAMBDA_SECONDS = 900.0
 
 ACCESS_KEY = "AKIARUN"
+
+SURGE = pytest.mark.parametrize(
+    "surge", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["surge", "no surge"]
+)
+"""With one task more, and, among the slow tests, without."""
 
 _owners = itertools.count(1)
 

@@ -9,7 +9,7 @@ import pytest
 from ecs_emulator import FailingStart, Knobs, World
 from ecs_task_recycle.errors import AwsCallError, ReplacementError
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import a_service, autoscaled, capacity
+from tests.emulated.bench import SURGE, a_service, autoscaled, capacity
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
@@ -25,7 +25,7 @@ def raised_by_somebody(world: World) -> None:
     world.advance(2)
 
 
-@pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
+@SURGE
 @pytest.mark.parametrize("seconds", [60, 120, 150])
 def test_a_conflict_at_the_start_is_waited_for(bench: Bench, seconds: int, *, surge: bool) -> None:
     world = World(knobs=Knobs(aas_lag=1, aas_conflict=seconds))

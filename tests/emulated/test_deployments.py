@@ -9,12 +9,10 @@ import pytest
 from ecs_emulator import Knobs, World
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import a_service, stopped_by_us
+from tests.emulated.bench import SURGE, a_service, stopped_by_us
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
-
-SURGE = pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
 
 
 def refused(bench: Bench, world: World, *, surge: bool) -> str:

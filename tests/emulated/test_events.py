@@ -10,13 +10,12 @@ from ecs_emulator import FailingStart, Knobs, World, service_events
 from ecs_emulator.accidents import Interruption
 from ecs_task_recycle.errors import ReplacementError
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import a_service
+from tests.emulated.bench import SURGE, a_service
 
 if TYPE_CHECKING:
     from ecs_emulator.model import Service
     from tests.emulated.bench import Bench
 
-SURGE = pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
 
 INFORMATION = {
     "zones blocked": service_events.zones_blocked("ecs-svc/1", "(reason 1 tasks under protection)"),

@@ -239,9 +239,12 @@ SHAPES: dict[str, Callable[[dict[str, Any]], object]] = {
         "detail": given,
     },
 }
+OTHER_SHAPES = sorted(SHAPES.keys() - {"detail"})
 
 
-@pytest.fixture(params=list(SHAPES))
+@pytest.fixture(
+    params=["detail", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_SHAPES)]
+)
 def shaped(request: pytest.FixtureRequest) -> Callable[..., object]:
     """What puts parameters into one of the events that carry them."""
     shape = SHAPES[request.param]

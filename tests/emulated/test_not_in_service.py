@@ -9,7 +9,7 @@ import pytest
 
 from ecs_emulator import World
 from ecs_task_recycle.errors import StepTimeoutError
-from tests.emulated.bench import a_service, asked_to_stop_at, capacity, stopped_by_us
+from tests.emulated.bench import SURGE, a_service, asked_to_stop_at, capacity, stopped_by_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tests.emulated.bench import Bench
 
 type Harm = Callable[[World, Task], object]
-
-SURGE = pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
 
 
 HARMS: dict[str, Harm] = {
@@ -134,7 +132,7 @@ def test_a_service_that_does_not_become_whole_is_not_blamed_on_time(
 
 @SURGE
 @pytest.mark.parametrize("reason", [each for each in HARMS if "unhealthy" not in each])
-@pytest.mark.parametrize("policy", ["wait", "skip"])
+@pytest.mark.parametrize("policy", ["wait", pytest.param("skip", marks=pytest.mark.slow)])
 def test_a_protected_task_that_is_not_in_service_keeps_nobody_waiting(
     bench: Bench, policy: str, reason: str, *, surge: bool
 ) -> None:

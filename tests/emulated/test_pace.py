@@ -65,7 +65,7 @@ def test_every_wait_says_where_the_run_stands(bench: Bench) -> None:
     assert {facts["recycled"] for _, _, facts in waits} == {0, 1, 2, 3, 4}
 
 
-@pytest.mark.parametrize("wait_time", [0, 90])
+@pytest.mark.parametrize("wait_time", [0, pytest.param(90, marks=pytest.mark.slow)])
 def test_the_estimate_holds_at_a_steady_pace(bench: Bench, wait_time: int) -> None:
     world = World(knobs=SLOW)
     service = a_service(world, tasks=8)

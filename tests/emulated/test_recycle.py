@@ -228,7 +228,9 @@ def test_a_line_at_least_once_a_minute_says_what_is_awaited(
     assert any("RUNNING, target initial" in line for line in caplog.messages)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3, 4))]
+)
 @pytest.mark.parametrize("pending", [1.0, (1.0, 60.0)], ids=str)
 def test_a_replacement_in_service_is_noticed_within_five_seconds(
     bench: Bench, seed: int, pending: float | tuple[float, float]

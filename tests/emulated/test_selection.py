@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ecs_emulator import World
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import a_service, capacity, record, stopped_by_us
+from tests.emulated.bench import SURGE, a_service, capacity, record, stopped_by_us
 from tests.emulated.guarded import Guarded
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.emulated.bench import Bench
 
 NOBODY = "0123456789abcdef" * 2
-SURGE = pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
 
 
 def id_of(arn: str) -> str:

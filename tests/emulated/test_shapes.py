@@ -9,14 +9,13 @@ import pytest
 from ecs_emulator import World
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import a_service, stopped_by_us
+from tests.emulated.bench import SURGE, a_service, stopped_by_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.emulated.bench import Bench
 
-SURGE = pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
 
 REACHED: list[dict[str, Any]] = [
     {"network_mode": "host"},

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ecs_emulator import Knobs, World
-from tests.emulated.bench import a_service, capacity
+from tests.emulated.bench import SURGE, a_service, capacity
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
 
-SURGE = pytest.mark.parametrize("surge", [True, False], ids=["surge", "no surge"])
 
 RAISES = Knobs(protection_of_vanished_raises=True, deprovision=(0.5, 1.0), drain=1)
 

@@ -45,6 +45,7 @@ SERVICES: Final = ("plain", "balanced")
 # The state machine's pauses: 4 minutes take 5 seconds.
 WAIT_SCALE: Final = "0.02"
 BAD_SECONDS: Final = 0.3
+BUSY_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +214,8 @@ def the_page_counts_the_answers_of_clients_and_sets_bad_ones_against_stops(
     assert all(int(each["200"]) > 100 and int(each["502"]) > 0 for each in counts)
     since = [float(row["Seconds since StopTask"]) for row in table(answers, "At (UTC)")]
     assert since
-    assert all(-0.1 <= each < BAD_SECONDS + 0.3 for each in since)
+    # A busy machine answers later than it begins to.
+    assert all(-0.1 <= each < BAD_SECONDS + BUSY_SECONDS for each in since), since
 
 
 def everything_is_deleted_and_the_account_is_not_named(verified: Verified, stage: Stage) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ecs_task_recycle.configuration import Mail
@@ -582,6 +582,7 @@ ROW_KEYS: Final = (
 )
 
 
+@settings(max_examples=50)
 @given(
     line=st.lists(st.lists(st.none() | st.integers() | st.floats(), max_size=3)),
     seconds=st.floats(0, 10**9) | st.integers(0, 10**9),
@@ -637,6 +638,7 @@ def anything() -> SearchStrategy[Any]:
     )
 
 
+@settings(max_examples=50)
 @given(
     st.dictionaries(st.sampled_from([*FAILED]), anything()),
     st.lists(st.dictionaries(st.sampled_from(ROW_KEYS), anything())),

@@ -33,7 +33,7 @@ from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.segments import end_run, run_segment
-from ecs_task_recycle.settings import Settings, parameters_of, settings_from_event
+from ecs_task_recycle.settings import Settings, segment_parameters, settings_from_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -156,7 +156,7 @@ def _run(
             own_session,
             machine_arn=stack.guardian_arn,
             run_id=run_id,
-            event=parameters_of(invocation.event),
+            event=segment_parameters(invocation.event, settings),
         )
     return Run(
         settings=settings,

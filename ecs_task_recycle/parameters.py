@@ -34,8 +34,6 @@ FINISH_WITHIN_MINUTES: Final = (1, 10_080)
 OLDER_THAN_HOURS: Final = 87_600
 """Ten years at most."""
 NAMED_TASKS: Final = 1_000
-"""So that an event of ARNs fits into an execution's input of 262,144 bytes.
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 ALARM_NAMES: Final = 100
 """What one DescribeAlarms call takes.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""

@@ -82,7 +82,7 @@ class Preflight:
         if service is None or snapshot is None:
             raise AssertionError("a read without an answer is a missing permission")
         self.store.require_free(record)
-        selection = select(gateway, snapshot, self.settings, run_started_at)
+        snapshot, selection = self._selected(snapshot, run_started_at)
         maintain = self.settings.maintain_service_state
         reasons = (
             *refusals(snapshot.service, target, maintain=maintain),
@@ -100,6 +100,17 @@ class Preflight:
             protections=protections,
             reasons=reasons,
         )
+
+    def _selected(self, snapshot: Snapshot, run_started_at: datetime) -> tuple[Snapshot, Selection]:
+        """Return the tasks that the event asks for, and the service with all of them."""
+        selection = select(self.gateway, snapshot, self.settings, run_started_at)
+        unseen = {task.arn for task in selection.originals} - snapshot.tasks.keys()
+        if not unseen:
+            return snapshot, selection
+        # A task that is named may be newer than the list that was read.
+        self.watch.memory.learn_arns(unseen)
+        snapshot = self.watch.refresh(known=snapshot.service)
+        return snapshot, select(self.gateway, snapshot, self.settings, run_started_at)
 
     def _probe_writes(self, service: Service | None, target: ScalableTarget | None) -> None:
         permissions = self._permissions

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ecs_task_recycle.settings import Settings
     from ecs_task_recycle.snapshot import Snapshot
 
-GONE: Final = "gone"
-
 logger = logging.getLogger(__name__)
 
 

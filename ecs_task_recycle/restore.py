@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
+    from ecs_task_recycle.model import Service
 
 RETRY_DELAYS_SECONDS: Final = (5.0,) * 5
 
@@ -109,8 +110,8 @@ class Restorer:
 
     def _restore_limits_now(self) -> None:
         found, written = self._found, self._written
-        service = self._gateway.service()
-        if service is None or service.status == "INACTIVE":
+        service = self._read_known_service()
+        if service is None:
             # Autoscaling refuses every call for a service that does not exist.
             self._leave_alone("the autoscaling limits: somebody has deleted the service")
             self._now = replace(self._now, min_capacity=None, max_capacity=None)
@@ -135,6 +136,7 @@ class Restorer:
                 "autoscaling maximum", target.max_capacity, found.max_capacity, written.max_capacity
             ),
             target.max_capacity,
+            seen_desired_count=service.desired_count,
         )
         self._limits = (min_capacity, max_capacity)
         if min_capacity is not None or max_capacity is not None:
@@ -145,15 +147,16 @@ class Restorer:
             max_capacity=target.max_capacity if max_capacity is None else max_capacity,
         )
 
-    def _with_room_for_others(self, max_capacity: int | None, seen_max_capacity: int) -> int | None:
+    def _with_room_for_others(
+        self, max_capacity: int | None, seen_max_capacity: int, *, seen_desired_count: int
+    ) -> int | None:
         """Return the maximum to write, with room for a desired count that somebody else has set.
 
         Every call to autoscaling stops tasks that are above the maximum, one for the minimum alone
         as well.
         """
-        found, written = self._found.desired_count, self._written.desired_count
-        seen = self._settled(self._read_desired_count, lambda seen: seen in (found, written))
-        desired_count = found if seen == written else seen
+        is_ours = seen_desired_count == self._written.desired_count
+        desired_count = self._found.desired_count if is_ours else seen_desired_count
         limit = seen_max_capacity if max_capacity is None else max_capacity
         if desired_count <= limit:
             return max_capacity
@@ -188,8 +191,20 @@ class Restorer:
 
     def _read_desired_count(self) -> int:
         """Return the desired count; a service that somebody has deleted wants none."""
-        service = self._gateway.service()
+        service = self._read_service()
         return 0 if service is None else service.desired_count
+
+    def _read_known_service(self) -> Service | None:
+        """Read the service until its desired count is found or written, or no old state."""
+        counts = (self._found.desired_count, self._written.desired_count)
+        return self._settled(
+            self._read_service, lambda seen: seen is None or seen.desired_count in counts
+        )
+
+    def _read_service(self) -> Service | None:
+        """Return the service, None for one that somebody has deleted: ECS may still show it."""
+        service = self._gateway.service()
+        return None if service is None or service.status == "INACTIVE" else service
 
     def _settled[T](self, read: Callable[[], T], expected: Callable[[T], bool]) -> T:
         """Read until the expected is seen, or what is seen cannot be an old state any more."""

@@ -274,14 +274,13 @@ class ServiceWatch:
         What counts is how far the new task is: as long as it has no name, it is far from serving.
         """
         memory = self.memory
-        passed, shortest = memory.coming_seconds(self._clock.now()) or (elapsed, 0.0)
-        seconds = delay_seconds(passed or (0.0 if shortest else elapsed), shortest)
+        coming = memory.coming_seconds(self._clock.now())
+        passed, shortest = coming if coming and any(coming) else (elapsed, 0.0)
+        seconds = delay_seconds(passed, shortest)
         if not memory.is_starting:
             return seconds
         # Its targets are yet to become healthy: that is what is polled for closely.
-        return max(
-            seconds, SLOWEST_SECONDS, min(IDLE_SECONDS, memory.start_times.reach_seconds / 2)
-        )
+        return max(seconds, SLOWEST_SECONDS, min(IDLE_SECONDS, memory.start_times.half_reach))
 
     def _log_wait(self, wait: Wait, elapsed: float) -> None:
         seen = self._last_seen()

@@ -106,6 +106,16 @@ def parameters_of(event: object) -> Mapping[str, object]:
     return event
 
 
+def segment_parameters(event: object, settings: Settings) -> Mapping[str, object]:
+    """Return an event's parameters as the run's further invocations get them: named tasks by id.
+
+    With ARNs, 1,000 tasks may not fit into an execution's input of 262,144 bytes.
+    https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    """
+    given = parameters_of(event)
+    return {**given, "tasks": [each.id for each in settings.tasks]} if settings.tasks else given
+
+
 def _require_names(event: object, given: Mapping[str, object]) -> None:
     """Raise SettingsError with one sentence for an event of AWS's own that names no service."""
     if "cluster_name" in given or "service_name" in given or not isinstance(event, Mapping):

@@ -19,6 +19,7 @@ from ecs_task_recycle.body import (
     recycled_count,
     rows,
     sequence,
+    task_id,
 )
 from ecs_task_recycle.departures import NOT_IN_TIME
 from ecs_task_recycle.outcome import Status
@@ -163,8 +164,7 @@ def _to_do(body: Body, place: Place) -> Verdict:
     elif left_arns(body) and status in _ANSWERS:
         whether = " when their protection has ended" if _are_protected(body) else ""
         sentences.append(f"{GO_ON}{whether}, with the other parameters of the event if it had any:")
-        since = one_line(body.get("started_before"))
-        commands.append(_invocation(body, place, started_before=since))
+        commands.append(_invocation(body, place, **_rest(body)))
     return Verdict(
         question=TO_DO, text="\n".join(filter(None, sentences)), commands=tuple(commands)
     )
@@ -194,11 +194,20 @@ def _are_protected(body: Body) -> bool:
     return set(left_arns(body)) <= protected
 
 
-def _invocation(body: Body, place: Place, **parameters: str) -> str:
+def _rest(body: Body) -> dict[str, object]:
+    """Return the parameter that asks for the tasks that are left, and for no others.
+
+    A run of named tasks has no instant: without their names all tasks would be recycled.
+    """
+    since = one_line(body.get("started_before"))
+    return {"started_before": since} if since else {"tasks": [*map(task_id, left_arns(body))]}
+
+
+def _invocation(body: Body, place: Place, **parameters: object) -> str:
     """Return the command that invokes the function for the same service, to be copied as it is."""
     names = {"cluster_name": "cluster", "service_name": "service"}
-    payload = {name: one_line(body.get(key)) for name, key in names.items()}
-    payload |= {name: value for name, value in parameters.items() if value}
+    named = {name: one_line(body.get(key)) for name, key in names.items()}
+    payload = named | parameters
     words = ["aws", "lambda", "invoke", "--function-name", place.function_name or "FUNCTION_NAME"]
     if place.function_region:
         words += ["--region", place.function_region]

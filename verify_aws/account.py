@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from verify_aws.options import Options
 
 MASK: Final = "************"
+LEAST_ZONES: Final = 2
+"""https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html"""
 ORDINARY: Final = Config(
     connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 5}
 )
@@ -94,5 +96,5 @@ def require_network(account: Account, options: Options) -> None:
         for each in found
         if each["SubnetId"] in options.load_balancer_subnet_ids
     }
-    if options.has_load_balancer and len(zones) < len(("two", "zones")):
+    if options.has_load_balancer and len(zones) < LEAST_ZONES:
         raise VerifyError("A load balancer needs subnets in at least two zones; these are in one.")

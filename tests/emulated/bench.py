@@ -15,7 +15,7 @@ from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.guardian import Guardian
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.run_table import RunTable
-from ecs_task_recycle.settings import settings_from_event
+from ecs_task_recycle.settings import segment_parameters, settings_from_event
 
 if TYPE_CHECKING:
     import boto3
@@ -120,7 +120,12 @@ class Bench:
         )
         guardian = None
         if guardian_arn is not None:
-            guardian = Guardian(session, machine_arn=guardian_arn, run_id=run_id, event=parameters)
+            guardian = Guardian(
+                session,
+                machine_arn=guardian_arn,
+                run_id=run_id,
+                event=segment_parameters(parameters, settings),
+            )
         return Run(
             settings=settings,
             run_id=run_id,

@@ -50,7 +50,8 @@ class Asked:
 class Lived:
     """The world after its run, what was found before it, and every answer.
 
-    `originals` are the tasks at the start, `running` those that were RUNNING then.
+    `event` is what the run was asked. `originals` are the tasks at the start that it may recycle,
+    `running` those of them that were RUNNING then: these it has to.
     `restored_by_hand`: what it took to free the service; None where it was free.
     """
 
@@ -59,6 +60,7 @@ class Lived:
     service: Service
     found: tuple[int, int | None, int | None]
     began_at: float
+    event: dict[str, Any]
     originals: set[str]
     running: set[str]
     in_service_count: int
@@ -124,14 +126,25 @@ def live_through(bench: Bench, story: Story) -> Lived:
             world.at(world.elapsed + accident.at, accident.act)
     if story.record is not None:
         world.put_item(RUNS_TABLE, RECORDS[story.record](world))
+    tasks = sorted(service.active_tasks, key=lambda task: task.number)
+    named = {task.arn for number, task in enumerate(tasks) if number in story.names}
+    border = world.now - (story.hours or 0) * 3600
+    wanted = [each for each in tasks if not named or each.arn in named]
     lived = Lived(
         story=story,
         world=world,
         service=service,
         found=capacity(world),
         began_at=world.now,
-        originals={task.arn for task in service.active_tasks},
-        running={task.arn for task in service.active_tasks if task.last_status == "RUNNING"},
+        event=story.event
+        | ({"tasks": sorted(named)} if named else {})
+        | ({"older_than_hours": story.hours} if story.hours else {}),
+        originals={task.arn for task in wanted if task.created_at < border or named},
+        running={
+            task.arn
+            for task in wanted
+            if task.last_status == "RUNNING" and (named or (task.state.started_at or 0) < border)
+        },
         in_service_count=service.in_service_count,
     )
     for fault in story.faults:
@@ -162,10 +175,10 @@ def _run_guarded(bench: Bench, lived: Lived) -> None:
 
     guarded.on_revival = [arm] * len(kills)
     arm()
-    border = as_utc(lived.world.now).isoformat()
+    again = _again(lived)
     for attempt in range(len(lived.story.kills) + 2):
         run_id = f"run-{attempt}"
-        guarded.invoke(run_id, lived.story.event | ({"started_before": border} if attempt else {}))
+        guarded.invoke(run_id, again if attempt else lived.event)
         guarded.walk(run_id)
         if lived.reports:
             break
@@ -173,14 +186,22 @@ def _run_guarded(bench: Bench, lived: Lived) -> None:
     lived.deaths, lived.is_forsaken = guarded.deaths, guarded.is_forsaken
 
 
+def _again(lived: Lived) -> dict[str, Any]:
+    """Return the event that goes on with a run that has died: for the same tasks."""
+    if "tasks" in lived.event:
+        return lived.event
+    border_at = as_utc(lived.began_at - (lived.story.hours or 0) * 3600)
+    return lived.story.event | {"started_before": border_at.isoformat()}
+
+
 def _run_alone(bench: Bench, lived: Lived) -> None:
     """Send the event; after a death again, with the same border, when its record may be taken."""
     world, story = lived.world, lived.story
-    border = as_utc(world.now).isoformat()
+    again = _again(lived)
     for attempt, call in enumerate((*story.kills, None)):
         if call is not None:
             world.kill_at_call(len(world.calls) + call)
-        event = story.event | ({"started_before": border} if attempt else {})
+        event = again if attempt else lived.event
         seconds = CALM_SECONDS if story.is_calm else LAMBDA_SECONDS
         limit = world.now + seconds
         try:
@@ -205,7 +226,7 @@ def _ask(bench: Bench, lived: Lived) -> None:
     what = story.asks[0]
     knobs, world.knobs = world.knobs, replace(world.knobs, latency=0.0)
     before_count = len(changes(world))
-    event = story.event if what == "recycle" else {"action": what}
+    event = lived.event if what == "recycle" else {"action": what}
     report = bench.act(world, run_id="other", deadline_seconds=LAMBDA_SECONDS, **event)
     wrote = len(changes(world)) > before_count
     lived.asked.append(Asked(what=what, report=report, wrote=wrote))

@@ -6,7 +6,7 @@ time, so that a world differs from the usual one in some respects and not in all
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,7 @@ type Draw = Callable[[Random], Any]
 
 CALM_SHARE: Final = 0.35
 """How many worlds nothing befalls: there a run has to complete."""
+SELECTED_SHARE: Final = 0.15
 REFUSED_SHARE: Final = 0.08
 """How many services are of a kind that cannot be recycled."""
 OFTEN: Final = ("crash_task", "stop_task", "protect_task", "protect_task", "deregister_target")
@@ -52,7 +53,8 @@ class Story:
 
     `kills`: the calls, counted from the run's start or from the last death, at which an invocation
     dies. `asks`: an event that somebody sends while the run works, and at which of its writes.
-    `record`: what a run finds in the table.
+    `record`: what a run finds in the table. `names`: which tasks the event names, counted from the
+    oldest on; `hours`: how old they have to be; neither: all are to be recycled.
     """
 
     number: int
@@ -67,6 +69,8 @@ class Story:
     kills: tuple[int, ...] = ()
     asks: tuple[str, int] | None = None
     record: str | None = None
+    names: frozenset[int] = frozenset()
+    hours: float | None = None
 
     @property
     def tasks(self) -> int:
@@ -300,7 +304,17 @@ def story(world_number: int) -> Story:
         is_guarded=rng.random() < 0.6,
         is_calm=calm,
     )
-    return plain if calm else _with_trouble(plain, rng)
+    return _with_selection(plain if calm else _with_trouble(plain, rng), rng)
+
+
+def _with_selection(whole: Story, rng: Random) -> Story:
+    """Let some events ask for a part of the tasks: by name, or by age."""
+    if rng.random() < SELECTED_SHARE:
+        count = rng.randint(1, whole.tasks)
+        return replace(whole, names=frozenset(rng.sample(range(whole.tasks), count)))
+    if rng.random() < SELECTED_SHARE:
+        return replace(whole, hours=round(rng.uniform(0.01, 8), 3))
+    return whole
 
 
 def _with_trouble(plain: Story, rng: Random) -> Story:

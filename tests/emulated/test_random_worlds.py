@@ -71,5 +71,14 @@ def test_no_accident_is_forgotten_by_the_draw() -> None:
     assert set(told) == ACCIDENTS.keys()
 
 
+def test_no_way_to_choose_tasks_is_forgotten_by_the_draw() -> None:
+    drawn = [story(number) for number in range(DRAWN)]
+    assert {(bool(each.names), each.hours is not None) for each in drawn} == {
+        (False, False),
+        (True, False),
+        (False, True),
+    }
+
+
 def test_the_same_number_is_the_same_world() -> None:
     assert repr(story(7)) == repr(story(7)) != repr(story(8))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecs_emulator import World
+from ecs_task_recycle.console import Place
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.verdict import verdicts
 from tests.emulated.bench import SURGE, a_service, capacity, record, stopped_by_us
 from tests.emulated.guarded import Guarded
 
@@ -231,6 +235,56 @@ def test_a_part_asks_for_the_tasks_that_are_left(bench: Bench) -> None:
     assert "repeat the event with the remaining tasks to go on" in answer["reason"]
     assert again["status"] == "completed"
     assert stopped_by_us(service) == set(chosen)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "by instant"])
+def test_the_command_to_go_on_asks_for_the_tasks_that_are_left_alone(
+    bench: Bench, *, named: bool
+) -> None:
+    world = World()
+    service = a_service(world, tasks=6)
+    event: dict[str, Any] = {"tasks": arns_of(service)[:5]} if named else {}
+
+    answer = bench.recycle(world, deadline_seconds=320, **event).answer()
+    (command,) = [each for verdict in verdicts(answer, Place()) for each in verdict.commands]
+    words = shlex.split(command)
+    again = bench.recycle(world, run_id="again", **json.loads(words[words.index("--payload") + 1]))
+
+    assert answer["status"] == "partial"
+    assert again.status is Status.COMPLETED
+    assert {row["task"] for row in again.answer()["tasks"]} == set(answer["remaining"])
+
+
+def test_a_named_task_that_the_list_does_not_show_yet_is_recycled_all_the_same(
+    bench: Bench,
+) -> None:
+    world = World()
+    service = a_service(world, tasks=4)
+    for task in service.active_tasks:
+        world.protect_task(task)
+    # One more than desired, for as long as they are protected: so nobody looks for more.
+    world.set_desired_count("demo", "web", 3)
+    world.advance(60)
+    hidden = arns_of(service)[-1]
+    seen: list[str] = []
+
+    def hide(parsed: dict[str, Any], **_: object) -> None:
+        if not seen:
+            parsed["taskArns"].remove(hidden)
+        seen.append(hidden)
+
+    events = bench.session.client("ecs").meta.events
+    events.register("after-call.ecs.ListTasks", hide)
+    try:
+        answer = bench.recycle(
+            world, tasks=[hidden], maintain_service_state=False, protected_tasks="stop"
+        ).answer()
+    finally:
+        events.unregister("after-call.ecs.ListTasks", hide)
+
+    assert seen
+    assert answer["tasks"][0]["note"] is None
+    assert stopped_by_us(service) == {hidden}
 
 
 def test_named_tasks_are_known_to_every_invocation_of_a_run(bench: Bench) -> None:

@@ -21,8 +21,9 @@ from ecs_task_recycle.configuration import (
     read_configuration,
 )
 from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.event_values import NamedTask
 from ecs_task_recycle.parameters import PARAMETERS, REQUIRED, Action, ProtectedTasks
-from ecs_task_recycle.settings import Settings, settings_from_event
+from ecs_task_recycle.settings import Settings, segment_parameters, settings_from_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -513,3 +514,24 @@ def test_no_repr_shows_a_secret() -> None:
     mail = Mail(host="h", port=25, from_email="f", to=("t",), username="user1", password="hunter2")
     shown = repr(Configuration(aws=aws, mail=mail))
     assert not any(secret in shown for secret in ("AKIDSECRET", "hunter2", "token3", "user1"))
+
+
+def test_the_largest_event_fits_into_the_input_of_an_execution() -> None:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    cluster = "c" * 255
+    head = f"arn:aws-us-gov:ecs:us-gov-east-1:123456789012:task/{cluster}"
+    event = {
+        "cluster_name": cluster,
+        "service_name": "s" * 255,
+        "tasks": [f"{head}/{number:032x}" for number in range(1000)],
+        # Each character takes six bytes in JSON.
+        "alarms": [chr(0x3041 + number % 80) * 254 + str(number % 10) for number in range(100)],
+    }
+    settings = settings_from_event(event)
+
+    handed_on = segment_parameters(event, settings)
+
+    assert settings_from_event(handed_on).tasks == tuple(
+        NamedTask(id=each.id) for each in settings.tasks
+    )
+    assert len(json.dumps({"next": {"segment_of": "r" * 80, "event": handed_on}})) < 262_144

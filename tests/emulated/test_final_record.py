@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -140,12 +141,13 @@ def test_tasks_that_were_missing_are_counted(
 ) -> None:
     world = World()
     service = a_service(world, tasks=4)
-    victim = service.active_tasks[3]
-    world.at(60, lambda w: w.make_unhealthy(victim))
+    for victim in service.active_tasks[2:]:
+        world.at(20, partial(World.interrupt_task, task=victim, by="spot"))
 
     invoked(world, monkeypatch)
 
     (record,) = records_of(caplog)
+    assert record["LowestInService"] < record["RequiredInService"] == 4
     assert record["MissingInService"] == 4 - record["LowestInService"]
 
 

@@ -535,3 +535,100 @@ def test_the_largest_event_fits_into_the_input_of_an_execution() -> None:
         NamedTask(id=each.id) for each in settings.tasks
     )
     assert len(json.dumps({"next": {"segment_of": "r" * 80, "event": handed_on}})) < 262_144
+
+
+TASK_ID: Final = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize(
+    "name, value, read",
+    [
+        ("older_than_hours", 168, 168.0),
+        ("older_than_hours", "0.5", 0.5),
+        ("older_than_hours", 87_600, 87_600.0),
+        ("tasks", [TASK_ID, TASK_ID], (NamedTask(id=TASK_ID),)),
+        (
+            "tasks",
+            [f"arn:aws:ecs:eu-west-1:123456789012:task/shop/{TASK_ID}"],
+            (
+                NamedTask(
+                    id=TASK_ID, region="eu-west-1", account="123456789012", cluster="shop"
+                ),
+            ),
+        ),
+        ("tasks", [TASK_ID] * 1000, (NamedTask(id=TASK_ID),)),
+        ("alarms", ["web 5xx", "a" * 255], ("web 5xx", "a" * 255)),
+    ],
+)  # fmt: skip
+def test_tasks_are_chosen_and_alarms_named(name: str, value: object, read: object) -> None:
+    assert getattr(settings_from_event({**NAMED, name: value}), name) == read
+
+
+@pytest.mark.parametrize(
+    "name, value, shown",
+    [
+        *(("older_than_hours", each, repr(each)) for each in (0, -1, True, "", "1e3", ARABIC_ONE)),
+        *(("older_than_hours", each, str(each)) for each in (87_600.1, float("nan"), float("inf"))),
+        ("tasks", [], "[]"),
+        ("tasks", TASK_ID, repr(TASK_ID)),
+        ("tasks", [TASK_ID, TASK_ID[:8]], repr(TASK_ID[:8])),
+        ("tasks", [TASK_ID.upper()], TASK_ID.upper()),
+        ("tasks", [f"{TASK_ID}\n"], "0123456789abcdef"),
+        ("tasks", [CLUSTER_ARN], CLUSTER_ARN),
+        ("tasks", [TASK_ID] * 1001, "0123456789abcdef"),
+        ("alarms", [], "[]"),
+        ("alarms", "web", "'web'"),
+        ("alarms", [""], "''"),
+        ("alarms", ["a\nb"], "a\\nb"),
+        ("alarms", ["a" * 256], "aaa"),
+        ("alarms", ["web", 7], "7"),
+        ("alarms", ["web"] * 101, "web"),
+    ],
+)
+def test_nonsense_is_refused_in_a_sentence_with_value_and_expectation(
+    name: str, value: object, shown: str
+) -> None:
+    (expected,) = [each.expected for each in PARAMETERS if each.name == name]
+    [problem] = problems_of_event({**NAMED, name: value})
+    assert problem.startswith((f"{name} is ", f"{name} holds "))
+    assert problem.endswith(f", expected {expected}")
+    assert shown in problem
+
+
+@pytest.mark.parametrize(
+    "given, named",
+    [
+        ({"started_before": "2026-01-01T00:00:00Z", "older_than_hours": 1},
+         "started_before and older_than_hours"),
+        ({"tasks": [TASK_ID], "older_than_hours": 1}, "older_than_hours and tasks"),
+        ({"tasks": [TASK_ID], "started_before": "2026-01-01T00:00:00Z"},
+         "started_before and tasks"),
+        ({"tasks": [TASK_ID], "if_running": "queue"}, 'tasks and if_running "queue"'),
+    ],
+)  # fmt: skip
+def test_ways_to_choose_tasks_exclude_each_other(given: dict[str, object], named: str) -> None:
+    [problem] = problems_of_event(NAMED | given)
+    assert problem == f"{named} are given together, expected one of them"
+
+
+@pytest.mark.parametrize(
+    "event, problem",
+    [
+        (
+            {**NAMED, "tasks": [f"arn:aws:ecs:eu-west-1:123456789012:task/other/{TASK_ID}"]},
+            f"tasks holds {TASK_ID} of cluster 'other', expected 'shop'",
+        ),
+        (
+            {
+                "cluster_name": CLUSTER_ARN,
+                "service_name": "web",
+                "tasks": [f"arn:aws:ecs:us-east-1:123456789012:task/{TASK_ID}"],
+            },
+            f"tasks holds {TASK_ID} of us-east-1, expected eu-west-1",
+        ),
+    ],
+)
+def test_tasks_of_another_cluster_or_region_are_refused_at_once(
+    event: dict[str, object], problem: str
+) -> None:
+    assert problems_of_event(event) == [problem]

@@ -82,7 +82,9 @@ def standing(
     return Standing(
         number=sum(each.is_recycled for each in progress.results.values()),
         total=len(plan.originals),
-        minutes_left=None if seconds is None else _minutes_left(progress, plan, now_at, seconds),
+        minutes_left=None
+        if seconds is None
+        else _minutes_left(progress, plan, now_at, seconds, pause_seconds=wait_seconds or 0.0),
     )
 
 
@@ -100,15 +102,19 @@ def _expected_seconds(progress: Progress, wait_seconds: float) -> float | None:
     return start_seconds + wait_seconds if start_seconds else None
 
 
-def _minutes_left(progress: Progress, plan: Plan, now_at: datetime, seconds: float) -> int | None:
+def _minutes_left(
+    progress: Progress, plan: Plan, now_at: datetime, seconds: float, *, pause_seconds: float
+) -> int | None:
     """Return what the waiting tasks take, and what is left of the last one stopped and its pause.
+
+    The extra task, which is awaited before the first stop, starts like any other, without a pause.
 
     None where nothing is left that takes a known time.
     """
     waiting = {task.arn for task in plan.originals} - progress.results.keys()
     left = len(waiting - progress.protected.keys()) * seconds
     if progress.awaits_extra_task:
-        left += seconds
+        left += seconds - pause_seconds
     stops = [each.stopped_at for each in progress.results.values() if each.stopped_at]
     if stops:
         left += max(0.0, seconds - (now_at - max(stops)).total_seconds())

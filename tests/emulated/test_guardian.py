@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, World
+from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError, StepTimeoutError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
@@ -404,6 +405,28 @@ def test_after_a_queued_rotation_no_task_is_left_that_started_before_it(
         assert is_free(world)
     measured(f"a rotation in the middle of a run: {dict(outcomes)}, no old task left")
     assert outcomes[Status.QUEUED] >= ROTATIONS // 4
+
+
+def test_a_queued_instant_before_a_run_of_named_tasks_takes_only_what_is_older(
+    bench: Bench,
+) -> None:
+    world = World()
+    service = a_service(world, tasks=4)
+    oldest, second, *younger = sorted(service.active_tasks, key=lambda task: task.created_at)
+    border_at = as_utc(second.created_at + 1).isoformat()
+    asked: list[Report] = []
+    world.at(
+        90,
+        lambda w: asked.append(
+            without_latency(bench, w, if_running="queue", started_before=border_at)
+        ),
+    )
+
+    report = Guarded(bench, world).recycle(tasks=[younger[0].arn])
+
+    assert asked[0].status is Status.QUEUED
+    assert report.status is Status.COMPLETED, report.answer()
+    assert stopped_by_us(service) == {oldest.arn, second.arn, younger[0].arn}
 
 
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:

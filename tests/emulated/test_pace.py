@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,22 @@ def test_the_estimate_holds_at_a_steady_pace(bench: Bench, wait_time: int) -> No
     assert len(after_two) >= 4
     for said, really in after_two:
         assert abs(said - really) <= 60 + 0.25 * really, (said, really)
+
+
+@pytest.mark.parametrize("wait_time", [0, 600])
+def test_the_extra_task_counts_before_the_first_stop(bench: Bench, wait_time: int) -> None:
+    """It starts like any other, and nobody pauses after it."""
+    world = World(knobs=replace(SLOW, replaces_after_stopped=False, target_health_delay=1.0))
+    a_service(world, tasks=1)
+    # How long tasks take to start is known by those that have started in this world.
+    bench.recycle(world, run_id="first", wait_time=0)
+
+    listener, answer = listened(bench, world, wait_time=wait_time)
+
+    (_, _, first), *_ = listener.lines("Waiting for the extra task")
+    really = answer["duration_seconds"] / 60
+    assert abs(first["minutes_left"] - really) <= 1 + 0.2 * really
+    assert first["minutes_left"] > (really - wait_time / 60) / 2 + wait_time / 60
 
 
 def test_the_lines_about_each_task_have_it_as_fields(bench: Bench) -> None:

@@ -336,13 +336,25 @@ def of_another_account(memory: dict[str, Any]) -> None:
     task["arn"] = task["arn"].replace("123456789012", "210987654321")
 
 
+def gone_of_another_cluster(memory: dict[str, Any]) -> None:
+    task = dict(memory["plan"]["originals"][0])
+    memory["plan"]["gone"] = [task | {"arn": task["arn"].replace("task/demo/", "task/other/")}]
+
+
 def of_no_task(memory: dict[str, Any]) -> None:
     memory["plan"]["originals"][-1]["arn"] += "\n{}"
 
 
 @pytest.mark.parametrize(
     "change",
-    [a_hundred_more, another_capacity, of_another_cluster, of_another_account, of_no_task],
+    [
+        a_hundred_more,
+        another_capacity,
+        of_another_cluster,
+        of_another_account,
+        gone_of_another_cluster,
+        of_no_task,
+    ],
 )
 def test_a_memory_that_this_tool_has_not_written_is_not_gone_on_with(
     bench: Bench, change: Callable[[dict[str, Any]], None]

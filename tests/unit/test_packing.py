@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_task_recycle.packing import packed, unpacked
+from ecs_task_recycle.packing import MEMORY_LIMIT_BYTES, packed, unpacked
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -27,3 +28,9 @@ def documents() -> SearchStrategy[Any]:
 @given(documents())
 def test_a_document_is_read_back_as_it_was_packed(document: Any) -> None:  # noqa: ANN401 - JSON
     assert unpacked(packed(document)) == document
+
+
+def test_what_unpacks_to_too_much_is_not_read() -> None:
+    assert unpacked(packed("x" * (MEMORY_LIMIT_BYTES // 2))) == "x" * (MEMORY_LIMIT_BYTES // 2)
+    with pytest.raises(ValueError, match="too large"):
+        unpacked(packed("x" * MEMORY_LIMIT_BYTES))

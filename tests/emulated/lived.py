@@ -126,27 +126,7 @@ def live_through(bench: Bench, story: Story) -> Lived:
             world.at(world.elapsed + accident.at, accident.act)
     if story.record is not None:
         world.put_item(RUNS_TABLE, RECORDS[story.record](world))
-    tasks = sorted(service.active_tasks, key=lambda task: task.number)
-    named = {task.arn for number, task in enumerate(tasks) if number in story.names}
-    border = world.now - (story.hours or 0) * 3600
-    wanted = [each for each in tasks if not named or each.arn in named]
-    lived = Lived(
-        story=story,
-        world=world,
-        service=service,
-        found=capacity(world),
-        began_at=world.now,
-        event=story.event
-        | ({"tasks": sorted(named)} if named else {})
-        | ({"older_than_hours": story.hours} if story.hours else {}),
-        originals={task.arn for task in wanted if task.created_at < border or named},
-        running={
-            task.arn
-            for task in wanted
-            if task.last_status == "RUNNING" and (named or (task.state.started_at or 0) < border)
-        },
-        in_service_count=service.in_service_count,
-    )
+    lived = _as_found(story, world, service)
     for fault in story.faults:
         world.faults.fail(**fault)
     if story.asks is not None:
@@ -159,6 +139,34 @@ def live_through(bench: Bench, story: Story) -> Lived:
     _free(bench, lived)
     world.advance(AFTERWARDS_SECONDS)
     return lived
+
+
+def _as_found(story: Story, world: World, service: Service) -> Lived:
+    """Return what stands there before the run, and what the story's event may and must recycle."""
+    tasks = sorted(service.active_tasks, key=lambda task: task.number)
+    named = {task.arn for number, task in enumerate(tasks) if number in story.names}
+    border = world.now - (story.hours or 0) * 3600
+    event = dict(story.event)
+    if named:
+        event["tasks"] = sorted(named)
+        tasks = [task for task in tasks if task.arn in named]
+    if story.hours:
+        event["older_than_hours"] = story.hours
+    return Lived(
+        story=story,
+        world=world,
+        service=service,
+        found=capacity(world),
+        began_at=world.now,
+        event=event,
+        originals={task.arn for task in tasks if named or task.created_at < border},
+        running={
+            task.arn
+            for task in tasks
+            if task.last_status == "RUNNING" and (named or (task.state.started_at or 0) < border)
+        },
+        in_service_count=service.in_service_count,
+    )
 
 
 # -- the run ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ecs_task_recycle.event_values import (
     CLUSTER_ARN,
     SERVICE_ARN,
+    UnusableEntryError,
     alarm_name,
     boolean,
     instant,
@@ -71,6 +72,23 @@ class Parameter:
     parse: Callable[[object], object]
     expected: str
     default: object = REQUIRED
+
+    def read(self, value: object) -> object:
+        """Return what a value means. Raises ValueError, UnusableEntryError for a list's entry."""
+        try:
+            return self.parse(value)
+        except UnusableEntryError:
+            raise
+        except (ValueError, TypeError, KeyError, OverflowError) as problem:
+            raise ValueError from problem
+
+    def accepts(self, value: object) -> bool:
+        """Whether a value can be read."""
+        try:
+            self.read(value)
+        except ValueError:
+            return False
+        return True
 
 
 PARAMETERS: Final = (

@@ -73,6 +73,7 @@ class Report:
             "status": self.status.value,
             "reason": self.reason,
             "run_id": self.run_id,
+            "parameters": dict(self.settings.parameters),
             "tasks_recycled": progress.recycled_count,
             "tasks": self._tasks(),
             "skipped": self._skipped(),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, cast
 
+from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.event_sources import source_of
 from ecs_task_recycle.event_values import NamedTask, Resource, UnusableEntryError
@@ -36,7 +37,8 @@ _REPR: Final = reprlib.Repr(maxstring=200)
 class Settings:
     """What one run is asked to do. Times are whole seconds, ``started_before`` is aware UTC.
 
-    ``tasks``: exactly these, none for all; ``alarms``: those that the event names.
+    ``tasks``: exactly these, none for all; ``alarms``: those that the event names. ``parameters``:
+    the event's own words for what is not at its default, the names and ``tasks`` left out.
     """
 
     cluster_name: str
@@ -54,6 +56,7 @@ class Settings:
     tasks: tuple[NamedTask, ...] = ()
     alarms: tuple[str, ...] = ()
     region: str | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def raises_capacity(self) -> bool:
@@ -146,12 +149,12 @@ def _value(parameter: Parameter, given: Mapping[str, object]) -> object:
         return parameter.default
     value = given[parameter.name]
     try:
-        return parameter.parse(value)
+        return parameter.read(value)
     except UnusableEntryError as unusable:
         entry = _shown(unusable.entry)
         message = f"{parameter.name} holds {entry}, expected {parameter.expected}"
         raise ValueError(message) from None
-    except (ValueError, TypeError, KeyError, OverflowError):
+    except ValueError:
         message = f"{parameter.name} is {_shown(value)}, expected {parameter.expected}"
         raise ValueError(message) from None
 
@@ -210,4 +213,14 @@ def _settings(values: Mapping[str, object]) -> Settings:
         tasks=cast("tuple[NamedTask, ...]", values["tasks"]),
         alarms=cast("tuple[str, ...]", values["alarms"]),
         region=cluster.region or service.region,
+        parameters=_other_than_default(values),
     )
+
+
+def _other_than_default(values: Mapping[str, object]) -> dict[str, Json]:
+    named = ("cluster_name", "service_name", "tasks")
+    return {
+        parameter.name: encode(values[parameter.name])
+        for parameter in PARAMETERS
+        if parameter.name not in named and values[parameter.name] != parameter.default
+    }

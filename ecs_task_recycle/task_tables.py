@@ -133,6 +133,7 @@ def _numbers(body: Body) -> list[tuple[str, str]]:
     return [
         ("Cluster", one_line(body.get("cluster"))),
         ("Service", one_line(body.get("service"))),
+        ("Parameters", _parameters(body)),
         ("Status", one_line(body.get("status"))),
         ("Error", one_line(body.get("error"))),
         ("Tasks recycled", one_line(recycled_count(body))),
@@ -142,6 +143,15 @@ def _numbers(body: Body) -> list[tuple[str, str]]:
         ("Lowest in service", one_line(body.get("lowest_in_service"))),
         ("Remarks", "\n".join(one_line(each) for each in sequence(body.get("remarks")))),
     ]
+
+
+def _parameters(body: Body) -> str:
+    given = mapping(body.get("parameters"))
+    return "\n".join(f"{one_line(name)}: {_parameter(value)}" for name, value in given.items())
+
+
+def _parameter(value: object) -> str:
+    return ", ".join(map(one_line, sequence(value))) or one_line(value)
 
 
 def _left(body: Body) -> str:

@@ -23,7 +23,7 @@ from ecs_task_recycle.body import (
 )
 from ecs_task_recycle.departures import NOT_IN_TIME
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.parameters import Action
+from ecs_task_recycle.parameters import PARAMETERS, Action
 from ecs_task_recycle.times import duration
 
 if TYPE_CHECKING:
@@ -47,6 +47,15 @@ _ANSWERS: Final = {
     Status.PARTIAL.value: "In part",
     Status.FAILED.value: "No",
 }
+_NOT_REPEATED: Final = (
+    "cluster_name",
+    "service_name",
+    "started_before",
+    "older_than_hours",
+    "tasks",
+    "dry_run",
+    "action",
+)
 _FINISHED: Final = (Status.COMPLETED, Status.RESTORED, Status.NOTHING_TO_DO, Status.PLANNED)
 
 
@@ -163,8 +172,8 @@ def _to_do(body: Body, place: Place) -> Verdict:
         commands.append(_invocation(body, place, action=Action.RESTORE.value))
     elif left_arns(body) and status in _ANSWERS:
         whether = " when their protection has ended" if _are_protected(body) else ""
-        sentences.append(f"{GO_ON}{whether}, with the other parameters of the event if it had any:")
-        commands.append(_invocation(body, place, **_rest(body)))
+        sentences.append(f"{GO_ON}{whether}:")
+        commands.append(_invocation(body, place, **_rest(body), **_manner(body)))
     return Verdict(
         question=TO_DO, text="\n".join(filter(None, sentences)), commands=tuple(commands)
     )
@@ -201,6 +210,16 @@ def _rest(body: Body) -> dict[str, object]:
     """
     since = one_line(body.get("started_before"))
     return {"started_before": since} if since else {"tasks": [*map(task_id, left_arns(body))]}
+
+
+def _manner(body: Body) -> dict[str, object]:
+    """Return the parameters that say how the run was to recycle, not which tasks.
+
+    One that is not given reads as None, which no parameter accepts.
+    """
+    given = mapping(body.get("parameters"))
+    repeated = [each for each in PARAMETERS if each.name not in _NOT_REPEATED]
+    return {each.name: given[each.name] for each in repeated if each.accepts(given.get(each.name))}
 
 
 def _invocation(body: Body, place: Place, **parameters: object) -> str:

@@ -243,9 +243,10 @@ def test_the_command_to_go_on_asks_for_the_tasks_that_are_left_alone(
 ) -> None:
     world = World()
     service = a_service(world, tasks=6)
-    event: dict[str, Any] = {"tasks": arns_of(service)[:5]} if named else {}
+    manner = {"wait_time": 40, "maintain_service_state": False, "protected_tasks": "skip"}
+    chosen: dict[str, Any] = {"tasks": arns_of(service)[:5]} if named else {}
 
-    answer = bench.recycle(world, deadline_seconds=320, **event).answer()
+    answer = bench.recycle(world, deadline_seconds=320, **manner, **chosen).answer()
     (command,) = [each for verdict in verdicts(answer, Place()) for each in verdict.commands]
     words = shlex.split(command)
     again = bench.recycle(world, run_id="again", **json.loads(words[words.index("--payload") + 1]))
@@ -253,6 +254,7 @@ def test_the_command_to_go_on_asks_for_the_tasks_that_are_left_alone(
     assert answer["status"] == "partial"
     assert again.status is Status.COMPLETED
     assert {row["task"] for row in again.answer()["tasks"]} == set(answer["remaining"])
+    assert again.answer()["parameters"].items() >= manner.items()
 
 
 def test_a_named_task_that_the_list_does_not_show_yet_is_recycled_all_the_same(

@@ -46,6 +46,7 @@ COMPLETED: Final[dict[str, object]] = {
     "status": "completed",
     "reason": None,
     "run_id": "run-1",
+    "parameters": {},
     "tasks_recycled": 2,
     "tasks": [
         {
@@ -365,11 +366,49 @@ def test_a_failure_says_why_and_what_to_do_before_any_picture() -> None:
         "Why? The replacement stopped: exit code 1.",
         "Is there anything to do? Look at its log:",
         "aws logs tail /ecs/web",
-        (
-            "To recycle the tasks that are left, invoke the function again, with the other "
-            "parameters of the event if it had any:"
-        ),
+        "To recycle the tasks that are left, invoke the function again:",
         f"{INVOKE}'{payload}' response.json",
+    ]
+
+
+def payload_of_the_command(summary: dict[str, object]) -> dict[str, object]:
+    [command] = [line for line in text(summary).splitlines() if line.startswith("aws lambda")]
+    payload: dict[str, object] = json.loads(shlex.split(command)[-2])
+    return payload
+
+
+def test_the_command_to_go_on_repeats_how_to_recycle_and_not_which_tasks() -> None:
+    how = {
+        "maintain_service_state": False,
+        "wait_time": 5,
+        "protected_tasks": "skip",
+        "alarms": ["web-5xx", "web $(latency)"],
+        "stabilize_timeout": 900 - 60,
+        "finish_within_minutes": 90,
+        "if_running": "queue",
+    }
+    which = {"older_than_hours": 168.0, "dry_run": True, "action": "recycle"}
+    assert payload_of_the_command(PARTIAL | {"parameters": how | which}) == {
+        "cluster_name": "shop",
+        "service_name": "web",
+        "started_before": "2026-11-22T02:00:00+00:00",
+        **how,
+    }
+
+
+def test_the_command_to_go_on_repeats_nothing_that_no_event_may_hold() -> None:
+    nonsense = {"wait_time": -1, "alarms": [7], "protected_tasks": {"a": 1}, "--debug": "yes"}
+    payload = payload_of_the_command(PARTIAL | {"parameters": nonsense})
+    assert sorted(payload) == ["cluster_name", "service_name", "started_before"]
+
+
+def test_the_details_say_what_was_asked() -> None:
+    asked = {"wait_time": 5, "alarms": ["web-5xx", "web-latency"]}
+    lines = text(COMPLETED | {"parameters": asked}).splitlines()
+    start = lines.index("Service: web") + 1
+    assert lines[start : lines.index("Status: completed")] == [
+        "Parameters: wait_time: 5",
+        "alarms: web-5xx, web-latency",
     ]
 
 

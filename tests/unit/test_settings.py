@@ -255,6 +255,20 @@ def test_the_readmes_two_names_are_enough_and_the_rest_has_its_defaults() -> Non
     )
 
 
+def test_the_settings_keep_what_the_event_asked_for_and_no_defaults() -> None:
+    asked = {"wait_time": "5", "maintain_service_state": "true", "protected_tasks": "skip"}
+    event = {**NAMED, **asked, "tasks": ["0" * 32], "alarms": ["web-5xx"], "dry_run": True}
+    settings = settings_from_event(event)
+    assert settings.parameters == {
+        "wait_time": 5,
+        "protected_tasks": "skip",
+        "alarms": ["web-5xx"],
+        "dry_run": True,
+    }
+    tasks = [each.id for each in settings.tasks]
+    assert settings_from_event({**NAMED, **settings.parameters, "tasks": tasks}) == settings
+
+
 def test_parameters_under_detail_of_an_eventbridge_event_count() -> None:
     event = {"version": "0", "detail-type": "Recycle", "detail": {**NAMED, "wait_time": "5"}}
     assert settings_from_event(event).wait_time_seconds == 5

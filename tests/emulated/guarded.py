@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tests.emulated.bench import Bench
 
 MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:guardian"
-STATES_LIMIT = 20_000
 EVENTS = {"Wait": 2, "Task": 5, "Choice": 2, "Succeed": 2}
 """How many history events a state makes; a task with its scheduling, start and success."""
 
@@ -47,6 +46,7 @@ class Guarded:
     bench: Bench
     world: World
     limit_seconds: float = LAMBDA_SECONDS
+    states_limit: int = 20_000
     reports: list[Report] = field(default_factory=list)
     deaths: int = 0
     invocations: int = 0
@@ -124,7 +124,7 @@ class Guarded:
         if execution is None:
             return
         name, data = states()["StartAt"], json.loads(execution.input)
-        for _ in range(STATES_LIMIT):
+        for _ in range(self.states_limit):
             if execution.status != "RUNNING":
                 break
             self.events += EVENTS[states()[name]["Type"]]

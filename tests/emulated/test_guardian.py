@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from tests.emulated.bench import (
     stopped_under_protection,
 )
 from tests.emulated.guarded import Guarded
+from tests.emulated.lived import changes
 from tests.emulated.quick import KNOBS
 
 if TYPE_CHECKING:
@@ -554,6 +557,22 @@ def test_a_record_that_cannot_be_read_for_a_while_is_read_again(bench: Bench) ->
     assert capacity(world)[0] == 3
 
 
+def test_an_invocation_that_comes_before_the_end_of_a_pause_waits_for_it(bench: Bench) -> None:
+    world = World(knobs=AT_ONCE)
+    a_service(world)
+    guarded = Guarded(bench, world)
+    guarded.invoke("run", {"wait_time": 3600})
+    changed_before = changes(world)
+
+    answer = guarded.segment("run")
+
+    assert guarded.reports[-1].status is Status.CONTINUED
+    resumes_at = datetime.fromisoformat(record(world)["resumes_at"]).timestamp()
+    assert answer["continues"] is True
+    assert answer["wait_seconds"] == math.ceil(resumes_at - world.now) > 3000
+    assert changes(world) == changed_before
+
+
 def test_an_invocation_whose_first_reads_fail_reads_again(bench: Bench) -> None:
     world = World()
     service = a_service(world)
@@ -575,7 +594,7 @@ def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench:
     world = World()
     a_service(world)
     world.at(200, lambda w: w.take_group_out_of_use("demo", "web"))
-    guarded = Guarded(bench, world)
+    guarded = Guarded(bench, world, states_limit=30)
 
     report = guarded.recycle(wait_time=200, stabilize_timeout=840)
 

@@ -243,7 +243,11 @@ def test_the_command_to_go_on_asks_for_the_tasks_that_are_left_alone(
 ) -> None:
     world = World()
     service = a_service(world, tasks=6)
-    manner = {"wait_time": 40, "maintain_service_state": False, "protected_tasks": "skip"}
+    manner: dict[str, Any] = {
+        "wait_time": 40,
+        "maintain_service_state": False,
+        "protected_tasks": "skip",
+    }
     chosen: dict[str, Any] = {"tasks": arns_of(service)[:5]} if named else {}
 
     answer = bench.recycle(world, deadline_seconds=320, **manner, **chosen).answer()

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ecs_task_recycle.model import Capacity, ScaleUp
-from ecs_task_recycle.protection import NEVER, under_protection
-from ecs_task_recycle.work_list import originals
+from ecs_task_recycle.protection import under_protection
+from ecs_task_recycle.work_list import created_before
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ecs_task_recycle.gateway import Gateway
-    from ecs_task_recycle.model import Original, Plan
+    from ecs_task_recycle.model import Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.service_watch import ServiceWatch
 
@@ -26,16 +26,12 @@ def extended(
 ) -> Plan:
     """Return the plan with all tasks that were created before the instant of a queued request.
 
-    Replacements of this run that are older than that are among them. A task that was only created
-    by then counts as well: it may have read its secrets already when it was RUNNING later.
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+    Replacements of this run that are older than that are among them.
     """
     started_before_at = max(plan.started_before_at, queued_at)
     snapshot = watch.refresh(lists=True)
     more = tuple(
-        task
-        for task in originals(snapshot, NEVER, queued_at)
-        if task.arn not in progress.results and _was_created_before(task, queued_at)
+        task for task in created_before(snapshot, queued_at) if task.arn not in progress.results
     )
     logger.info(
         "Going on with a queued request: %d tasks created before %s",
@@ -60,8 +56,3 @@ def extended(
         dead_run_id=None,
         unrestored=None,
     )
-
-
-def _was_created_before(task: Original, instant_at: datetime) -> bool:
-    created_at = task.created_at or task.started_at
-    return created_at is not None and created_at < instant_at

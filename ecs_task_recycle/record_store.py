@@ -89,8 +89,9 @@ class RecordStore:
     def take(self, progress: Progress) -> None:
         """Take the record that was read last, for a new run.
 
-        What it has to restore is what a dead run left raised, or what this one raises next. Raises
-        AlreadyRunningError if another run was first.
+        What it has to restore is what a dead run left raised, or what this one raises next. It also
+        takes over what was queued for a dead run; one that has ended has said that it did not serve
+        it. Raises AlreadyRunningError if another run was first.
         """
         plan = self._plan(progress)
         mine = RunRecord(
@@ -105,7 +106,9 @@ class RecordStore:
             total=len(plan.originals),
             memory=progress.as_memory(),
         )
-        self._take(renewed(mine), remove=REQUESTS)
+        seen_state = None if self._seen is None else self._seen["state"]
+        has_died = seen_state in (RecordState.RUNNING, RecordState.HANDED_OVER)
+        self._take(renewed(mine), remove=[STOP] if has_died else REQUESTS)
 
     def take_over(self, record: RunRecord) -> RunRecord:
         """Take the record that was read last, to go on with its run, and return it.

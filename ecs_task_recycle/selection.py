@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ecs_task_recycle.parameters import Action
+from ecs_task_recycle.parameters import Action, IfRunning
 from ecs_task_recycle.snapshot import short
-from ecs_task_recycle.work_list import original, originals, sorted_originals
+from ecs_task_recycle.work_list import (
+    created_before,
+    original,
+    originals,
+    sorted_originals,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,10 +41,15 @@ class Selection:
 def select(
     gateway: Gateway, snapshot: Snapshot, settings: Settings, run_started_at: datetime
 ) -> Selection:
-    """Return the tasks that an event asks for, as they are now. Raises AwsCallError."""
+    """Return the tasks that an event asks for, as they are now. Raises AwsCallError.
+
+    A request that may be queued gets the same whether a run is in progress or not.
+    """
     if settings.tasks and settings.action is Action.RECYCLE:
         return _named(gateway, snapshot, settings.tasks)
     before_at = settings.started_before_at(run_started_at)
+    if settings.if_running is IfRunning.QUEUE:
+        return Selection(originals=created_before(snapshot, before_at))
     return Selection(originals=originals(snapshot, before_at, run_started_at))
 
 

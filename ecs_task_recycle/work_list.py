@@ -48,15 +48,31 @@ def originals(
     its transition to RUNNING.
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
     """
-    live = [task for arn, task in snapshot.tasks.items() if arn not in snapshot.leaving]
+    live = _live(snapshot)
     stuck_since_at = now_at - _longest_start(live)
     return sorted_originals(
         original(task, snapshot)
         for task in live
-        if task.is_meant_to_run
-        and (began_at := _began(task, stuck_since_at)) is not None
-        and began_at < started_before_at
+        if (began_at := _began(task, stuck_since_at)) is not None and began_at < started_before_at
     )
+
+
+def created_before(snapshot: Snapshot, instant_at: datetime) -> tuple[Original, ...]:
+    """Return the tasks created before an instant, those that are still starting among them.
+
+    Such a task may have read its secrets before the instant, though it is RUNNING after it.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+    """
+    return sorted_originals(
+        original(task, snapshot)
+        for task in _live(snapshot)
+        if (began_at := task.created_at or task.started_at) is not None and began_at < instant_at
+    )
+
+
+def _live(snapshot: Snapshot) -> list[Task]:
+    tasks = ((arn, task) for arn, task in snapshot.tasks.items() if task.is_meant_to_run)
+    return [task for arn, task in tasks if arn not in snapshot.leaving]
 
 
 def original(task: Task, snapshot: Snapshot) -> Original:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ecs_emulator import Killed, StopKind
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.run_record import RecordState, RunRecord, to_item
 from tests.emulated.bench import (
     CLUSTER,
@@ -39,9 +40,10 @@ CHANGES = frozenset({"StopTask", "UpdateService", "RegisterScalableTarget", "Sta
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What an event got that somebody sent while the run worked."""
+    """What an event got that somebody sent while the run worked, and when."""
 
     what: str
+    at: float
     report: Report
     wrote: bool
 
@@ -51,7 +53,8 @@ class Lived:
     """The world after its run, what was found before it, and every answer.
 
     `event` is what the run was asked. `originals` are the tasks at the start that it may recycle,
-    `running` those of them that were RUNNING then: these it has to.
+    `running` those of them that were RUNNING then, or all where the event may be queued: these it
+    has to.
     `restored_by_hand`: what it took to free the service; None where it was free.
     """
 
@@ -75,6 +78,14 @@ class Lived:
     def report(self) -> Report:
         """The last answer of the run."""
         return self.reports[-1]
+
+    @property
+    def queued(self) -> set[str]:
+        """The tasks that a queued request has added: those created before it."""
+        queued_at = [asked.at for asked in self.asked if asked.report.status is Status.QUEUED]
+        return {
+            task.arn for task in self.service.tasks if any(task.created_at < at for at in queued_at)
+        }
 
     def stops(self) -> list[tuple[float, Task]]:
         """Return the stops of tasks of the work list, with their instants, in their order."""
@@ -160,13 +171,16 @@ def _as_found(story: Story, world: World, service: Service) -> Lived:
         began_at=world.now,
         event=event,
         originals={task.arn for task in tasks if named or task.created_at < border},
-        running={
-            task.arn
-            for task in tasks
-            if task.last_status == "RUNNING" and (named or (task.state.started_at or 0) < border)
-        },
+        running={task.arn for task in tasks if _must_go(task, story, border, is_named=bool(named))},
         in_service_count=service.in_service_count,
     )
+
+
+def _must_go(task: Task, story: Story, border: float, *, is_named: bool) -> bool:
+    if story.queues:
+        return task.created_at < border
+    is_old = is_named or (task.state.started_at or 0) < border
+    return task.last_status == "RUNNING" and is_old
 
 
 # -- the run ---------------------------------------------------------------------------------------
@@ -234,10 +248,12 @@ def _ask(bench: Bench, lived: Lived) -> None:
     what = story.asks[0]
     knobs, world.knobs = world.knobs, replace(world.knobs, latency=0.0)
     before_count = len(changes(world))
-    event = lived.event if what == "recycle" else {"action": what}
+    events = {"recycle": lived.event | {"if_running": "refuse"}, "queue": {"if_running": "queue"}}
+    event = events.get(what, {"action": what})
+    at = world.now
     report = bench.act(world, run_id="other", deadline_seconds=LAMBDA_SECONDS, **event)
     wrote = len(changes(world)) > before_count
-    lived.asked.append(Asked(what=what, report=report, wrote=wrote))
+    lived.asked.append(Asked(what=what, at=at, report=report, wrote=wrote))
     world.knobs = knobs
 
 

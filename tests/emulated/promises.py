@@ -48,10 +48,11 @@ def never_fewer_in_service(lived: Lived) -> None:
 def only_the_work_list(lived: Lived) -> None:
     """3: only tasks that were there before the run, the oldest first, and each of them counts."""
     stopped = [task for _, task in lived.stops()]
-    assert {task.arn for task in stopped} <= lived.originals
+    assert {task.arn for task in stopped} <= lived.originals | lived.queued
     report = lived.report
     if report.status is Status.COMPLETED:
-        left = lived.running & {task.arn for task in lived.service.active_tasks}
+        wanted = lived.running | lived.queued
+        left = wanted & {task.arn for task in lived.service.active_tasks}
         assert not left, f"{left} were to be recycled"
     answer = report.answer()
     told = {each["task"] for each in answer["tasks"]} | set(answer["remaining"])
@@ -130,15 +131,21 @@ def failures_say_why(lived: Lived) -> None:
 
 
 def a_record_is_input(lived: Lived) -> None:
-    """10: another run's record, or none that anybody can read, stops everything."""
+    """10: another run's record, or none that anybody can read, stops everything.
+
+    A request that may be queued is: that run, of which there is no more than its record, takes it.
+    """
     lets_go = lived.deaths or lived.story.faults
     if lived.story.record not in {"alive", "nonsense"} or lets_go:
+        return
+    assert changes(lived.world) == []
+    if lived.story.record == "alive" and lived.story.queues:
+        assert lived.report.status is Status.QUEUED or lived.story.is_refused
         return
     kind = AlreadyRunningError if lived.story.record == "alive" else RecycleError
     assert lived.report.error is not None
     if not lived.story.is_refused:
         assert isinstance(lived.report.error, kind | PreconditionError), lived.report.answer()
-    assert changes(lived.world) == []
 
 
 def calm_runs_complete(lived: Lived) -> None:

@@ -83,6 +83,11 @@ class Story:
         return bool(self.event["maintain_service_state"])
 
     @property
+    def queues(self) -> bool:
+        """Whether the event may be queued, and goes by the creation of tasks."""
+        return self.event.get("if_running") == "queue"
+
+    @property
     def is_refused(self) -> bool:
         """Whether it is a service that cannot be recycled, by what it is."""
         return bool(REFUSED.keys() & self.options.keys()) and any(
@@ -313,7 +318,9 @@ def _with_selection(whole: Story, rng: Random) -> Story:
         count = rng.randint(1, whole.tasks)
         return replace(whole, names=frozenset(rng.sample(range(whole.tasks), count)))
     if rng.random() < SELECTED_SHARE:
-        return replace(whole, hours=round(rng.uniform(0.01, 8), 3))
+        whole = replace(whole, hours=round(rng.uniform(0.01, 8), 3))
+    if rng.random() < SELECTED_SHARE:
+        return replace(whole, event=whole.event | {"if_running": "queue"})
     return whole
 
 
@@ -327,7 +334,7 @@ def _with_trouble(plain: Story, rng: Random) -> Story:
         "record": rng.choice(["alive", "dead", "nonsense"]) if rng.random() < 0.08 else None,
     }
     if not has_faults and rng.random() < 0.3:
-        ask = rng.choice(["recycle", "restore", "status", "stop"])
+        ask = rng.choice(["recycle", "restore", "status", "stop", "queue"])
         members["asks"] = (ask, rng.randint(1, 8))
     return Story(**members)
 

@@ -73,10 +73,12 @@ def test_no_accident_is_forgotten_by_the_draw() -> None:
 
 def test_no_way_to_choose_tasks_is_forgotten_by_the_draw() -> None:
     drawn = [story(number) for number in range(DRAWN)]
-    assert {(bool(each.names), each.hours is not None) for each in drawn} == {
-        (False, False),
-        (True, False),
-        (False, True),
+    assert {(bool(each.names), each.hours is not None, each.queues) for each in drawn} == {
+        (False, False, False),
+        (False, False, True),
+        (True, False, False),
+        (False, True, False),
+        (False, True, True),
     }
 
 

@@ -136,6 +136,60 @@ def test_a_chain_of_200_dead_runs_is_healed(bench: Bench) -> None:
     assert is_free(world)
 
 
+def killed_with_a_queued_request(bench: Bench, world: World) -> float:
+    """Kill a run of one named task a second after another request was queued; return when it was.
+
+    There is no guardian.
+    """
+    named = min(task.arn for task in world.service(CLUSTER, SERVICE).active_tasks)
+    queued_at = world.now + 19
+    asked: list[Report] = []
+
+    def ask(w: World) -> None:
+        knobs, w.knobs = w.knobs, replace(w.knobs, latency=0.0)
+        asked.append(bench.recycle(w, run_id="other", if_running="queue"))
+        w.knobs = knobs
+
+    world.at(world.elapsed + 19, ask)
+    world.kill_at(world.elapsed + 20)
+    with pytest.raises(Killed):
+        bench.recycle(world, tasks=[named], **QUICK)
+    assert asked[0].status is Status.QUEUED
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+    return queued_at
+
+
+def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench) -> None:
+    world = quick_world()
+    service = world.service(CLUSTER, SERVICE)
+    queued_at = killed_with_a_queued_request(bench, world)
+    youngest = max(service.active_tasks, key=lambda task: task.created_at)
+
+    report = bench.recycle(world, run_id="next", tasks=[youngest.arn], **QUICK)
+
+    assert report.status is Status.COMPLETED
+    assert min(task.created_at for task in service.active_tasks) > queued_at
+    assert capacity(world) == FOUND
+    assert is_free(world)
+
+
+def test_restoring_what_a_dead_run_left_says_that_it_did_not_serve_what_was_queued(
+    bench: Bench,
+) -> None:
+    world = quick_world()
+    killed_with_a_queued_request(bench, world)
+
+    report = bench.recycle(world, run_id="next", action="restore")
+    afterwards = bench.recycle(world, run_id="last", older_than_hours=1000, **QUICK)
+
+    assert report.status is Status.RESTORED
+    assert "The request to recycle also the tasks started before" in str(report.reason)
+    assert "was not served" in str(report.reason)
+    assert afterwards.status is Status.NOTHING_TO_DO
+    assert capacity(world) == FOUND
+
+
 def test_a_write_whose_answer_was_lost_is_known_as_ones_own(bench: Bench) -> None:
     world = quick_world()
     world.faults.fail("UpdateItem", nth=2, times=1, after_effect=True)

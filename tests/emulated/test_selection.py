@@ -223,6 +223,47 @@ def test_where_all_of_them_are_gone_nothing_is_raised(bench: Bench) -> None:
     assert world.writes == writes
 
 
+@pytest.mark.parametrize("surge", [True, False])
+def test_a_request_that_may_be_queued_also_takes_what_is_just_starting(
+    bench: Bench, *, surge: bool
+) -> None:
+    """Whether a run is in progress or not: it may have read its secrets before they rotated."""
+    world = World()
+    service = a_service(world)
+    world.set_desired_count("demo", "web", 4)
+    world.advance(15)
+    before = set(arns_of(service))
+    starting = [task.arn for task in service.active_tasks if task.last_status != "RUNNING"]
+
+    answer = bench.recycle(
+        world, maintain_service_state=surge, if_running="queue", deadline_seconds=5000
+    ).answer()
+
+    assert len(starting) == 1
+    assert answer["status"] == "completed"
+    assert stopped_by_us(service) == before
+    assert service.desired_count == 4
+    assert world.lowest_in_service() == 3  # as many as before the fourth had started
+
+
+def test_where_all_tasks_are_just_starting_a_request_that_may_be_queued_takes_them(
+    bench: Bench,
+) -> None:
+    world = World()
+    service = a_service(world, tasks=0)
+    world.set_desired_count("demo", "web", 2)
+    world.advance(15)
+    before = set(arns_of(service))
+
+    plain = bench.recycle(world, dry_run=True).answer()
+    answer = bench.recycle(world, if_running="queue").answer()
+
+    assert plain["status"] == "nothing_to_do"
+    assert answer["status"] == "completed"
+    assert stopped_by_us(service) == before
+    assert len(before) == 2
+
+
 def test_a_part_asks_for_the_tasks_that_are_left(bench: Bench) -> None:
     world = World()
     service = a_service(world, tasks=6)

@@ -13,6 +13,7 @@ from ecs_task_recycle.errors import (
     RestoreError,
     StepTimeoutError,
 )
+from ecs_task_recycle.failed_starts import FAILED_STARTS_LIMIT
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us
 
@@ -84,10 +85,13 @@ def test_without_room_for_the_extra_task_the_placement_event_is_the_cause(bench:
 
 
 def test_a_replacement_that_waits_for_its_predecessors_port_is_no_failure(bench: Bench) -> None:
-    world = World(knobs=Knobs(drain=120, placement_event_interval=10))
-    a_service(world, network_mode="bridge-static")
+    knobs = Knobs(drain=120, placement_event_interval=10, replaces_after_stopped=False)
+    world = World(knobs=knobs)
+    service = a_service(world, network_mode="bridge-static")
 
     assert bench.recycle(world).status is Status.COMPLETED
+    complaints = [event for event in service.events if "unable to place a task" in event.message]
+    assert len(complaints) > FAILED_STARTS_LIMIT
 
 
 def test_a_replacement_that_takes_too_long_says_what_was_last_seen(bench: Bench) -> None:

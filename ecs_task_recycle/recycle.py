@@ -21,6 +21,7 @@ from ecs_task_recycle.replacement import Replacer
 from ecs_task_recycle.report import Report, log_end, log_start
 from ecs_task_recycle.run_record import RecordState
 from ecs_task_recycle.scaling import Scaling
+from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 from ecs_task_recycle.service_watch import ServiceWatch
 from ecs_task_recycle.starts import quickest_start_seconds
 from ecs_task_recycle.work_list import WorkList
@@ -289,6 +290,9 @@ class _Recycling:
         """Return the plan with the tasks that a queued request adds."""
         queued_at = self._store.queued_before_at or plan.started_before_at
         gateway, watch = self._run.gateway, self._watch
+        if plan.scale_up is not None and self._progress.to_restore is None:
+            # It has just restored: no read may show any more what it had raised.
+            self._clock.sleep(CONSISTENCY_SECONDS)
         plan = extended(gateway, watch, self._progress, plan=plan, queued_at=queued_at)
         self._progress.plan, self._progress.ended = plan, None
         self._store.accept_queued(self._progress)

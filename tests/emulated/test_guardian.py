@@ -432,6 +432,34 @@ def test_a_queued_instant_before_a_run_of_named_tasks_takes_only_what_is_older(
     assert stopped_by_us(service) == {oldest.arn, second.arn, younger[0].arn}
 
 
+def test_a_request_queued_between_restoring_and_the_end_starts_from_what_was_found(
+    bench: Bench,
+) -> None:
+    """No read that still shows the raised count is taken for what somebody wants."""
+    world = World(knobs=replace(KNOBS, staleness=10.0), seed=3)
+    service = a_service(world, tasks=TASKS)
+    autoscaled(world, 1, TASKS)
+    world.advance(20)
+    asked: list[Report] = []
+    # The first call that takes effect raises, the second restores.
+    world.after_call(
+        "UpdateService",
+        2,
+        lambda w: asked.append(without_latency(bench, w, if_running="queue")),
+    )
+
+    report = Guarded(bench, world).recycle()
+
+    assert asked[0].status is Status.QUEUED
+    assert report.status is Status.COMPLETED
+    assert [count for _, count, _ in world.desired_history()] == [5, 6, 5, 6, 5]
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert (
+        min(task.created_at for task in service.active_tasks)
+        > asked[0].progress.started_at.timestamp()
+    )
+
+
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)

@@ -241,9 +241,9 @@ def _run_alone(bench: Bench, lived: Lived) -> None:
 
 
 def _ask(bench: Bench, lived: Lived) -> None:
-    """Send another event in between, which takes no time, while a run holds the record."""
+    """Send another event, which takes no time, while a run is at work or between invocations."""
     world, story = lived.world, lived.story
-    if record(world).get("state") != "running" or story.asks is None:
+    if record(world).get("state") not in {"running", "handed_over"} or story.asks is None:
         return
     what = story.asks[0]
     knobs, world.knobs = world.knobs, replace(world.knobs, latency=0.0)

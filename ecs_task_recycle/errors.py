@@ -43,7 +43,11 @@ class SettingsError(RecycleError):
 
 
 class PreconditionError(RecycleError):
-    """The service cannot be recycled safely as it is; nothing was touched."""
+    """The service cannot be recycled safely as it is; no task was stopped.
+
+    Nothing else was touched, or it was put back: what a dead run had raised, or this one, if
+    somebody else has changed the capacity at the same time.
+    """
 
 
 class AlreadyRunningError(RecycleError):

@@ -31,7 +31,7 @@ START: Final = "states:StartExecution"
 DESCRIBE: Final = "states:DescribeExecution"
 
 FIRST_LOOK_SECONDS: Final = 240.0
-"""When the guardian looks after its run for the first time: most runs are over by then."""
+"""When the guardian looks after its run for the first time: small runs are over by then."""
 
 LOOK_AGAIN_SECONDS: Final = 60
 """When to look again at a run whose invocation may still be alive: a run that was handed over waits

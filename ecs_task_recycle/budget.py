@@ -88,7 +88,7 @@ class Budget:
         left_seconds = self.left_seconds
         if left_seconds >= needed_seconds + RESERVE_SECONDS:
             return
-        advice = "lower stabilize_timeout, or raise the function's timeout"
+        advice = "lower stabilize_timeout, or raise the function's timeout (900 s at most)"
         if progress.results and progress.plan is not None:
             before_at = progress.plan.started_before_at.isoformat()
             advice = f"repeat the event with started_before {before_at} to go on"

@@ -118,7 +118,7 @@ class Ending:
         queued_before_at = self.store.queued_before_at
         if queued_before_at is not None and not self._serves_queued:
             self.progress.notes.append(
-                "The request to recycle also the tasks started before "
+                "The request to recycle also the tasks created before "
                 f"{queued_before_at.isoformat()} was not served"
             )
         try:

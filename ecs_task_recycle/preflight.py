@@ -170,10 +170,10 @@ class Preflight:
         plan = Plan(
             deployment_id=next((each.id for each in snapshot.service.deployments), ""),
             run_started_at=run_started_at,
-            started_before_at=self.settings.started_before_at(run_started_at),
+            started_before_at=self._started_before_at(record, run_started_at),
             originals=originals,
             gone=selection.gone,
-            names_tasks=bool(self.settings.tasks),
+            names_tasks=self._names_tasks(record),
             protections=tuple(each for each in protections if each.task_arn in arns),
             in_service_count=len(snapshot.in_service),
             checks_health=self.watch.memory.checks_health,
@@ -187,6 +187,17 @@ class Preflight:
             actions=tuple(self._permissions.allowed),
         )
         return self._decided(plan)
+
+    def _started_before_at(self, record: RunRecord | None, run_started_at: datetime) -> datetime:
+        """Return the run's border; what only restores keeps that of the run that has died."""
+        if record is not None and self.settings.action is Action.RESTORE:
+            return record.started_before_at
+        return self.settings.started_before_at(run_started_at)
+
+    def _names_tasks(self, record: RunRecord | None) -> bool:
+        if record is None or record.memory is None or self.settings.action is not Action.RESTORE:
+            return bool(self.settings.tasks)
+        return record.memory.plan.names_tasks
 
     def _finish_at(self, run_started_at: datetime) -> datetime | None:
         minutes = self.settings.finish_within_minutes

@@ -49,7 +49,7 @@ def lost(run_id: str, service: str, record: RunRecord | None) -> OwnershipLostEr
 def not_understood(table: RunTable, problem: ValueError) -> PreconditionError:
     """Return the error for a record that another version, or somebody else, has written."""
     command = (
-        f"aws dynamodb delete-item --table-name {table.name} "
+        f"aws dynamodb delete-item --table-name {table.name} --region {table.region} "
         f'--key \'{{"service": {{"S": "{table.service}"}}}}\''
     )
     return PreconditionError(

@@ -115,16 +115,20 @@ class Report:
         """Return what was found and planned; null for a run that did not get so far."""
         plan = self._work
         if plan is None:
-            return dict.fromkeys(
-                ("original_desired_count", "required_in_service", "started_before")
-            )
+            counts = dict.fromkeys(("original_desired_count", "required_in_service"))
+            return {**counts, "started_before": self._interrupted_before()}
         desired_count = plan.found.desired_count
         missing_count = 0 if self.settings.maintain_service_state else 1
         return {
             "original_desired_count": desired_count,
             "required_in_service": max(0, desired_count - missing_count),
-            "started_before": None if plan.names_tasks else encode(plan.started_before_at),
+            "started_before": _border_of(plan),
         }
+
+    def _interrupted_before(self) -> Json:
+        """Return how to go on with the run whose capacity was restored, null if there is none."""
+        plan = self.progress.plan
+        return None if plan is None or plan.dead_run_id is None else _border_of(plan)
 
     def _in_service_facts(self) -> dict[str, Json]:
         points = () if self._work is None else self.progress.in_service
@@ -175,6 +179,10 @@ class Report:
         starts = len(plan.originals) + int(self.settings.maintain_service_state)
         pauses = len(plan.originals) * self.settings.wait_time_seconds
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
+
+
+def _border_of(plan: Plan) -> Json:
+    return None if plan.names_tasks else encode(plan.started_before_at)
 
 
 def _gone(task: Original) -> TaskResult:

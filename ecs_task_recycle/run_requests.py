@@ -30,11 +30,23 @@ def request_stop(store: RecordStore, clock: Clock) -> Ended:
         if record is None or not record.is_open:
             return Ended(Status.NOTHING_TO_DO, "no run is going on")
         if _ask(store.table, record, {STOP: now_at.isoformat()}):
-            break
-    name = f"run {record.run_id}"
+            return _asked_to_stop(record, now_at)
+
+
+def _asked_to_stop(record: RunRecord, now_at: datetime) -> Ended:
+    """Return what a run does that was asked to stop, and what to do where it does nothing."""
+    name, resumes_at = f"run {record.run_id}", record.resumes_at
+    if resumes_at is not None and resumes_at > now_at:
+        return Ended(
+            Status.STOPPING,
+            f"{name} ends when its pause is over, at {resumes_at.isoformat()}; to end it at once, "
+            f"stop the guardian's execution {record.run_id}",
+        )
     if record.may_be_alive(now_at):
         return Ended(Status.STOPPING, f"{name} ends after the task in hand")
     healing = 'without a guardian, put back what it left by {"action": "restore"}'
+    if record.state is RecordState.UNRESTORED:
+        return Ended(Status.STOPPING, f"{name} has ended with its capacity raised; {healing}")
     return Ended(Status.STOPPING, f"{name} is dead; {healing}")
 
 
@@ -54,7 +66,7 @@ def request_more(store: RecordStore, before_at: datetime, clock: Clock) -> Ended
         if _ask(store.table, record, {QUEUED: latest_at.isoformat()}):
             return Ended(
                 Status.QUEUED,
-                f"run {record.run_id} also recycles the tasks started before "
+                f"run {record.run_id} also recycles the tasks created before "
                 f"{latest_at.isoformat()}, once it has completed what it has in hand",
             )
 

@@ -36,6 +36,7 @@ WHY: Final = "Why?"
 TO_DO: Final = "Is there anything to do?"
 
 GO_ON: Final = "To recycle the tasks that are left, invoke the function again"
+CONTINUE: Final = "To recycle what the interrupted run has left, invoke the function again"
 TOO_SLOW: Final = (
     "But a container that is killed loses what it is working on: let it end on SIGTERM, or raise "
     "its stopTimeout."
@@ -165,7 +166,10 @@ def _tasks(number: int) -> str:
 def _to_do(body: Body, place: Place) -> Verdict:
     status = one_line(body.get("status"))
     sentences, commands = [lines(body.get("remedy"))], []
-    if status in _FINISHED:
+    if status == Status.RESTORED and one_line(body.get("started_before")):
+        sentences.append(f"{CONTINUE}:")
+        commands.append(_invocation(body, place, **_rest(body)))
+    elif status in _FINISHED:
         sentences.append(_after_success(body))
     elif _is_raised(body) and not sentences[0].startswith("Run: "):
         sentences.append(f"{RESTORE}:")

@@ -286,6 +286,22 @@ def without_latency(bench: Bench, world: World, **event: Any) -> Report:  # noqa
         world.knobs = knobs
 
 
+def test_a_stop_in_a_long_pause_says_when_it_takes_effect_and_what_is_quicker(bench: Bench) -> None:
+    world = World(knobs=AT_ONCE)
+    a_service(world)
+    guarded = Guarded(bench, world)
+    guarded.invoke("run", {"wait_time": 7200})
+
+    answer = ask(bench, world, action="stop").answer()
+
+    resumes_at = record(world)["resumes_at"]
+    assert answer["status"] == "stopping"
+    assert answer["reason"] == (
+        f"run run ends when its pause is over, at {resumes_at}; to end it at once, stop the "
+        "guardian's execution run"
+    )
+
+
 def test_a_stop_without_a_run_says_so(bench: Bench) -> None:
     world = three_segments()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Killed, Knobs, World
+from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.departures import NOT_IN_TIME
 from tests.emulated.bench import a_service
 from tests.emulated.guarded import Guarded
@@ -113,6 +114,28 @@ def test_a_run_that_only_restores_has_no_tasks_to_tell_of(bench: Bench, *, dry_r
     numbers = ("original_desired_count", "required_in_service", "lowest_in_service")
     assert [answer[name] for name in numbers] == [None, None, None]
     assert "at_least_seconds" not in answer
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "by instant"])
+def test_what_restores_says_how_to_go_on_with_the_run_that_has_died(
+    bench: Bench, *, named: bool
+) -> None:
+    world = World()
+    service = a_service(world)
+    tasks: dict[str, Any] = {"tasks": [task.arn for task in service.active_tasks]} if named else {}
+    died_at = as_utc(world.now).isoformat()
+    world.kill_at(world.elapsed + 100)
+    with pytest.raises(Killed):
+        bench.recycle(world, **tasks)
+    world.revive()
+    world.advance(1000)
+
+    answer = bench.recycle(world, run_id="healer", action="restore").answer()
+    status = bench.recycle(world, action="status").answer()["run"]
+
+    assert answer["started_before"] == (None if named else died_at)
+    assert status["started_before"] == died_at
+    assert bench.recycle(world, action="restore").answer()["started_before"] is None
 
 
 def test_of_a_service_without_tasks_none_is_required(bench: Bench) -> None:

@@ -184,7 +184,7 @@ def test_restoring_what_a_dead_run_left_says_that_it_did_not_serve_what_was_queu
     afterwards = bench.recycle(world, run_id="last", older_than_hours=1000, **QUICK)
 
     assert report.status is Status.RESTORED
-    assert "The request to recycle also the tasks started before" in str(report.reason)
+    assert "The request to recycle also the tasks created before" in str(report.reason)
     assert "was not served" in str(report.reason)
     assert afterwards.status is Status.NOTHING_TO_DO
     assert capacity(world) == FOUND

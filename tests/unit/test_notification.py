@@ -402,6 +402,17 @@ def test_the_command_to_go_on_repeats_nothing_that_no_event_may_hold() -> None:
     assert sorted(payload) == ["cluster_name", "service_name", "started_before"]
 
 
+def test_a_restored_run_comes_with_the_command_to_go_on_with_it() -> None:
+    restored = COMPLETED | {"status": "restored", "tasks": [], "capacity": None}
+    command = payload_of_the_command(restored | {"parameters": {"action": "restore"}})
+    assert command == {
+        "cluster_name": "shop",
+        "service_name": "web",
+        "started_before": "2026-11-22T02:00:00+00:00",
+    }
+    assert "aws lambda" not in text(restored | {"started_before": None})
+
+
 def test_the_details_say_what_was_asked() -> None:
     asked = {"wait_time": 5, "alarms": ["web-5xx", "web-latency"]}
     lines = text(COMPLETED | {"parameters": asked}).splitlines()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.starts import quickest_start_seconds
 
@@ -100,12 +102,21 @@ class Budget:
             wait_seconds=before_seconds if pauses else 0.0,
         )
 
-    def _require_before_finish(self, progress: Progress, needed_seconds: float) -> None:
+    def rest_seconds(self, progress: Progress) -> float:
+        """Return how long a run may rest before its end: as the invocation and the event allow."""
+        return max(0.0, min(self.work_seconds, self._finish_at(progress) - self.clock.now()))
+
+    @staticmethod
+    def _finish_at(progress: Progress) -> float:
         finish_at = None if progress.plan is None else progress.plan.finish_at
-        if finish_at is None or self.clock.now() + needed_seconds <= finish_at.timestamp():
+        return math.inf if finish_at is None else finish_at.timestamp()
+
+    def _require_before_finish(self, progress: Progress, needed_seconds: float) -> None:
+        finish_at = self._finish_at(progress)
+        if self.clock.now() + needed_seconds <= finish_at:
             return
         raise Ended(
             Status.PARTIAL,
-            f"finish_within_minutes ends at {finish_at.isoformat(timespec='seconds')}, and the "
-            f"next task may need {needed_seconds:.0f} s",
+            f"finish_within_minutes ends at {as_utc(finish_at).isoformat(timespec='seconds')}, and "
+            f"the next task may need {needed_seconds:.0f} s",
         )

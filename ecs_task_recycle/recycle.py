@@ -253,7 +253,7 @@ class _Recycling:
         if number < len(plan.originals):
             self._budget.require_task(self._progress, before_seconds=seconds, pauses=True)
         else:
-            seconds = min(seconds, self._budget.work_seconds)
+            seconds = min(seconds, self._budget.rest_seconds(self._progress))
         pause(
             self._clock,
             seconds,

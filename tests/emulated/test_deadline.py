@@ -117,3 +117,15 @@ def test_the_wait_after_the_last_task_ends_in_time_to_put_back(bench: Bench) -> 
     assert answer["status"] == "completed"
     assert LAMBDA_SECONDS - 120 < answer["duration_seconds"] < LAMBDA_SECONDS
     assert capacity(world)[0] == 1
+
+
+def test_the_pause_after_the_last_task_ends_with_the_time_that_the_event_allows(
+    bench: Bench,
+) -> None:
+    world = World(knobs=Knobs(replaces_after_stopped=False))
+    a_service(world, tasks=1)
+
+    answer = bench.recycle(world, wait_time=3600, finish_within_minutes=5).answer()
+
+    assert answer["status"] == "completed"
+    assert 300 <= answer["duration_seconds"] < 320

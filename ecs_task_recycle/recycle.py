@@ -209,13 +209,21 @@ class _Recycling:
         self._go_ahead.require_not_stopped()
 
     def _heal(self, plan: Plan) -> None:
-        """Restore first what a dead run left, unless this run goes on with its extra task."""
-        if self._record is not None or plan.dead_run_id is None or plan.scale_up is not None:
+        """Restore first what a dead run left, unless this run goes on with its extra task.
+
+        It cannot where somebody has moved a number since: this run raises from that one.
+        """
+        if self._record is None and plan.dead_run_id is not None:
+            require_work(self._run.gateway, self._settings, plan, healed=True)
+        left = plan.unrestored
+        if left is None or left == plan.scale_up or self._progress.to_restore != left:
             return
-        require_work(self._run.gateway, self._settings, plan, healed=True)
         self._ending.restore(plan)
         if self._progress.errors:
             raise self._progress.errors.pop()
+        if plan.scale_up is not None:
+            # No read may show any more what is restored just now.
+            self._clock.sleep(CONSISTENCY_SECONDS)
 
     # -- between the tasks -----------------------------------------------------------------------
 

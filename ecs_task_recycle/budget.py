@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.aws_errors import retry
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.starts import quickest_start_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.progress import Progress
 
@@ -18,9 +22,11 @@ MAIL_SECONDS: Final = 20.0
 RESERVE_SECONDS: Final = 75.0
 """What restoring, reporting and mailing may take: kept free before Lambda's limit."""
 
-
 INVOCATION_SECONDS: Final = 30.0
 """What a new invocation takes before it can go on with a task."""
+
+RETRY_SECONDS: Final = 15.0
+"""Between two tries of a call without which a run cannot go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,15 @@ class Budget:
     def retry_until(self) -> float:
         """The instant (epoch seconds) until which restoring may be retried."""
         return self.deadline_at - MAIL_SECONDS
+
+    def retry[T](self, call: Callable[[], T]) -> T:
+        """Repeat a call that fails for a moment as long as there is time. Raises AwsCallError."""
+        return retry(
+            call,
+            self.clock,
+            delays_seconds=repeat(RETRY_SECONDS),
+            is_retryable=lambda error: error.transient and self.work_seconds > RETRY_SECONDS,
+        )
 
     def task_seconds(self, progress: Progress) -> float:
         """Return what the next task may take, by what is known so far.

@@ -15,6 +15,7 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.outcome import Interference, OutOfTime, Status
 from ecs_task_recycle.restore import Restorer, not_restored
+from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 from ecs_task_recycle.settling import Settling
 
 if TYPE_CHECKING:
@@ -77,6 +78,22 @@ class Ending:
         else:
             self.progress.to_restore = None
         return True
+
+    def heal(self, plan: Plan) -> None:
+        """Restore what a dead run left, unless this run goes on with its extra task.
+
+        It cannot where somebody has moved a number since: this run raises from that one. Raises
+        RestoreError, OwnershipLostError.
+        """
+        left = plan.unrestored
+        if left is None or left == plan.scale_up or self.progress.to_restore != left:
+            return
+        self.restore(plan)
+        if self.progress.errors:
+            raise self.progress.errors.pop()
+        if plan.scale_up is not None:
+            # No read may show any more what is restored just now.
+            self.clock.sleep(CONSISTENCY_SECONDS)
 
     @property
     def _serves_queued(self) -> bool:

@@ -15,7 +15,12 @@ import pytest
 
 from ecs_emulator import Knobs, World
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError, StepTimeoutError
+from ecs_task_recycle.errors import (
+    AlreadyRunningError,
+    AwsCallError,
+    RunDiedError,
+    StepTimeoutError,
+)
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
@@ -458,6 +463,49 @@ def test_a_request_queued_between_restoring_and_the_end_starts_from_what_was_fou
         min(task.created_at for task in service.active_tasks)
         > asked[0].progress.started_at.timestamp()
     )
+
+
+def queued_once_restored(bench: Bench, then: Callable[[World], object]) -> tuple[World, Report]:
+    """Run, queue a request between restoring and the end, let something happen, and report."""
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=TASKS)
+    world.advance(10)
+    asked: list[Report] = []
+
+    def ask(w: World) -> None:
+        asked.append(without_latency(bench, w, if_running="queue"))
+        then(w)
+
+    # The first call that takes effect raises, the second restores.
+    world.after_call("UpdateService", 2, ask)
+    report = bench.recycle(world, wait_time=5, stabilize_timeout=300)
+    assert asked[0].status is Status.QUEUED
+    return world, report
+
+
+def test_a_queued_request_whose_first_reads_fail_is_served_once_they_are_answered(
+    bench: Bench,
+) -> None:
+    world, report = queued_once_restored(
+        bench, lambda w: w.faults.fail("ListTasks", times=20, code="ServerException")
+    )
+
+    assert report.status is Status.COMPLETED
+    assert report.answer()["tasks_recycled"] == 2 * TASKS
+    assert capacity(world)[0] == TASKS
+    assert is_free(world)
+
+
+def test_a_queued_request_that_cannot_be_served_ends_the_run_with_a_sentence(
+    bench: Bench,
+) -> None:
+    world, report = queued_once_restored(bench, lambda w: w.faults.deny("ecs:ListTasks"))
+
+    assert isinstance(report.error, AwsCallError)
+    assert "ecs:ListTasks" in str(report.reason)
+    assert "was not served" in str(report.reason)
+    assert capacity(world)[0] == TASKS
+    assert is_free(world)
 
 
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:

@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ecs_task_recycle.model import Capacity, ScaleUp
+from ecs_task_recycle.outcome import Interference
 from ecs_task_recycle.protection import under_protection
+from ecs_task_recycle.refusals import refusals
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 from ecs_task_recycle.work_list import created_before
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ecs_task_recycle.budget import Budget
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
-    from ecs_task_recycle.model import Plan
+    from ecs_task_recycle.model import Original, Plan
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.service_watch import ServiceWatch
@@ -62,11 +66,7 @@ class Queueing:
         """
         queued_at = self.store.queued_before_at or plan.started_before_at
         snapshot = self.watch.refresh(lists=True)
-        more = tuple(
-            task
-            for task in created_before(snapshot, queued_at)
-            if task.arn not in self.progress.results
-        )
+        more = self._more(snapshot, queued_at)
         started_before_at = max(plan.started_before_at, queued_at)
         logger.info(
             "Going on with a queued request: %d tasks created before %s",
@@ -85,7 +85,23 @@ class Queueing:
         )
         return self._raised_again(extended, snapshot) if raises_again else extended
 
+    def _more(self, snapshot: Snapshot, queued_at: datetime) -> tuple[Original, ...]:
+        """Return the tasks that a request adds: none where ECS is about to stop them all."""
+        if not snapshot.service.desired_count:
+            return ()
+        results = self.progress.results
+        return tuple(
+            task for task in created_before(snapshot, queued_at) if task.arn not in results
+        )
+
     def _raised_again(self, plan: Plan, snapshot: Snapshot) -> Plan:
-        """Return the plan with one task more than there are now."""
-        found = Capacity.of(snapshot.service, self.gateway.scalable_target())
+        """Return the plan with one task more than there are now.
+
+        Raises Interference for what no run would be started on.
+        """
+        target = self.gateway.scalable_target()
+        reasons = refusals(snapshot.service, target, maintain=True)
+        if reasons:
+            raise Interference("; ".join(reasons))
+        found = Capacity.of(snapshot.service, target)
         return replace(plan, found=found, scale_up=ScaleUp.by_one(found))

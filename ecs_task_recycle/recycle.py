@@ -140,13 +140,15 @@ class _Recycling:
         self._require_goes_on()
         self._heal(plan)
         turns, replacer = self._turns(plan), self._replacer(plan)
-        if self._progress.to_restore is None and plan.scale_up is not None:
+        raises = plan.scale_up is not None and self._progress.has_work
+        if raises and self._progress.to_restore is None:
             turns.wait_until_any_is_free()
         guard = Guard(
             deployment_id=plan.deployment_id, required_in_service=plan.required_in_service
         )
         self._watch.guard(guard)
-        self._scaling.scale_up(plan)
+        if raises:
+            self._scaling.scale_up(plan)
         replacer.finish_in_hand()
         for task in turns.turns():
             self._budget.require_task(self._progress)

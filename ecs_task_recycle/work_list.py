@@ -193,7 +193,7 @@ class WorkList:
         if self.policy is not ProtectedTasks.WAIT:
             return
         self._note_protected()
-        if len(self.progress.protected) < len(self.plan.originals):
+        if len(self.progress.protected.keys() | self.progress.results) < len(self.plan.originals):
             return
         while not (seen := self._look()).free_arns:
             self._wait(seen)

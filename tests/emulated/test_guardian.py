@@ -508,6 +508,49 @@ def test_a_queued_request_that_cannot_be_served_ends_the_run_with_a_sentence(
     assert is_free(world)
 
 
+def scaled_to_zero(world: World) -> None:
+    world.set_desired_count("demo", "web", 0)
+
+
+def scaled_above_the_maximum(world: World) -> None:
+    autoscaled(world, 1, TASKS)
+    # Once autoscaling has moved the count into the limits.
+    world.at(world.elapsed + 13, lambda w: w.set_desired_count("demo", "web", TASKS + 4))
+
+
+def deployed(world: World) -> None:
+    world.start_deployment("demo", "web")
+
+
+@pytest.mark.parametrize("change", [scaled_to_zero, scaled_above_the_maximum, deployed])
+def test_a_queued_request_raises_nothing_where_a_run_of_its_own_would_not(
+    bench: Bench, change: Callable[[World], None]
+) -> None:
+    world, report = queued_once_restored(bench, change)
+
+    counts = [count for _, count, by in world.desired_history() if by != "third party"]
+    assert counts.count(TASKS + 1) == 1
+    assert max(counts) == TASKS + 1
+    is_served = change is scaled_to_zero
+    assert report.status is (Status.COMPLETED if is_served else Status.PARTIAL), report.reason
+    assert ("was not served" in str(report.reason)) is not is_served
+    assert is_free(world)
+
+
+def test_with_every_task_protected_a_queued_request_raises_nothing_until_one_is_free(
+    bench: Bench,
+) -> None:
+    def protect(world: World) -> None:
+        for task in world.service("demo", "web").active_tasks:
+            world.protect_task(task, minutes=4)
+
+    world, report = queued_once_restored(bench, protect)
+
+    assert report.status is Status.COMPLETED
+    instants = [at for at, _, _ in world.desired_history()]
+    assert instants[3] - instants[2] > 230
+
+
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)

@@ -190,7 +190,7 @@ class _Recycling:
         plan = self._progress.plan
         if plan is None:
             raise PreconditionError(f"The run record of {self._run.gateway.name} holds no plan.")
-        require_own_tasks(self._run.gateway, record)
+        self._budget.retry(lambda: require_own_tasks(self._run.gateway, record))
         if record.state is RecordState.RUNNING:
             # It died: how long the extra task was awaited before says nothing.
             self._died_with, self._progress.raised_at = record.task, None

@@ -709,6 +709,23 @@ def test_an_invocation_whose_first_reads_fail_reads_again(bench: Bench) -> None:
     assert stopped_by_us(service) == originals
 
 
+@pytest.mark.parametrize("times", [16, 40])
+def test_an_outage_when_a_run_is_taken_over_leaves_nothing_raised(bench: Bench, times: int) -> None:
+    world = three_segments()
+
+    def kill(dying: World) -> None:
+        dying.kill()
+        dying.faults.fail("DescribeServices", times=times, code="ThrottlingException")
+
+    world.after_call("StopTask", 2, kill)
+
+    report = quick_guarded(bench, world).recycle(**EVENT)
+
+    assert report.status is (Status.COMPLETED if times == 16 else Status.PARTIAL)
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+
+
 def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench: Bench) -> None:
     world = World()
     a_service(world)

@@ -132,16 +132,28 @@ class Ending:
         """
         if isinstance(self.progress.error, OwnershipLostError):
             return True
-        queued_before_at = self.store.queued_before_at
-        if queued_before_at is not None and not self._serves_queued:
-            self.progress.notes.append(
-                "The request to recycle also the tasks started before "
-                f"{queued_before_at.isoformat()} was not served"
-            )
         try:
-            return self.store.close(self.progress)
+            return self._is_closed()
         except Exception as error:  # noqa: BLE001 - the outcome stands all the same
             note = f"The run record could not be closed: {error}"
             logger.warning("%s", note)
             self.progress.notes.append(note)
             return True
+
+    def _is_closed(self) -> bool:
+        """Write the outcome; a request that has come since the last write is told of, or served."""
+        notes = self.progress.notes
+        while True:
+            self.progress.notes = [*notes, *self._unserved()]
+            if self.store.close(self.progress):
+                return True
+            if self._serves_queued:
+                return False
+
+    def _unserved(self) -> list[str]:
+        """Return what to say of a queued request that this run does not serve."""
+        instant_at = self.store.queued_before_at
+        if instant_at is None or self._serves_queued:
+            return []
+        request = f"to recycle also the tasks started before {instant_at.isoformat()}"
+        return [f"The request {request} was not served"]

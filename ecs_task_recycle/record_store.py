@@ -195,9 +195,9 @@ class RecordStore:
     def close(self, progress: Progress) -> bool:
         """Write the outcome, and free the service for the next run; return whether it is closed.
 
-        A completed run is not closed while a queued request waits in its record. What could not be
-        restored is left to the next run, which need not wait for anything. Raises
-        OwnershipLostError, AwsCallError.
+        It is not while a completed run has a queued request, nor where one has come since the last
+        write. What could not be restored is left to the next run. Raises OwnershipLostError,
+        AwsCallError.
         """
         now_at = as_utc(self.clock.now())
         is_unrestored = isinstance(progress.error, RestoreError)
@@ -212,8 +212,8 @@ class RecordStore:
                 "ended_at": None if is_unrestored else now_at,
             },
         )
-        none_queued = {QUEUED: None} if progress.status is Status.COMPLETED else {}
-        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, guards=none_queued)
+        told = None if progress.status is Status.COMPLETED else (self._seen or {}).get(QUEUED)
+        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, guards={QUEUED: told})
         if found is None:
             return True
         if not self._is_still_ours(found):

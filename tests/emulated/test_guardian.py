@@ -508,6 +508,29 @@ def test_a_queued_request_that_cannot_be_served_ends_the_run_with_a_sentence(
     assert is_free(world)
 
 
+def test_a_request_queued_while_a_run_that_was_stopped_restores_is_not_dropped_in_silence(
+    bench: Bench,
+) -> None:
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=TASKS)
+    world.advance(10)
+    asked: list[Report] = []
+    world.at(50, lambda w: without_latency(bench, w, action="stop"))
+    world.after_call(
+        "UpdateService",
+        2,
+        lambda w: asked.append(without_latency(bench, w, if_running="queue")),
+    )
+
+    report = bench.recycle(world, wait_time=5, stabilize_timeout=300)
+
+    assert asked[0].status is Status.QUEUED
+    assert report.status is Status.PARTIAL
+    assert str(report.reason).count("was not served") == 1
+    assert record(world)["reason"] == report.reason
+    assert is_free(world)
+
+
 def scaled_to_zero(world: World) -> None:
     world.set_desired_count("demo", "web", 0)
 

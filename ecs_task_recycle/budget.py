@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Final
@@ -99,7 +100,7 @@ class Budget:
         not be replaced before the end that the event asks for.
         """
         needed_seconds = before_seconds + self.task_seconds(progress)
-        self._require_before_finish(progress, needed_seconds)
+        self.require_before_finish(progress, before_seconds=before_seconds)
         left_seconds = self.left_seconds
         if left_seconds >= needed_seconds + RESERVE_SECONDS:
             return
@@ -115,8 +116,16 @@ class Budget:
             wait_seconds=before_seconds if pauses else 0.0,
         )
 
-    def _require_before_finish(self, progress: Progress, needed_seconds: float) -> None:
+    def last_stop_at(self, progress: Progress) -> float:
+        """Return the instant (epoch seconds) until which the next task may be stopped."""
         finish_at = None if progress.plan is None else progress.plan.finish_at
+        ends_at = math.inf if finish_at is None else finish_at.timestamp()
+        return min(self.work_ends_at, ends_at) - self.task_seconds(progress)
+
+    def require_before_finish(self, progress: Progress, *, before_seconds: float) -> None:
+        """Raise Ended if the next task, begun then, could not be replaced before that end."""
+        finish_at = None if progress.plan is None else progress.plan.finish_at
+        needed_seconds = before_seconds + self.task_seconds(progress)
         if finish_at is None or self.clock.now() + needed_seconds <= finish_at.timestamp():
             return
         raise Ended(

@@ -89,7 +89,7 @@ class Replacer:
         wait = Wait(
             awaited=f"{required_count} tasks in service to stop task {self._number}",
             timeout_seconds=self._turn_timeout_seconds(),
-            deadline_at=self.budget.work_ends_at - self.budget.task_seconds(self.progress),
+            deadline_at=self.budget.last_stop_at(self.progress),
             is_fresh=True,
         )
         return self.watch.until(its_turn, wait)[0]

@@ -25,6 +25,7 @@ from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
     a_service,
+    asked_to_stop_at,
     autoscaled,
     capacity,
     is_free,
@@ -623,6 +624,39 @@ def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: 
     assert world.elapsed < 20 * 60
     assert 12 <= len(stopped_by_us(service)) < 20
     assert capacity(world)[0] == 30
+
+
+def test_a_protected_task_is_not_waited_for_beyond_the_given_time(bench: Bench) -> None:
+    world = World(knobs=AT_ONCE)
+    service = a_service(world)
+    world.protect_task(service.active_tasks[0], minutes=600)
+
+    report = Guarded(bench, world).recycle(finish_within_minutes=20)
+
+    assert report.status is Status.PARTIAL
+    assert "under scale-in protection: 1 of 3 tasks, and finish_within" in str(report.reason)
+    assert 15 * 60 < world.desired_history()[-1][0] - world.started_at < 20 * 60
+    assert capacity(world)[0] == 3
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_turn_is_not_waited_for_beyond_the_given_time(bench: Bench, *, is_guarded: bool) -> None:
+    world = World(knobs=AT_ONCE)
+    service = a_service(world)
+
+    def fall_short_for_long(w: World) -> None:
+        service.knobs = replace(service.knobs, pending=350.0)
+        w.crash_task(max(service.active_tasks, key=lambda task: task.created_at))
+
+    world.at(100, fall_short_for_long)
+    event: dict[str, Any] = {"finish_within_minutes": 7}
+
+    report = Guarded(bench, world).recycle(**event) if is_guarded else bench.recycle(world, **event)
+
+    assert report.status is Status.PARTIAL, report.reason
+    stopped = [task for task in service.tasks if task.arn in stopped_by_us(service)]
+    assert max(asked_to_stop_at(task) for task in stopped) - world.started_at < 7 * 60 - 40
+    assert capacity(world)[0] == 3
 
 
 @pytest.mark.slow

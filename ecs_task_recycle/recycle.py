@@ -149,7 +149,8 @@ class _Recycling:
         self._watch.guard(guard)
         if raises:
             self._scaling.scale_up(plan)
-        replacer.finish_in_hand()
+        if replacer.finish_in_hand():
+            self._pause(plan)
         for task in turns.turns():
             self._budget.require_task(self._progress)
             if replacer.replace(task):

@@ -33,7 +33,7 @@ from tests.emulated.bench import (
     stopped_by_us,
     stopped_under_protection,
 )
-from tests.emulated.guarded import Guarded
+from tests.emulated.guarded import MACHINE_ARN, Guarded
 from tests.emulated.lived import changes
 from tests.emulated.quick import KNOBS
 
@@ -715,6 +715,36 @@ def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> N
     seconds = report.progress.seconds_to_replace
     assert report.progress.segments >= 5
     assert max(seconds) < 60
+
+
+def test_the_pause_is_kept_after_a_task_that_the_next_invocation_finds_replaced(
+    bench: Bench,
+) -> None:
+    world = World(knobs=AT_ONCE)
+    service = a_service(world)
+
+    def start_slowly(w: World) -> None:
+        service.knobs = replace(service.knobs, pending=400.0)
+        w.at(w.elapsed + 100, lambda _: setattr(service, "knobs", AT_ONCE))
+
+    world.after_call("StopTask", 2, start_slowly)
+
+    report = Guarded(bench, world, limit_seconds=400).recycle(wait_time=100)
+
+    assert report.status is Status.COMPLETED
+    assert report.progress.segments > 1
+    stops = sorted(asked_to_stop_at(task) for task in service.tasks if task.stop_cause)[:3]
+    whole = [at for at, count in world.in_service_history() if count == 4]
+    assert min(stop - max(at for at in whole if at < stop) for stop in stops[1:]) >= 100
+
+
+def test_without_lambdas_limit_a_guarded_run_goes_on_as_well(bench: Bench) -> None:
+    world = World(knobs=AT_ONCE)
+    a_service(world)
+
+    report = bench.act(world, run_id="run", deadline_seconds=math.inf, guardian_arn=MACHINE_ARN)
+
+    assert report.status is Status.COMPLETED
 
 
 def test_a_record_that_cannot_be_read_for_a_while_is_read_again(bench: Bench) -> None:

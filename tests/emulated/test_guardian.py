@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, World
+from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
@@ -736,6 +737,50 @@ def test_the_pause_is_kept_after_a_task_that_the_next_invocation_finds_replaced(
     stops = sorted(asked_to_stop_at(task) for task in service.tasks if task.stop_cause)[:3]
     whole = [at for at, count in world.in_service_history() if count == 4]
     assert min(stop - max(at for at in whole if at < stop) for stop in stops[1:]) >= 100
+
+
+def test_an_invocation_that_another_one_forestalls_leaves_the_run_and_its_guardian_to_that(
+    bench: Bench,
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    guarded.invoke("run", EVENT)
+    world.advance(100)
+
+    def forestall(w: World) -> None:
+        item = record(w)
+        dead_at = as_utc(w.now + 260).isoformat()
+        taken = {"owner": "twin", "version": item["version"] + 1, "state": "running"}
+        w.put_item(RUNS_TABLE, item | taken | {"owner_dead_at": dead_at})
+
+    world.after_call("GetItem", 1, forestall)
+    answer = guarded.segment("run")
+    guarded.walk("run")
+
+    assert (answer["continues"], answer["wait_seconds"]) == (True, 60)
+    assert guarded.reports[-1].status is Status.COMPLETED
+    execution = guarded.execution("run")
+    assert execution is not None
+    assert execution.status == "SUCCEEDED"
+    assert capacity(world) == (TASKS, 1, TASKS)
+
+
+def test_an_invocation_that_sees_only_the_new_task_waits_for_its_container_health(
+    bench: Bench,
+) -> None:
+    world = World(knobs=replace(AT_ONCE, container_health_default=500.0))
+    service = a_service(world, tasks=1, target_group=False, container_health=True)
+    (old,) = service.active_tasks
+    # What stops has no health any more.
+    world.at(60, lambda w: w.forget_health(old))
+
+    report = Guarded(bench, world, limit_seconds=400).recycle(
+        maintain_service_state=False, wait_time=0
+    )
+
+    assert report.status is Status.COMPLETED
+    assert report.progress.segments > 1
+    assert service.in_service_count == 1
 
 
 def test_without_lambdas_limit_a_guarded_run_goes_on_as_well(bench: Bench) -> None:

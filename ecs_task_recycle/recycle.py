@@ -212,8 +212,8 @@ class _Recycling:
         self._go_ahead.require_not_stopped()
 
     def _heal(self, plan: Plan) -> None:
-        """Restore first what a dead run left, if there is work or not."""
-        if self._record is None and plan.dead_run_id is not None:
+        """Restore first what a dead run left, whether there is work or not."""
+        if plan.dead_run_id is not None:
             require_work(self._run.gateway, self._settings, plan, healed=True)
         self._ending.heal(plan)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import Knobs, World
+from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
@@ -25,6 +25,7 @@ from ecs_task_recycle.errors import (
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
+    LAMBDA_SECONDS,
     a_service,
     asked_to_stop_at,
     autoscaled,
@@ -254,6 +255,33 @@ def test_every_segment_dies_the_third_death_puts_the_capacity_back_and_fails(
     assert capacity(world) == (TASKS, 1, TASKS)
     assert is_free(world)
     assert world.lowest_in_service() == TASKS
+
+
+@pytest.mark.parametrize("event", [{"action": "restore"}, {"alarms": ["busy"]}], ids=str)
+def test_a_run_that_was_only_to_restore_stops_no_task_after_its_death_either(
+    bench: Bench, event: dict[str, Any]
+) -> None:
+    world = three_segments()
+    world.set_alarm("busy", "ALARM")
+    world.kill_at(world.elapsed + 25)
+    with pytest.raises(Killed):
+        bench.recycle(world, run_id="first", **EVENT)
+    world.revive()
+    world.advance(LAMBDA_SECONDS + 31)
+    stopped_before = stopped_by_us(world.service("demo", "web"))
+    guarded = quick_guarded(bench, world)
+    world.after_call("StartExecution", 1, lambda w: w.at(w.elapsed + 1, lambda dying: dying.kill()))
+
+    report = guarded.recycle(run_id="second", **event)
+
+    assert guarded.deaths == 1
+    if "action" in event:
+        assert report.status is Status.RESTORED
+    else:
+        assert "What a dead run had left raised was put back" in str(report.error)
+    assert stopped_by_us(world.service("demo", "web")) == stopped_before
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
 
 
 # -- stop ------------------------------------------------------------------------------------------

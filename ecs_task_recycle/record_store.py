@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.aws_errors import retry
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import AwsCallError, RestoreError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError, RestoreError
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record_errors import already_running, lost, not_understood, understood
 from ecs_task_recycle.run_record import (
@@ -183,11 +183,11 @@ class RecordStore:
         """Raise OwnershipLostError unless this run may still restore what it has raised.
 
         Before ``owner_dead_at`` nobody may take over: until then it is the owner even where the
-        table does not answer.
+        table does not answer, or is gone.
         """
         try:
             self.renew(progress)
-        except AwsCallError as error:
+        except (AwsCallError, PreconditionError) as error:
             if as_utc(self.clock.now()) >= self._owned.owner_dead_at:
                 raise lost(self.run_id, self.table.service, None) from error
             logger.warning("Restoring without a renewed run record: %s", error)

@@ -290,7 +290,7 @@ class _Recycling:
         except OwnershipLostError as lost:
             self._progress.end(lost)
             return False
-        except AwsCallError as error:
+        except (AwsCallError, PreconditionError) as error:
             logger.warning("Could not hand over: %s", error, extra=dict(error.facts))
             return False
         self._progress.end(HandedOver(guardian.execution_arn, wait_seconds=how.wait_seconds))

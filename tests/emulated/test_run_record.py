@@ -212,6 +212,23 @@ def test_a_table_that_does_not_answer_ends_the_run_with_its_capacity_restored(
     assert len(stopped_by_us(world.service(CLUSTER, SERVICE))) <= 1
 
 
+@pytest.mark.parametrize("wait_time", [5, 900], ids=["at a renewal", "at the hand-over"])
+def test_a_table_that_is_deleted_ends_the_run_with_its_capacity_restored(
+    bench: Bench, wait_time: int
+) -> None:
+    world = World(knobs=quick_world().knobs)
+    a_service(world, tasks=3)
+    world.after_call("StopTask", 1, lambda w: w.drop_table(RUNS_TABLE))
+    guarded = Guarded(bench, world)
+
+    guarded.invoke("run", {"wait_time": wait_time})
+
+    report = guarded.reports[-1]
+    assert report.status in {Status.FAILED, Status.PARTIAL}
+    assert "could not be closed" in str(report.reason)
+    assert capacity(world)[0] == 3
+
+
 def test_a_run_that_has_just_ended_is_let_settle_before_the_next_reads(bench: Bench) -> None:
     world = World(knobs=replace(quick_world().knobs, staleness=10))
     a_service(world, tasks=2)

@@ -48,9 +48,8 @@ class Queueing:
         progress = self.progress
         progress.ended = None
         raises_again = plan.scale_up is not None and progress.to_restore is None
-        settling_seconds = CONSISTENCY_SECONDS if raises_again else 0.0
+        settling_seconds = self._settling_seconds(raises_again=raises_again)
         self.budget.require_task(progress, before_seconds=settling_seconds)
-        # It has just restored: no read may show any more what it had raised.
         self.clock.sleep(settling_seconds)
         plan = self.budget.retry(lambda: self._extended(plan, raises_again=raises_again))
         progress.plan = plan
@@ -58,6 +57,16 @@ class Queueing:
             progress.seconds_to_start = None
         self.store.accept_queued(progress)
         return plan
+
+    def _settling_seconds(self, *, raises_again: bool) -> float:
+        """Return how long a read may still lack a task that was created before the request.
+
+        Or, where the run has just restored, may still show what it had raised.
+        """
+        queued_at = self.store.queued_before_at
+        if raises_again or queued_at is None:
+            return CONSISTENCY_SECONDS
+        return max(0.0, CONSISTENCY_SECONDS - (self.clock.now() - queued_at.timestamp()))
 
     def _extended(self, plan: Plan, *, raises_again: bool) -> Plan:
         """Return the plan with all tasks that were created before the instant of the request.

@@ -108,9 +108,9 @@ class Ending:
         except AwsCallError as error:
             logger.warning("Could not read the stopped tasks: %s", error, extra=dict(error.facts))
             return
-        for arn, last_status in stopping.items():
-            result = self.progress.results[arn]
-            self.progress.results[arn] = replace(result, still_stopping=last_status)
+        for arn, result in self.progress.results.items():
+            # An end before this one may have found it stopping, too.
+            self.progress.results[arn] = replace(result, still_stopping=stopping.get(arn))
         if stopping:
             logger.info("%d stopped tasks are still stopping", len(stopping))
 

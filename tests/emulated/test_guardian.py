@@ -561,6 +561,27 @@ def test_a_request_queued_while_a_run_that_was_stopped_restores_is_not_dropped_i
     assert is_free(world)
 
 
+def test_what_was_stopping_when_a_queued_request_came_is_not_told_of_as_stopping_still(
+    bench: Bench,
+) -> None:
+    world = World(knobs=replace(KNOBS, drain=150.0, replaces_after_stopped=False))
+    a_service(world)
+    asked: list[Report] = []
+    world.after_call(
+        "UpdateService",
+        2,
+        lambda w: asked.append(without_latency(bench, w, if_running="queue")),
+    )
+
+    tasks = bench.recycle(world, wait_time=60).answer()["tasks"]
+
+    assert asked[0].status is Status.QUEUED
+    stopped = [task for task in tasks if task["seconds_to_stop"] is not None]
+    assert len(tasks) == 6
+    assert len(stopped) >= 3
+    assert not any("still_stopping" in task for task in stopped)
+
+
 def scaled_to_zero(world: World) -> None:
     world.set_desired_count("demo", "web", 0)
 

@@ -77,7 +77,10 @@ class Guardian:
         return {"segment_of": self._run_id, "event": dict(self._event)}
 
     def start(self, clock: Clock, *, deadline_at: float) -> None:
-        """Start the execution; one that is started already is fine. Raises AwsCallError."""
+        """Start the execution; one that is started already is fine, as long as it goes on.
+
+        It does not where AWS delivers an event once more after its run. Raises Ended, AwsCallError.
+        """
         first_look = min(clock.now() + FIRST_LOOK_SECONDS, deadline_at)
         execution_input = {
             "first_look_at": as_utc(first_look).isoformat(timespec="seconds"),
@@ -102,6 +105,7 @@ class Guardian:
         except AwsCallError as error:
             if error.code != "ExecutionAlreadyExists":
                 raise
+            self.require_running()
 
     def require_running(self) -> None:
         """Raise Ended if somebody has stopped the execution: that asks the run to stop.

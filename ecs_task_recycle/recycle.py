@@ -195,7 +195,8 @@ class _Recycling:
         if record.state is RecordState.RUNNING:
             # It died: how long the extra task was awaited before says nothing.
             self._died_with, self._progress.raised_at = record.task, None
-        self._deaths = self._store.take_over(record).deaths
+        # Whether a write whose answer is lost has taken the record, only the next one tells.
+        self._deaths = self._budget.retry(lambda: self._store.take_over(record)).deaths
         self._progress.segments += 1
         self._watch.resume(plan.run_started_at, self._progress)
         return plan

@@ -907,6 +907,40 @@ def test_an_outage_when_a_run_is_taken_over_leaves_nothing_raised(bench: Bench, 
     assert is_free(world)
 
 
+def test_an_outage_of_the_table_when_a_run_is_taken_over_is_sat_out(bench: Bench) -> None:
+    world = three_segments()
+    guarded = Guarded(bench, world)
+
+    def kill(dying: World) -> None:
+        dying.kill()
+        dying.faults.fail("UpdateItem", times=60, after_effect=True)
+
+    world.after_call("StopTask", 2, kill)
+
+    report = guarded.recycle(**EVENT)
+
+    assert report.status is Status.COMPLETED
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+
+
+def test_an_event_that_comes_once_more_after_its_run_raises_nothing(bench: Bench) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    guarded.recycle(**EVENT)
+    history = world.desired_history()
+
+    guarded.invoke("run", EVENT)
+
+    report = guarded.reports[-1]
+    assert (report.status, report.reason) == (
+        Status.PARTIAL,
+        "the guardian's execution is SUCCEEDED",
+    )
+    assert world.desired_history() == history
+    assert is_free(world)
+
+
 def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench: Bench) -> None:
     world = World()
     a_service(world)

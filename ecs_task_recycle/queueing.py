@@ -86,6 +86,7 @@ class Queueing:
         extended = replace(
             plan,
             started_before_at=started_before_at,
+            queued_before_at=queued_at,
             originals=(*plan.originals, *more),
             protections=under_protection(self.gateway.protections([task.arn for task in more])),
             in_service_count=len(snapshot.in_service),

@@ -212,8 +212,14 @@ class RecordStore:
                 "ended_at": None if is_unrestored else now_at,
             },
         )
-        told = None if progress.status is Status.COMPLETED else (self._seen or {}).get(QUEUED)
-        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, guards={QUEUED: told})
+        is_completed = progress.status is Status.COMPLETED
+        is_unserved = is_completed and self.queued_before_at is not None
+        found = self._write_patiently(
+            mine,
+            CLOSE_DELAYS_SECONDS,
+            remove=[QUEUED] if is_completed else [],
+            guards={QUEUED: None if is_unserved else (self._seen or {}).get(QUEUED)},
+        )
         if found is None:
             return True
         if not self._is_still_ours(found):
@@ -230,25 +236,18 @@ class RecordStore:
 
     @property
     def queued_before_at(self) -> datetime | None:
-        """The instant of a queued request, as of the last write: tasks started before it, too."""
+        """The instant of a queued request that the plan does not hold, as of the last write.
+
+        It stays in the record until the run completes, should the run die before that.
+        """
         queued = None if self._seen is None else self._seen.get(QUEUED)
-        return None if queued is None else datetime.fromisoformat(queued)
+        queued_at = None if queued is None else datetime.fromisoformat(queued)
+        memory = None if self._record is None else self._record.memory
+        return None if memory and memory.plan.queued_before_at == queued_at else queued_at
 
     def accept_queued(self, progress: Progress) -> None:
-        """Remove the queued request, which the run's plan holds by now.
-
-        A later request that came meanwhile stays. Raises OwnershipLostError, AwsCallError.
-        """
-        accepted = None if self._seen is None else self._seen.get(QUEUED)
-        mine = renewed(self._owned, **self._told(progress))
-        found = self._write_patiently(
-            mine, CLOSE_DELAYS_SECONDS, remove=[QUEUED], guards={QUEUED: accepted}
-        )
-        if found is None:
-            return
-        if not self._is_still_ours(found):
-            raise lost(self.run_id, self.table.service, understood(found))
-        self._seen = found
+        """Write that the plan holds the request. Raises OwnershipLostError, AwsCallError."""
+        self._rewrite(CLOSE_DELAYS_SECONDS, **self._told(progress))
 
     def _is_still_ours(self, found: Item) -> bool:
         seen = self._seen or {}

@@ -136,8 +136,8 @@ def test_a_chain_of_200_dead_runs_is_healed(bench: Bench) -> None:
     assert is_free(world)
 
 
-def killed_with_a_queued_request(bench: Bench, world: World) -> float:
-    """Kill a run of one named task a second after another request was queued; return when it was.
+def killed_with_a_queued_request(bench: Bench, world: World, *, after: int = 1) -> float:
+    """Kill a run of one named task seconds after another request was queued; return when it was.
 
     There is no guardian.
     """
@@ -151,7 +151,7 @@ def killed_with_a_queued_request(bench: Bench, world: World) -> float:
         w.knobs = knobs
 
     world.at(world.elapsed + 19, ask)
-    world.kill_at(world.elapsed + 20)
+    world.kill_at(world.elapsed + 19 + after)
     with pytest.raises(Killed):
         bench.recycle(world, tasks=[named], **QUICK)
     assert asked[0].status is Status.QUEUED
@@ -160,10 +160,12 @@ def killed_with_a_queued_request(bench: Bench, world: World) -> float:
     return queued_at
 
 
-def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench) -> None:
+@pytest.mark.parametrize("after", [1, 30, 40, 60])
+def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench, after: int) -> None:
+    """Whether the dead run had not come so far, or had taken it up."""
     world = quick_world()
     service = world.service(CLUSTER, SERVICE)
-    queued_at = killed_with_a_queued_request(bench, world)
+    queued_at = killed_with_a_queued_request(bench, world, after=after)
     youngest = max(service.active_tasks, key=lambda task: task.created_at)
 
     report = bench.recycle(world, run_id="next", tasks=[youngest.arn], **QUICK)
@@ -174,11 +176,12 @@ def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench) -> N
     assert is_free(world)
 
 
+@pytest.mark.parametrize("after", [1, 30, 40, 60])
 def test_restoring_what_a_dead_run_left_says_that_it_did_not_serve_what_was_queued(
-    bench: Bench,
+    bench: Bench, after: int
 ) -> None:
     world = quick_world()
-    killed_with_a_queued_request(bench, world)
+    killed_with_a_queued_request(bench, world, after=after)
 
     report = bench.recycle(world, run_id="next", action="restore")
     afterwards = bench.recycle(world, run_id="last", older_than_hours=1000, **QUICK)

@@ -106,8 +106,7 @@ class RecordStore:
             total=len(plan.originals),
             memory=progress.as_memory(),
         )
-        seen_state = None if self._seen is None else self._seen["state"]
-        has_died = seen_state in (RecordState.RUNNING, RecordState.HANDED_OVER)
+        has_died = (self._seen or {}).get("state") in (RecordState.RUNNING, RecordState.HANDED_OVER)
         self._take(renewed(mine), remove=[STOP] if has_died else REQUESTS)
 
     def take_over(self, record: RunRecord) -> RunRecord:
@@ -214,12 +213,9 @@ class RecordStore:
         )
         is_completed = progress.status is Status.COMPLETED
         is_unserved = is_completed and self.queued_before_at is not None
-        found = self._write_patiently(
-            mine,
-            CLOSE_DELAYS_SECONDS,
-            remove=[QUEUED] if is_completed else [],
-            guards={QUEUED: None if is_unserved else (self._seen or {}).get(QUEUED)},
-        )
+        guards = {QUEUED: None if is_unserved else (self._seen or {}).get(QUEUED)}
+        remove = [QUEUED] if is_completed else []
+        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, remove=remove, guards=guards)
         if found is None:
             return True
         if not self._is_still_ours(found):
@@ -240,7 +236,7 @@ class RecordStore:
 
         It stays in the record until the run completes, should the run die before that.
         """
-        queued = None if self._seen is None else self._seen.get(QUEUED)
+        queued = (self._seen or {}).get(QUEUED)
         queued_at = None if queued is None else datetime.fromisoformat(queued)
         memory = None if self._record is None else self._record.memory
         return None if memory and memory.plan.queued_before_at == queued_at else queued_at
@@ -287,13 +283,17 @@ class RecordStore:
         gone = [name for name in (*ATTRIBUTES, *remove) if name in seen and name not in values]
         mine = {name: seen.get(name) for name in GUARDS}
         written = self.table.write(changed, remove=gone, guards={**mine, **guards})
-        is_own = all(written.item.get(name) == values[name] for name in GUARDS)
-        if not written.is_ours and not is_own:
-            return written.item
+        if not written.is_ours:
+            if any(written.item.get(name) != values[name] for name in GUARDS):
+                return written.item
+            if any(written.item.get(name) != value for name, value in changed.items()):
+                # An earlier write of this invocation stands there, whose answers were all lost.
+                self._seen = written.item
+                return self._write(renewed(record), remove, guards)
         self._seen, self._record = written.item, record
         return None
 
     def _dead_at(self) -> datetime:
-        now = self.clock.now()
-        ends = now + UNLIMITED_SECONDS if math.isinf(self.deadline_at) else self.deadline_at
+        unlimited_at = self.clock.now() + UNLIMITED_SECONDS
+        ends = unlimited_at if math.isinf(self.deadline_at) else self.deadline_at
         return as_utc(ends) + timedelta(seconds=DEATH_MARGIN_SECONDS)

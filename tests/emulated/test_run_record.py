@@ -201,6 +201,24 @@ def test_a_write_whose_answer_was_lost_is_known_as_ones_own(bench: Bench) -> Non
     assert is_free(world)
 
 
+def test_a_write_whose_answers_are_all_lost_is_not_taken_for_the_next_one(bench: Bench) -> None:
+    """That one, which closes the record, has the same owner and version."""
+    world = quick_world()
+
+    def lose_the_answers_to_the_last_renewal(w: World) -> None:
+        w.faults.fail("UpdateItem", times=30, after_effect=True)
+
+    world.after_call(
+        "StopTask", 2, lambda w: w.at(w.elapsed + 5, lose_the_answers_to_the_last_renewal)
+    )
+
+    report = bench.recycle(world, **QUICK)
+
+    assert report.status is Status.COMPLETED
+    assert record(world)["status"] == "completed"
+    assert is_free(world)
+
+
 def test_a_table_that_does_not_answer_ends_the_run_with_its_capacity_restored(
     bench: Bench,
 ) -> None:

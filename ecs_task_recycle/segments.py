@@ -101,10 +101,18 @@ def end_run(run: Run, execution_status: str) -> Segment:
         report = _restored(run, store, record, execution_status)
         if report is not None:
             return Segment(report=report)
-        if run.clock.now() + 2 * POLL_SECONDS >= run.deadline_at:
-            logger.error("Run %s may still be alive and is not restored", run.run_id)
+        if run.clock.now() + POLL_SECONDS + RESERVE_SECONDS >= run.deadline_at:
+            _leave_to_another(run, record)
             return Segment()
         run.clock.sleep(POLL_SECONDS)
+
+
+def _leave_to_another(run: Run, record: RunRecord) -> None:
+    """Have the run looked after once its invocation is certainly dead, after this one's limit."""
+    logger.warning("Run %s may still be alive: it is looked after again", run.run_id)
+    if run.guardian is not None:
+        first_look = record.owner_dead_at.timestamp() + 1
+        run.guardian.start_another(run.clock, first_look=first_look)
 
 
 def _restored(

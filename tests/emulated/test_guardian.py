@@ -355,6 +355,26 @@ def test_an_execution_that_is_stopped_stops_its_run_wherever_it_is(
     assert world.lowest_in_service() == TASKS
 
 
+@pytest.mark.parametrize("died_at", [20, 31, 40])
+def test_a_run_that_died_before_its_execution_was_stopped_is_restored_once_that_is_certain(
+    bench: Bench, died_at: int
+) -> None:
+    """The invocation that is told of the end of the execution has its limit before that."""
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    world.kill_at(died_at)
+    world.at(45, stop_execution)
+
+    guarded.invoke("run", EVENT)
+    guarded.walk("run")
+    guarded.walk("run-restore")
+
+    assert guarded.deaths == 1
+    assert guarded.reports[-1].reason == "the guardian's execution is ABORTED"
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+
+
 def test_a_stopped_execution_in_a_pause_is_restored_within_seconds(
     bench: Bench, measured: Callable[[str], None]
 ) -> None:

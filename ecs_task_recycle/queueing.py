@@ -6,10 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ecs_task_recycle.model import Capacity, ScaleUp
-from ecs_task_recycle.outcome import Interference
 from ecs_task_recycle.protection import under_protection
-from ecs_task_recycle.refusals import refusals
+from ecs_task_recycle.scaling import raised_from_now
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 from ecs_task_recycle.work_list import created_before
 
@@ -93,7 +91,7 @@ class Queueing:
             dead_run_id=None,
             unrestored=None,
         )
-        return self._raised_again(extended, snapshot) if raises_again else extended
+        return raised_from_now(self.gateway, extended, snapshot) if raises_again else extended
 
     def _more(self, snapshot: Snapshot, queued_at: datetime) -> tuple[Original, ...]:
         """Return the tasks that a request adds: none where ECS is about to stop them all."""
@@ -103,15 +101,3 @@ class Queueing:
         return tuple(
             task for task in created_before(snapshot, queued_at) if task.arn not in results
         )
-
-    def _raised_again(self, plan: Plan, snapshot: Snapshot) -> Plan:
-        """Return the plan with one task more than there are now.
-
-        Raises Interference for what no run would be started on.
-        """
-        target = self.gateway.scalable_target()
-        reasons = refusals(snapshot.service, target, maintain=True)
-        if reasons:
-            raise Interference("; ".join(reasons))
-        found = Capacity.of(snapshot.service, target)
-        return replace(plan, found=found, scale_up=ScaleUp.by_one(found))

@@ -139,10 +139,11 @@ class _Recycling:
         """Replace every task of the plan. Leaves by an exception if not all of them are."""
         self._require_goes_on()
         self._heal(plan)
-        turns, replacer = self._turns(plan), self._replacer(plan)
         raises = plan.scale_up is not None and self._progress.has_work
         if raises and self._progress.to_restore is None:
-            turns.wait_until_any_is_free()
+            self._turns(plan).wait_until_any_is_free()
+            plan = self._scaling.plan_anew(plan)
+        turns, replacer = self._turns(plan), self._replacer(plan)
         guard = Guard(
             deployment_id=plan.deployment_id, required_in_service=plan.required_in_service
         )

@@ -1,6 +1,7 @@
 """What AWS says in prose: which service events and stopped reasons count against a start.
 
-The one table for that. What is in none of its rows is reported, and never counted.
+The one table for that. What is in none of its rows is reported, and never counted. An event also
+names the tasks that the service has started.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ WHY_STOPPED: Final = "https://repost.aws/knowledge-center/ecs-task-stopped"
 NOT_LAUNCHED: Final = "https://github.com/telia-oss/terraform-aws-ecs-fargate/pull/58"
 DRAINING: Final = "https://github.com/aws/containers-roadmap/issues/2478"
 SEEN: Final = "https://gist.github.com/skyeagle/3729b3017c677d1eaa03439e2aa4ac28"
+
+_STARTED: Final = re.compile(r"has started \d+ tasks?: (.*)\.")
+_TASK_ID: Final = re.compile(r"\(task ([0-9a-f-]+)\)")
 
 
 class Verdict(StrEnum):
@@ -105,6 +109,12 @@ def judged_event(message: str) -> Verdict:
 def judged_stop(task: Task) -> Verdict:
     """Return whether a task that is to stop, or has, failed by itself."""
     return _judged(STOPPED_TASKS, f"{task.stop_code or ''}: {task.stopped_reason or ''}")
+
+
+def started_task_ids(message: str) -> list[str]:
+    """Return the ids of the tasks that a service event says to have been started."""
+    started = _STARTED.search(message)
+    return _TASK_ID.findall(started[1]) if started else []
 
 
 def _judged(table: tuple[Message, ...], text: str) -> Verdict:

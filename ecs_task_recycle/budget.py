@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.aws_errors import retry
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.starts import quickest_start_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.progress import Progress
 
@@ -20,9 +24,11 @@ MAIL_SECONDS: Final = 20.0
 RESERVE_SECONDS: Final = 75.0
 """What restoring, reporting and mailing may take: kept free before Lambda's limit."""
 
-
 INVOCATION_SECONDS: Final = 30.0
 """What a new invocation takes before it can go on with a task."""
+
+RETRY_SECONDS: Final = 15.0
+"""Between two tries of a call without which a run cannot go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,15 @@ class Budget:
     def retry_until(self) -> float:
         """The instant (epoch seconds) until which restoring may be retried."""
         return self.deadline_at - MAIL_SECONDS
+
+    def retry[T](self, call: Callable[[], T]) -> T:
+        """Repeat a call that fails for a moment as long as there is time. Raises AwsCallError."""
+        return retry(
+            call,
+            self.clock,
+            delays_seconds=repeat(RETRY_SECONDS),
+            is_retryable=lambda error: error.transient and self.work_seconds > RETRY_SECONDS,
+        )
 
     def task_seconds(self, progress: Progress) -> float:
         """Return what the next task may take, by what is known so far.
@@ -86,7 +101,7 @@ class Budget:
         not be replaced before the end that the event asks for.
         """
         needed_seconds = before_seconds + self.task_seconds(progress)
-        self._require_before_finish(progress, needed_seconds)
+        self.require_before_finish(progress, before_seconds=before_seconds)
         left_seconds = self.left_seconds
         if left_seconds >= needed_seconds + RESERVE_SECONDS:
             return
@@ -106,13 +121,19 @@ class Budget:
         """Return how long a run may rest before its end: as the invocation and the event allow."""
         return max(0.0, min(self.work_seconds, self._finish_at(progress) - self.clock.now()))
 
+    def last_stop_at(self, progress: Progress) -> float:
+        """Return the instant (epoch seconds) until which the next task may be stopped."""
+        return min(self.work_ends_at, self._finish_at(progress)) - self.task_seconds(progress)
+
     @staticmethod
     def _finish_at(progress: Progress) -> float:
         finish_at = None if progress.plan is None else progress.plan.finish_at
         return math.inf if finish_at is None else finish_at.timestamp()
 
-    def _require_before_finish(self, progress: Progress, needed_seconds: float) -> None:
+    def require_before_finish(self, progress: Progress, *, before_seconds: float) -> None:
+        """Raise Ended if the next task, begun then, could not be replaced before that end."""
         finish_at = self._finish_at(progress)
+        needed_seconds = before_seconds + self.task_seconds(progress)
         if self.clock.now() + needed_seconds <= finish_at:
             return
         raise Ended(

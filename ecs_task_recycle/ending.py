@@ -15,6 +15,7 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.outcome import Interference, OutOfTime, Status
 from ecs_task_recycle.restore import Restorer, not_restored
+from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 from ecs_task_recycle.settling import Settling
 
 if TYPE_CHECKING:
@@ -78,6 +79,22 @@ class Ending:
             self.progress.to_restore = None
         return True
 
+    def heal(self, plan: Plan) -> None:
+        """Restore what a dead run left, unless this run goes on with its extra task.
+
+        It cannot where somebody has moved a number since: this run raises from that one. Raises
+        RestoreError, OwnershipLostError.
+        """
+        left = plan.unrestored
+        if left is None or left == plan.scale_up or self.progress.to_restore != left:
+            return
+        self.restore(plan)
+        if self.progress.errors:
+            raise self.progress.errors.pop()
+        if plan.scale_up is not None:
+            # No read may show any more what is restored just now.
+            self.clock.sleep(CONSISTENCY_SECONDS)
+
     @property
     def _serves_queued(self) -> bool:
         """Whether a completed run goes on, as of the last write of its record."""
@@ -91,9 +108,9 @@ class Ending:
         except AwsCallError as error:
             logger.warning("Could not read the stopped tasks: %s", error, extra=dict(error.facts))
             return
-        for arn, last_status in stopping.items():
-            result = self.progress.results[arn]
-            self.progress.results[arn] = replace(result, still_stopping=last_status)
+        for arn, result in self.progress.results.items():
+            # An end before this one may have found it stopping, too.
+            self.progress.results[arn] = replace(result, still_stopping=stopping.get(arn))
         if stopping:
             logger.info("%d stopped tasks are still stopping", len(stopping))
 
@@ -115,16 +132,28 @@ class Ending:
         """
         if isinstance(self.progress.error, OwnershipLostError):
             return True
-        queued_before_at = self.store.queued_before_at
-        if queued_before_at is not None and not self._serves_queued:
-            self.progress.notes.append(
-                "The request to recycle also the tasks created before "
-                f"{queued_before_at.isoformat()} was not served"
-            )
         try:
-            return self.store.close(self.progress)
+            return self._is_closed()
         except Exception as error:  # noqa: BLE001 - the outcome stands all the same
             note = f"The run record could not be closed: {error}"
             logger.warning("%s", note)
             self.progress.notes.append(note)
             return True
+
+    def _is_closed(self) -> bool:
+        """Write the outcome; a request that has come since the last write is told of, or served."""
+        notes = self.progress.notes
+        while True:
+            self.progress.notes = [*notes, *self._unserved()]
+            if self.store.close(self.progress):
+                return True
+            if self._serves_queued:
+                return False
+
+    def _unserved(self) -> list[str]:
+        """Return what to say of a queued request that this run does not serve."""
+        instant_at = self.store.queued_before_at
+        if instant_at is None or self._serves_queued:
+            return []
+        request = f"to recycle also the tasks created before {instant_at.isoformat()}"
+        return [f"The request {request} was not served"]

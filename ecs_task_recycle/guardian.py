@@ -77,8 +77,23 @@ class Guardian:
         return {"segment_of": self._run_id, "event": dict(self._event)}
 
     def start(self, clock: Clock, *, deadline_at: float) -> None:
-        """Start the execution; one that is started already is fine. Raises AwsCallError."""
+        """Start the execution; one that is started already is fine, as long as it goes on.
+
+        It does not where AWS delivers an event once more after its run. Raises Ended, AwsCallError.
+        """
         first_look = min(clock.now() + FIRST_LOOK_SECONDS, deadline_at)
+        if not self._start(clock, self._run_id, first_look):
+            self.require_running()
+
+    def start_another(self, clock: Clock, *, first_look: float) -> None:
+        """Start an execution that looks after the run at an instant, as its own has ended.
+
+        One is enough. What it goes on with sees that, and restores. Raises AwsCallError.
+        """
+        self._start(clock, f"{self._run_id}-restore", first_look)
+
+    def _start(self, clock: Clock, name: str, first_look: float) -> bool:
+        """Start an execution; return False where there is one of that name."""
         execution_input = {
             "first_look_at": as_utc(first_look).isoformat(timespec="seconds"),
             "next": self.segment_event,
@@ -87,9 +102,7 @@ class Guardian:
         def start() -> None:
             with translated(START):
                 self._client.start_execution(
-                    stateMachineArn=self._machine_arn,
-                    name=self._run_id,
-                    input=json.dumps(execution_input),
+                    stateMachineArn=self._machine_arn, name=name, input=json.dumps(execution_input)
                 )
 
         try:
@@ -102,6 +115,8 @@ class Guardian:
         except AwsCallError as error:
             if error.code != "ExecutionAlreadyExists":
                 raise
+            return False
+        return True
 
     def require_running(self) -> None:
         """Raise Ended if somebody has stopped the execution: that asks the run to stop.

@@ -202,7 +202,7 @@ class Plan:
     for a run that adds no task. ``dead_run_id`` is the run before, if it is dead and has not
     closed its record, ``unrestored`` is what it left raised, if anything, and ``raised_since_at``
     the instant from which on a task more may have been wanted. After ``finish_at`` no task may
-    still wait for its replacement.
+    still wait for its replacement. ``queued_before_at``: of the queued request that it holds.
     ``refusals`` and ``nothing_to_do`` are why no task is stopped; ``remarks`` are what else the
     answer has to name.
     """
@@ -222,6 +222,7 @@ class Plan:
     unrestored: ScaleUp | None = None
     raised_since_at: datetime
     finish_at: datetime | None = None
+    queued_before_at: datetime | None = None
     refusals: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     nothing_to_do: str | None = None

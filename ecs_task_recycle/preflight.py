@@ -17,7 +17,7 @@ from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.model import Capacity, Plan, Protection, ScaleUp, Service
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.parameters import Action
+from ecs_task_recycle.parameters import Action, IfRunning
 from ecs_task_recycle.permissions import Permissions
 from ecs_task_recycle.probes import AUTOSCALING_READ, NO_TASK_ID, probe_reads, probe_writes
 from ecs_task_recycle.protection import under_protection
@@ -67,7 +67,7 @@ class Preflight:
         gateway, trying = self.gateway, self._permissions.trying
         run_started_at = as_utc(self.clock.now())
         record = trying((run_table.READ,), self.store.read)
-        self._let_reads_settle(record)
+        self._let_reads_settle(record, run_started_at)
         service = trying(("ecs:DescribeServices",), gateway.service)
         if service is None and not self._permissions.lacking:
             raise absent(gateway)
@@ -121,13 +121,18 @@ class Preflight:
         if service is not None:
             probe_writes(self.gateway, permissions, self.settings, service=service, target=target)
 
-    def _let_reads_settle(self, record: RunRecord | None) -> None:
-        """Wait until no read can show any more what a run that has just ended had raised."""
-        if record is None or record.ended_at is None:
-            return
-        ended_seconds = self.clock.now() - record.ended_at.timestamp()
-        if 0 <= ended_seconds < CONSISTENCY_SECONDS:
-            self.clock.sleep(CONSISTENCY_SECONDS - ended_seconds)
+    def _let_reads_settle(self, record: RunRecord | None, run_started_at: datetime) -> None:
+        """Wait until no read can show any more what a run that has just ended had raised.
+
+        Nor lack a task that was created before a request that may be queued: it takes all of those.
+        """
+        since = [] if record is None or record.ended_at is None else [record.ended_at]
+        is_alive = record is not None and record.may_be_alive(run_started_at)
+        if self.settings.if_running is IfRunning.QUEUE and not is_alive:
+            since.append(self.settings.started_before_at(run_started_at))
+        ages_seconds = [self.clock.now() - instant_at.timestamp() for instant_at in since]
+        rest = [CONSISTENCY_SECONDS - age for age in ages_seconds if age >= 0]
+        self.clock.sleep(max([0.0, *rest]))
 
     def _alarmed(self, service: Service | None) -> list[str]:
         own = () if service is None else service.alarm_names

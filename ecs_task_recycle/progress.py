@@ -78,6 +78,12 @@ class Progress:
         return gone_count + sum(each.is_recycled for each in self.results.values())
 
     @property
+    def has_work(self) -> bool:
+        """Whether a task of the work list is yet to be stopped."""
+        originals = () if self.plan is None else self.plan.originals
+        return any(task.arn not in self.results for task in originals)
+
+    @property
     def awaits_extra_task(self) -> bool:
         """Whether the extra task is yet to come into service."""
         adds_task = self.plan is not None and self.plan.scale_up is not None

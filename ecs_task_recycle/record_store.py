@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.aws_errors import retry
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import AwsCallError, RestoreError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError, RestoreError
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record_errors import already_running, lost, not_understood, understood
 from ecs_task_recycle.run_record import (
@@ -106,8 +106,7 @@ class RecordStore:
             total=len(plan.originals),
             memory=progress.as_memory(),
         )
-        seen_state = None if self._seen is None else self._seen["state"]
-        has_died = seen_state in (RecordState.RUNNING, RecordState.HANDED_OVER)
+        has_died = (self._seen or {}).get("state") in (RecordState.RUNNING, RecordState.HANDED_OVER)
         self._take(renewed(mine), remove=[STOP] if has_died else REQUESTS)
 
     def take_over(self, record: RunRecord) -> RunRecord:
@@ -183,11 +182,11 @@ class RecordStore:
         """Raise OwnershipLostError unless this run may still restore what it has raised.
 
         Before ``owner_dead_at`` nobody may take over: until then it is the owner even where the
-        table does not answer.
+        table does not answer, or is gone.
         """
         try:
             self.renew(progress)
-        except AwsCallError as error:
+        except (AwsCallError, PreconditionError) as error:
             if as_utc(self.clock.now()) >= self._owned.owner_dead_at:
                 raise lost(self.run_id, self.table.service, None) from error
             logger.warning("Restoring without a renewed run record: %s", error)
@@ -195,9 +194,9 @@ class RecordStore:
     def close(self, progress: Progress) -> bool:
         """Write the outcome, and free the service for the next run; return whether it is closed.
 
-        A completed run is not closed while a queued request waits in its record. What could not be
-        restored is left to the next run, which need not wait for anything. Raises
-        OwnershipLostError, AwsCallError.
+        It is not while a completed run has a queued request, nor where one has come since the last
+        write. What could not be restored is left to the next run. Raises OwnershipLostError,
+        AwsCallError.
         """
         now_at = as_utc(self.clock.now())
         is_unrestored = isinstance(progress.error, RestoreError)
@@ -212,8 +211,11 @@ class RecordStore:
                 "ended_at": None if is_unrestored else now_at,
             },
         )
-        none_queued = {QUEUED: None} if progress.status is Status.COMPLETED else {}
-        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, guards=none_queued)
+        is_completed = progress.status is Status.COMPLETED
+        is_unserved = is_completed and self.queued_before_at is not None
+        guards = {QUEUED: None if is_unserved else (self._seen or {}).get(QUEUED)}
+        remove = [QUEUED] if is_completed else []
+        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, remove=remove, guards=guards)
         if found is None:
             return True
         if not self._is_still_ours(found):
@@ -230,25 +232,18 @@ class RecordStore:
 
     @property
     def queued_before_at(self) -> datetime | None:
-        """The instant of a queued request, as of the last write: tasks started before it, too."""
-        queued = None if self._seen is None else self._seen.get(QUEUED)
-        return None if queued is None else datetime.fromisoformat(queued)
+        """The instant of a queued request that the plan does not hold, as of the last write.
+
+        It stays in the record until the run completes, should the run die before that.
+        """
+        queued = (self._seen or {}).get(QUEUED)
+        queued_at = None if queued is None else datetime.fromisoformat(queued)
+        memory = None if self._record is None else self._record.memory
+        return None if memory and memory.plan.queued_before_at == queued_at else queued_at
 
     def accept_queued(self, progress: Progress) -> None:
-        """Remove the queued request, which the run's plan holds by now.
-
-        A later request that came meanwhile stays. Raises OwnershipLostError, AwsCallError.
-        """
-        accepted = None if self._seen is None else self._seen.get(QUEUED)
-        mine = renewed(self._owned, **self._told(progress))
-        found = self._write_patiently(
-            mine, CLOSE_DELAYS_SECONDS, remove=[QUEUED], guards={QUEUED: accepted}
-        )
-        if found is None:
-            return
-        if not self._is_still_ours(found):
-            raise lost(self.run_id, self.table.service, understood(found))
-        self._seen = found
+        """Write that the plan holds the request. Raises OwnershipLostError, AwsCallError."""
+        self._rewrite(CLOSE_DELAYS_SECONDS, **self._told(progress))
 
     def _is_still_ours(self, found: Item) -> bool:
         seen = self._seen or {}
@@ -288,13 +283,17 @@ class RecordStore:
         gone = [name for name in (*ATTRIBUTES, *remove) if name in seen and name not in values]
         mine = {name: seen.get(name) for name in GUARDS}
         written = self.table.write(changed, remove=gone, guards={**mine, **guards})
-        is_own = all(written.item.get(name) == values[name] for name in GUARDS)
-        if not written.is_ours and not is_own:
-            return written.item
+        if not written.is_ours:
+            if any(written.item.get(name) != values[name] for name in GUARDS):
+                return written.item
+            if any(written.item.get(name) != value for name, value in changed.items()):
+                # An earlier write of this invocation stands there, whose answers were all lost.
+                self._seen = written.item
+                return self._write(renewed(record), remove, guards)
         self._seen, self._record = written.item, record
         return None
 
     def _dead_at(self) -> datetime:
-        now = self.clock.now()
-        ends = now + UNLIMITED_SECONDS if math.isinf(self.deadline_at) else self.deadline_at
+        unlimited_at = self.clock.now() + UNLIMITED_SECONDS
+        ends = unlimited_at if math.isinf(self.deadline_at) else self.deadline_at
         return as_utc(ends) + timedelta(seconds=DEATH_MARGIN_SECONDS)

@@ -15,13 +15,12 @@ from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.pace import Pace
 from ecs_task_recycle.preflight import Preflight, require_work
 from ecs_task_recycle.progress import Progress
-from ecs_task_recycle.queueing import extended
+from ecs_task_recycle.queueing import Queueing
 from ecs_task_recycle.record_errors import require_few_deaths, require_own_tasks
 from ecs_task_recycle.replacement import Replacer
 from ecs_task_recycle.report import Report, log_end, log_start
 from ecs_task_recycle.run_record import RecordState
 from ecs_task_recycle.scaling import Scaling
-from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 from ecs_task_recycle.service_watch import ServiceWatch
 from ecs_task_recycle.starts import quickest_start_seconds
 from ecs_task_recycle.work_list import WorkList
@@ -103,8 +102,9 @@ class _Recycling:
         except Exception as how:  # noqa: BLE001 - whatever ends a run is reported
             self._progress.end(how)
         else:
-            while not self._is_over(plan):
-                plan = self._extend(plan)
+            is_over = self._is_over(plan)
+            while not is_over:
+                is_over = self._is_over(self._progress.plan or plan, serves_queued=True)
         self._go_ahead.note()
         self._progress.note_departures(self._watch.memory.stopped_tasks())
         self._progress.finished_at = as_utc(self._clock.now())
@@ -117,13 +117,13 @@ class _Recycling:
         log_end(report)
         return report
 
-    def _is_over(self, plan: Plan) -> bool:
+    def _is_over(self, plan: Plan, *, serves_queued: bool = False) -> bool:
         """Recycle; whatever ends that, restoring comes next, or a hand-over.
 
         Returns False if a queued request is to be served after that.
         """
         try:
-            self._recycle(plan)
+            self._recycle(self._queueing().accept(plan) if serves_queued else plan)
         except Exception as how:  # noqa: BLE001 - our own mistakes, too, end in restoring
             self._progress.end(how)
             if isinstance(how, OutOfTime) and self._hand_over(how):
@@ -139,15 +139,19 @@ class _Recycling:
         """Replace every task of the plan. Leaves by an exception if not all of them are."""
         self._require_goes_on()
         self._heal(plan)
+        raises = plan.scale_up is not None and self._progress.has_work
+        if raises and self._progress.to_restore is None:
+            self._turns(plan).wait_until_any_is_free()
+            plan = self._scaling.plan_anew(plan)
         turns, replacer = self._turns(plan), self._replacer(plan)
-        if self._progress.to_restore is None and plan.scale_up is not None:
-            turns.wait_until_any_is_free()
         guard = Guard(
             deployment_id=plan.deployment_id, required_in_service=plan.required_in_service
         )
         self._watch.guard(guard)
-        self._scaling.scale_up(plan)
-        replacer.finish_in_hand()
+        if raises:
+            self._scaling.scale_up(plan)
+        if replacer.finish_in_hand():
+            self._pause(plan)
         for task in turns.turns():
             self._budget.require_task(self._progress)
             if replacer.replace(task):
@@ -188,11 +192,12 @@ class _Recycling:
         plan = self._progress.plan
         if plan is None:
             raise PreconditionError(f"The run record of {self._run.gateway.name} holds no plan.")
-        require_own_tasks(self._run.gateway, record)
+        self._budget.retry(lambda: require_own_tasks(self._run.gateway, record))
         if record.state is RecordState.RUNNING:
             # It died: how long the extra task was awaited before says nothing.
             self._died_with, self._progress.raised_at = record.task, None
-        self._deaths = self._store.take_over(record).deaths
+        # Whether a write whose answer is lost has taken the record, only the next one tells.
+        self._deaths = self._budget.retry(lambda: self._store.take_over(record)).deaths
         self._progress.segments += 1
         self._watch.resume(plan.run_started_at, self._progress)
         return plan
@@ -209,13 +214,10 @@ class _Recycling:
         self._go_ahead.require_not_stopped()
 
     def _heal(self, plan: Plan) -> None:
-        """Restore first what a dead run left, unless this run goes on with its extra task."""
-        if self._record is not None or plan.dead_run_id is None or plan.scale_up is not None:
-            return
-        require_work(self._run.gateway, self._settings, plan, healed=True)
-        self._ending.restore(plan)
-        if self._progress.errors:
-            raise self._progress.errors.pop()
+        """Restore first what a dead run left, whether there is work or not."""
+        if plan.dead_run_id is not None:
+            require_work(self._run.gateway, self._settings, plan, healed=True)
+        self._ending.heal(plan)
 
     # -- between the tasks -----------------------------------------------------------------------
 
@@ -244,6 +246,16 @@ class _Recycling:
             progress=self._progress,
             died_with=self._died_with,
             pace=self._pace,
+        )
+
+    def _queueing(self) -> Queueing:
+        return Queueing(
+            gateway=self._run.gateway,
+            clock=self._clock,
+            watch=self._watch,
+            store=self._store,
+            budget=self._budget,
+            progress=self._progress,
         )
 
     def _pause(self, plan: Plan) -> None:
@@ -280,20 +292,8 @@ class _Recycling:
         except OwnershipLostError as lost:
             self._progress.end(lost)
             return False
-        except AwsCallError as error:
+        except (AwsCallError, PreconditionError) as error:
             logger.warning("Could not hand over: %s", error, extra=dict(error.facts))
             return False
         self._progress.end(HandedOver(guardian.execution_arn, wait_seconds=how.wait_seconds))
         return True
-
-    def _extend(self, plan: Plan) -> Plan:
-        """Return the plan with the tasks that a queued request adds."""
-        queued_at = self._store.queued_before_at or plan.started_before_at
-        gateway, watch = self._run.gateway, self._watch
-        if plan.scale_up is not None and self._progress.to_restore is None:
-            # It has just restored: no read may show any more what it had raised.
-            self._clock.sleep(CONSISTENCY_SECONDS)
-        plan = extended(gateway, watch, self._progress, plan=plan, queued_at=queued_at)
-        self._progress.plan, self._progress.ended = plan, None
-        self._store.accept_queued(self._progress)
-        return plan

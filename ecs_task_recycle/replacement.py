@@ -89,7 +89,7 @@ class Replacer:
         wait = Wait(
             awaited=f"{required_count} tasks in service to stop task {self._number}",
             timeout_seconds=self._turn_timeout_seconds(),
-            deadline_at=self.budget.work_ends_at - self.budget.task_seconds(self.progress),
+            deadline_at=self.budget.last_stop_at(self.progress),
             is_fresh=True,
         )
         return self.watch.until(its_turn, wait)[0]
@@ -102,7 +102,8 @@ class Replacer:
         longest_seconds = float(self.settings.stabilize_timeout_seconds)
         if self.go_ahead.guardian is None:
             return longest_seconds
-        return min(longest_seconds, round(self.budget.longest_turn_seconds(self.progress)))
+        # Rounded last: without Lambda's limit there is none to a turn.
+        return round(min(longest_seconds, self.budget.longest_turn_seconds(self.progress)))
 
     def _lacking_count(self, snapshot: Snapshot) -> int:
         """Return how many originals not in service wait for their turn: nothing is lost by it."""
@@ -180,16 +181,18 @@ class Replacer:
     def _run_id(self) -> str:
         return self.go_ahead.store.run_id
 
-    def finish_in_hand(self) -> None:
-        """Wait for the replacement of the task that an earlier invocation had stopped."""
+    def finish_in_hand(self) -> bool:
+        """Wait for the replacement of the task that an earlier invocation had stopped, if any."""
         in_hand = self.progress.in_hand
-        if in_hand is not None:
-            self._follow(in_hand, known=frozenset(), wanted_count=0)
-            # What lies between two invocations says nothing of how long a task takes.
-            arn = in_hand.task_arn
-            result = replace(self.progress.results[arn], seconds_to_replace=None)
-            self.progress.results[arn] = result
-            self._log_replaced(result, self._number - 1)
+        if in_hand is None:
+            return False
+        self._follow(in_hand, known=frozenset(), wanted_count=0)
+        # What lies between two invocations says nothing of how long a task takes.
+        arn = in_hand.task_arn
+        result = replace(self.progress.results[arn], seconds_to_replace=None)
+        self.progress.results[arn] = result
+        self._log_replaced(result, self._number - 1)
+        return True
 
     def _log_stop(self, task: Original, number: int) -> None:
         total = len(self.plan.originals)

@@ -155,16 +155,15 @@ class Restorer:
         Every call to autoscaling stops tasks that are above the maximum, one for the minimum alone
         as well.
         """
-        is_ours = seen_desired_count == self._written.desired_count
-        desired_count = self._found.desired_count if is_ours else seen_desired_count
+        is_ours = seen_desired_count in (self._found.desired_count, self._written.desired_count)
         limit = seen_max_capacity if max_capacity is None else max_capacity
-        if desired_count <= limit:
+        if is_ours or seen_desired_count <= limit:
             return max_capacity
         self._leave_alone(
-            f"the autoscaling maximum is {desired_count} and not {limit}: somebody set the desired "
-            f"count to {desired_count}, and autoscaling would stop tasks"
+            f"the autoscaling maximum is {seen_desired_count} and not {limit}: somebody set the "
+            f"desired count to {seen_desired_count}, and autoscaling would stop tasks"
         )
-        return desired_count
+        return seen_desired_count
 
     def _ours(self, name: str, seen: int, found: int | None, written: int | None) -> int | None:
         """Return what to put back, or None where nothing is to be done."""

@@ -51,7 +51,7 @@ def _asked_to_stop(record: RunRecord, now_at: datetime) -> Ended:
 
 
 def request_more(store: RecordStore, before_at: datetime, clock: Clock) -> Ended | None:
-    """Ask the run that is going on to take also the tasks started before an instant.
+    """Ask the run that is going on to take also the tasks created before an instant.
 
     The later of two such instants counts. Returns None where there is no such run.
     """

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.aws_errors import CONFLICT, retry
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.model import Capacity, ScaleUp
+from ecs_task_recycle.outcome import Interference
+from ecs_task_recycle.refusals import refusals
 from ecs_task_recycle.wait import Wait
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.go_ahead import GoAhead
-    from ecs_task_recycle.model import Plan, ScalableTarget, ScaleUp
+    from ecs_task_recycle.model import Plan, ScalableTarget
     from ecs_task_recycle.progress import Progress
     from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.snapshot import Snapshot
@@ -39,6 +42,18 @@ class Scaling:
     budget: Budget
     go_ahead: GoAhead
     progress: Progress
+
+    def plan_anew(self, plan: Plan) -> Plan:
+        """Return the plan with one task more than there are now, as the run had to wait so far.
+
+        Raises Interference for what no run would be started on, AwsCallError.
+        """
+        snapshot = self.budget.retry(self.watch.refresh)
+        if not snapshot.service.desired_count:
+            raise Interference("the desired count is 0")
+        plan = raised_from_now(self.gateway, plan, snapshot)
+        self.progress.plan = replace(plan, in_service_count=len(snapshot.in_service))
+        return self.progress.plan
 
     def scale_up(self, plan: Plan) -> None:
         """Raise the capacity as planned, and wait until the extra task is in service.
@@ -112,6 +127,19 @@ def _limits_are_ours(target: ScalableTarget | None, plan: ScaleUp) -> bool:
         and target.min_capacity in (found.min_capacity, written.min_capacity)
         and target.max_capacity in (found.max_capacity, written.max_capacity)
     )
+
+
+def raised_from_now(gateway: Gateway, plan: Plan, snapshot: Snapshot) -> Plan:
+    """Return the plan with one task more than there are now.
+
+    Raises Interference for what no run would be started on, AwsCallError.
+    """
+    target = gateway.scalable_target()
+    reasons = refusals(snapshot.service, target, maintain=True)
+    if reasons:
+        raise Interference("; ".join(reasons))
+    found = Capacity.of(snapshot.service, target)
+    return replace(plan, found=found, scale_up=ScaleUp.by_one(found))
 
 
 def _require(gateway: Gateway, is_unchanged: bool) -> None:  # noqa: FBT001 - a verdict

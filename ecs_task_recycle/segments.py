@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from ecs_task_recycle.budget import RESERVE_SECONDS
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import AwsCallError
+from ecs_task_recycle.errors import AlreadyRunningError, AwsCallError
 from ecs_task_recycle.guardian import LOOK_AGAIN_SECONDS
 from ecs_task_recycle.outcome import Ended, HandedOver, Status
 from ecs_task_recycle.recycle import resume
@@ -79,6 +79,9 @@ def run_segment(run: Run) -> Segment:
     if record.state is RecordState.UNRESTORED:
         ends = Ended(Status.PARTIAL, record.reason or "it ended with its capacity raised")
     report = resume(run, store, record, ends=ends)
+    if isinstance(report.error, AlreadyRunningError):
+        # Step Functions invokes again what it has lost sight of: the other one goes on.
+        return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
     ended = report.progress.ended
     if report.error is None and isinstance(ended, HandedOver):
         return Segment(report=report, wait_seconds=max(1, math.ceil(ended.wait_seconds)))
@@ -95,15 +98,32 @@ def end_run(run: Run, execution_status: str) -> Segment:
         record = _read(run, store)
         if not _is_open(record, run.run_id):
             return Segment()
-        now = run.clock.now()
-        is_busy = record.state is RecordState.RUNNING and record.may_be_alive(as_utc(now))
-        if not is_busy:
-            ends = Ended(Status.PARTIAL, f"the guardian's execution is {execution_status}")
-            return Segment(report=resume(run, store, record, ends=ends))
-        if now + 2 * POLL_SECONDS >= run.deadline_at:
-            logger.error("Run %s may still be alive and is not restored", run.run_id)
+        report = _restored(run, store, record, execution_status)
+        if report is not None:
+            return Segment(report=report)
+        if run.clock.now() + POLL_SECONDS + RESERVE_SECONDS >= run.deadline_at:
+            _leave_to_another(run, record)
             return Segment()
         run.clock.sleep(POLL_SECONDS)
+
+
+def _leave_to_another(run: Run, record: RunRecord) -> None:
+    """Have the run looked after once its invocation is certainly dead, after this one's limit."""
+    logger.warning("Run %s may still be alive: it is looked after again", run.run_id)
+    if run.guardian is not None:
+        first_look = record.owner_dead_at.timestamp() + 1
+        run.guardian.start_another(run.clock, first_look=first_look)
+
+
+def _restored(
+    run: Run, store: RecordStore, record: RunRecord, execution_status: str
+) -> Report | None:
+    """Restore, and report; None while another invocation works on the run."""
+    if record.state is RecordState.RUNNING and record.may_be_alive(as_utc(run.clock.now())):
+        return None
+    ends = Ended(Status.PARTIAL, f"the guardian's execution is {execution_status}")
+    report = resume(run, store, record, ends=ends)
+    return None if isinstance(report.error, AlreadyRunningError) else report
 
 
 def _read(run: Run, store: RecordStore) -> RunRecord | None:

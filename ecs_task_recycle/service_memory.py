@@ -6,13 +6,13 @@ here, and a task that was seen to leave is never in service again.
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.aws_messages import started_task_ids
 from ecs_task_recycle.failed_starts import is_since
-from ecs_task_recycle.snapshot import Snapshot, why_not_reached, why_not_ready
+from ecs_task_recycle.snapshot import Snapshot, inherits_target, why_not_reached, why_not_ready
 from ecs_task_recycle.starts import StartTimes
 from ecs_task_recycle.task import LIFECYCLE
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ecs_task_recycle.gateway import Targets
-    from ecs_task_recycle.model import Service
+    from ecs_task_recycle.model import LoadBalancer, Service
     from ecs_task_recycle.task import Task
 
 REACH_LIMIT_SECONDS: Final = 60.0
@@ -32,10 +32,6 @@ UNREAD_LIMIT_SECONDS: Final = 15.0
 
 CONSISTENCY_SECONDS: Final = 15.0
 """How long a read may still show what was before a write."""
-
-# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html
-_STARTED: Final = re.compile(r"has started \d+ tasks?: (.*)\.")
-_TASK_ID: Final = re.compile(r"\(task ([0-9a-f-]+)\)")
 
 
 class ServiceMemory:
@@ -62,6 +58,7 @@ class ServiceMemory:
         self.unready: dict[str, str] = {}
         self.unreached: dict[str, str] = {}
         self._targets: Targets = {}
+        self._targets_read = 0.0
         self._in_service: dict[str, float] = {}
         self._first_read: dict[str, float] = {}
         self._last_read: dict[str, float] = {}
@@ -76,8 +73,7 @@ class ServiceMemory:
             return
         since_at = self.run_started_at - timedelta(seconds=CONSISTENCY_SECONDS)
         for event in service.events:
-            started = _STARTED.search(event.message)
-            ids = _TASK_ID.findall(started[1]) if started else []
+            ids = started_task_ids(event.message)
             self.events_name_tasks |= bool(ids)
             if is_since(event.created_at, since_at):
                 self.learn_arns((f"{head}/{task_id}" for task_id in ids), event.created_at)
@@ -123,7 +119,7 @@ class ServiceMemory:
 
     def learn_targets(self, targets: Targets, now: float) -> None:
         """Take in a read of the target groups' health."""
-        self._targets = targets
+        self._targets, self._targets_read = targets, now
         for arn in [*self._in_service, *self.unreached]:
             self._judge(self.tasks[arn], now)
 
@@ -136,7 +132,7 @@ class ServiceMemory:
         load_balancers = self.service.load_balancers if self.service else ()
         if unready is not None:
             self.unready[task.arn] = unready
-        elif (why := why_not_reached(task, load_balancers, self._targets)) is not None:
+        elif (why := self._why_not_reached(task, load_balancers)) is not None:
             self.unreached[task.arn] = why
         else:
             if was_unreached:
@@ -145,6 +141,15 @@ class ServiceMemory:
             return
         if now - self._in_service.get(task.arn, now) > CONSISTENCY_SECONDS:
             del self._in_service[task.arn]
+
+    def _why_not_reached(self, task: Task, load_balancers: tuple[LoadBalancer, ...]) -> str | None:
+        """Return why a task is not reached; a read may still show who had its address before."""
+        if task.arn in self.new_tasks and task.started_at is not None:
+            read_seconds = self._targets_read - task.started_at.timestamp()
+            before = (self.tasks[arn] for arn in self.leaving & self.tasks.keys())
+            if read_seconds < CONSISTENCY_SECONDS and inherits_target(task, before, load_balancers):
+                return "RUNNING, its target was another task's until just now"
+        return why_not_reached(task, load_balancers, self._targets)
 
     def mark_stopped(self, arn: str) -> None:
         """Count a task out from the instant at which the run stops it."""

@@ -66,6 +66,7 @@ class ServiceWatch:
         self.failed_starts.new_arns |= progress.new_task_arns
         self.failed_starts.deaths |= {task.arn: task for task in progress.deaths}
         self.timeline = Timeline(progress.in_service)
+        self.memory.checks_health |= progress.plan is not None and progress.plan.checks_health
         for arn, result in progress.results.items():
             if result.stopped_at is not None:
                 self.stopped(arn)

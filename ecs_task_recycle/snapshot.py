@@ -92,6 +92,18 @@ def target_health(
     )
 
 
+def inherits_target(
+    task: Task, others: Iterable[Task], load_balancers: Iterable[LoadBalancer]
+) -> bool:
+    """Whether a task is known to a load balancer by the address of another one.
+
+    So it is with host ports on one instance; an IP address may be given again, too.
+    """
+    ports = [(each.container_name, each.container_port) for each in load_balancers]
+    own = {address for port in ports for address in task.addresses(*port)}
+    return any(own.intersection(*[each.addresses(*port)]) for each in others for port in ports)
+
+
 def short(arn: str) -> str:
     """Return the last part of an ARN: the task's id."""
     return arn.rpartition("/")[2]

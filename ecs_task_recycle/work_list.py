@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ecs_task_recycle.clock import as_utc, pause
 from ecs_task_recycle.guardian import LONGEST_WAIT_SECONDS
 from ecs_task_recycle.model import Original
-from ecs_task_recycle.outcome import OutOfTime
+from ecs_task_recycle.outcome import Ended, OutOfTime
 from ecs_task_recycle.parameters import ProtectedTasks
 from ecs_task_recycle.protection import look
 
@@ -193,7 +193,7 @@ class WorkList:
         if self.policy is not ProtectedTasks.WAIT:
             return
         self._note_protected()
-        if len(self.progress.protected) < len(self.plan.originals):
+        if len(self.progress.protected.keys() | self.progress.results) < len(self.plan.originals):
             return
         while not (seen := self._look()).free_arns:
             self._wait(seen)
@@ -222,12 +222,18 @@ class WorkList:
         still = f"still under scale-in protection: {count} of {total} tasks"
         seconds = seen.next_look_seconds
         longest_seconds = min(LONGEST_WAIT_SECONDS, seen.first_end_seconds)
-        if self.hands_over and longest_seconds > SHORTEST_HAND_OVER_SECONDS:
-            raise OutOfTime(still, wait_seconds=longest_seconds)
+        hands_over = self.hands_over and longest_seconds > SHORTEST_HAND_OVER_SECONDS
         try:
-            self.budget.require_task(self.progress, before_seconds=seconds)
+            if hands_over:
+                self.budget.require_before_finish(self.progress, before_seconds=longest_seconds)
+            else:
+                self.budget.require_task(self.progress, before_seconds=seconds)
         except OutOfTime as late:
             raise OutOfTime(f"{still}, and {late.reason}") from late
+        except Ended as late:
+            raise Ended(late.status, f"{still}, and {late.reason}") from late
+        if hands_over:
+            raise OutOfTime(still, wait_seconds=longest_seconds)
         pause(
             self.clock,
             seconds,

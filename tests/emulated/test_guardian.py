@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import Knobs, World
+from ecs_emulator import Killed, Knobs, World
+from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import AlreadyRunningError, RunDiedError, StepTimeoutError
+from ecs_task_recycle.errors import (
+    AlreadyRunningError,
+    AwsCallError,
+    RunDiedError,
+    StepTimeoutError,
+)
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
+    LAMBDA_SECONDS,
     a_service,
+    asked_to_stop_at,
     autoscaled,
     capacity,
     is_free,
@@ -27,7 +35,7 @@ from tests.emulated.bench import (
     stopped_by_us,
     stopped_under_protection,
 )
-from tests.emulated.guarded import Guarded
+from tests.emulated.guarded import MACHINE_ARN, Guarded
 from tests.emulated.lived import changes
 from tests.emulated.quick import KNOBS
 
@@ -249,6 +257,33 @@ def test_every_segment_dies_the_third_death_puts_the_capacity_back_and_fails(
     assert world.lowest_in_service() == TASKS
 
 
+@pytest.mark.parametrize("event", [{"action": "restore"}, {"alarms": ["busy"]}], ids=str)
+def test_a_run_that_was_only_to_restore_stops_no_task_after_its_death_either(
+    bench: Bench, event: dict[str, Any]
+) -> None:
+    world = three_segments()
+    world.set_alarm("busy", "ALARM")
+    world.kill_at(world.elapsed + 25)
+    with pytest.raises(Killed):
+        bench.recycle(world, run_id="first", **EVENT)
+    world.revive()
+    world.advance(LAMBDA_SECONDS + 31)
+    stopped_before = stopped_by_us(world.service("demo", "web"))
+    guarded = quick_guarded(bench, world)
+    world.after_call("StartExecution", 1, lambda w: w.at(w.elapsed + 1, lambda dying: dying.kill()))
+
+    report = guarded.recycle(run_id="second", **event)
+
+    assert guarded.deaths == 1
+    if "action" in event:
+        assert report.status is Status.RESTORED
+    else:
+        assert "What a dead run had left raised was put back" in str(report.error)
+    assert stopped_by_us(world.service("demo", "web")) == stopped_before
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+
+
 # -- stop ------------------------------------------------------------------------------------------
 
 
@@ -334,6 +369,26 @@ def test_an_execution_that_is_stopped_stops_its_run_wherever_it_is(
     assert capacity(world) == (TASKS, 1, TASKS)
     assert is_free(world)
     assert world.lowest_in_service() == TASKS
+
+
+@pytest.mark.parametrize("died_at", [20, 31, 40])
+def test_a_run_that_died_before_its_execution_was_stopped_is_restored_once_that_is_certain(
+    bench: Bench, died_at: int
+) -> None:
+    """The invocation that is told of the end of the execution has its limit before that."""
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    world.kill_at(died_at)
+    world.at(45, stop_execution)
+
+    guarded.invoke("run", EVENT)
+    guarded.walk("run")
+    guarded.walk("run-restore")
+
+    assert guarded.deaths == 1
+    assert guarded.reports[-1].reason == "the guardian's execution is ABORTED"
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
 
 
 def test_a_stopped_execution_in_a_pause_is_restored_within_seconds(
@@ -476,6 +531,136 @@ def test_a_request_queued_between_restoring_and_the_end_starts_from_what_was_fou
     )
 
 
+def queued_once_restored(bench: Bench, then: Callable[[World], object]) -> tuple[World, Report]:
+    """Run, queue a request between restoring and the end, let something happen, and report."""
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=TASKS)
+    world.advance(10)
+    asked: list[Report] = []
+
+    def ask(w: World) -> None:
+        asked.append(without_latency(bench, w, if_running="queue"))
+        then(w)
+
+    # The first call that takes effect raises, the second restores.
+    world.after_call("UpdateService", 2, ask)
+    report = bench.recycle(world, wait_time=5, stabilize_timeout=300)
+    assert asked[0].status is Status.QUEUED
+    return world, report
+
+
+def test_a_queued_request_whose_first_reads_fail_is_served_once_they_are_answered(
+    bench: Bench,
+) -> None:
+    world, report = queued_once_restored(
+        bench, lambda w: w.faults.fail("ListTasks", times=20, code="ServerException")
+    )
+
+    assert report.status is Status.COMPLETED
+    assert report.answer()["tasks_recycled"] == 2 * TASKS
+    assert capacity(world)[0] == TASKS
+    assert is_free(world)
+
+
+def test_a_queued_request_that_cannot_be_served_ends_the_run_with_a_sentence(
+    bench: Bench,
+) -> None:
+    world, report = queued_once_restored(bench, lambda w: w.faults.deny("ecs:ListTasks"))
+
+    assert isinstance(report.error, AwsCallError)
+    assert "ecs:ListTasks" in str(report.reason)
+    assert "was not served" in str(report.reason)
+    assert capacity(world)[0] == TASKS
+    assert is_free(world)
+
+
+def test_a_request_queued_while_a_run_that_was_stopped_restores_is_not_dropped_in_silence(
+    bench: Bench,
+) -> None:
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=TASKS)
+    world.advance(10)
+    asked: list[Report] = []
+    world.at(50, lambda w: without_latency(bench, w, action="stop"))
+    world.after_call(
+        "UpdateService",
+        2,
+        lambda w: asked.append(without_latency(bench, w, if_running="queue")),
+    )
+
+    report = bench.recycle(world, wait_time=5, stabilize_timeout=300)
+
+    assert asked[0].status is Status.QUEUED
+    assert report.status is Status.PARTIAL
+    assert str(report.reason).count("was not served") == 1
+    assert record(world)["reason"] == report.reason
+    assert is_free(world)
+
+
+def test_what_was_stopping_when_a_queued_request_came_is_not_told_of_as_stopping_still(
+    bench: Bench,
+) -> None:
+    world = World(knobs=replace(KNOBS, drain=150.0, replaces_after_stopped=False))
+    a_service(world)
+    asked: list[Report] = []
+    world.after_call(
+        "UpdateService",
+        2,
+        lambda w: asked.append(without_latency(bench, w, if_running="queue")),
+    )
+
+    tasks = bench.recycle(world, wait_time=60).answer()["tasks"]
+
+    assert asked[0].status is Status.QUEUED
+    stopped = [task for task in tasks if task["seconds_to_stop"] is not None]
+    assert len(tasks) == 6
+    assert len(stopped) >= 3
+    assert not any("still_stopping" in task for task in stopped)
+
+
+def scaled_to_zero(world: World) -> None:
+    world.set_desired_count("demo", "web", 0)
+
+
+def scaled_above_the_maximum(world: World) -> None:
+    autoscaled(world, 1, TASKS)
+    # Once autoscaling has moved the count into the limits.
+    world.at(world.elapsed + 13, lambda w: w.set_desired_count("demo", "web", TASKS + 4))
+
+
+def deployed(world: World) -> None:
+    world.start_deployment("demo", "web")
+
+
+@pytest.mark.parametrize("change", [scaled_to_zero, scaled_above_the_maximum, deployed])
+def test_a_queued_request_raises_nothing_where_a_run_of_its_own_would_not(
+    bench: Bench, change: Callable[[World], None]
+) -> None:
+    world, report = queued_once_restored(bench, change)
+
+    counts = [count for _, count, by in world.desired_history() if by != "third party"]
+    assert counts.count(TASKS + 1) == 1
+    assert max(counts) == TASKS + 1
+    is_served = change is scaled_to_zero
+    assert report.status is (Status.COMPLETED if is_served else Status.PARTIAL), report.reason
+    assert ("was not served" in str(report.reason)) is not is_served
+    assert is_free(world)
+
+
+def test_with_every_task_protected_a_queued_request_raises_nothing_until_one_is_free(
+    bench: Bench,
+) -> None:
+    def protect(world: World) -> None:
+        for task in world.service("demo", "web").active_tasks:
+            world.protect_task(task, minutes=4)
+
+    world, report = queued_once_restored(bench, protect)
+
+    assert report.status is Status.COMPLETED
+    instants = [at for at, _, _ in world.desired_history()]
+    assert instants[3] - instants[2] > 230
+
+
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)
@@ -525,6 +710,39 @@ def test_no_task_is_stopped_that_could_not_be_replaced_in_the_given_time(bench: 
     assert world.elapsed < 20 * 60
     assert 12 <= len(stopped_by_us(service)) < 20
     assert capacity(world)[0] == 30
+
+
+def test_a_protected_task_is_not_waited_for_beyond_the_given_time(bench: Bench) -> None:
+    world = World(knobs=AT_ONCE)
+    service = a_service(world)
+    world.protect_task(service.active_tasks[0], minutes=600)
+
+    report = Guarded(bench, world).recycle(finish_within_minutes=20)
+
+    assert report.status is Status.PARTIAL
+    assert "under scale-in protection: 1 of 3 tasks, and finish_within" in str(report.reason)
+    assert 15 * 60 < world.desired_history()[-1][0] - world.started_at < 20 * 60
+    assert capacity(world)[0] == 3
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+def test_a_turn_is_not_waited_for_beyond_the_given_time(bench: Bench, *, is_guarded: bool) -> None:
+    world = World(knobs=AT_ONCE)
+    service = a_service(world)
+
+    def fall_short_for_long(w: World) -> None:
+        service.knobs = replace(service.knobs, pending=350.0)
+        w.crash_task(max(service.active_tasks, key=lambda task: task.created_at))
+
+    world.at(100, fall_short_for_long)
+    event: dict[str, Any] = {"finish_within_minutes": 7}
+
+    report = Guarded(bench, world).recycle(**event) if is_guarded else bench.recycle(world, **event)
+
+    assert report.status is Status.PARTIAL, report.reason
+    stopped = [task for task in service.tasks if task.arn in stopped_by_us(service)]
+    assert max(asked_to_stop_at(task) for task in stopped) - world.started_at < 7 * 60 - 40
+    assert capacity(world)[0] == 3
 
 
 @pytest.mark.slow
@@ -585,6 +803,80 @@ def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> N
     assert max(seconds) < 60
 
 
+def test_the_pause_is_kept_after_a_task_that_the_next_invocation_finds_replaced(
+    bench: Bench,
+) -> None:
+    world = World(knobs=AT_ONCE)
+    service = a_service(world)
+
+    def start_slowly(w: World) -> None:
+        service.knobs = replace(service.knobs, pending=400.0)
+        w.at(w.elapsed + 100, lambda _: setattr(service, "knobs", AT_ONCE))
+
+    world.after_call("StopTask", 2, start_slowly)
+
+    report = Guarded(bench, world, limit_seconds=400).recycle(wait_time=100)
+
+    assert report.status is Status.COMPLETED
+    assert report.progress.segments > 1
+    stops = sorted(asked_to_stop_at(task) for task in service.tasks if task.stop_cause)[:3]
+    whole = [at for at, count in world.in_service_history() if count == 4]
+    assert min(stop - max(at for at in whole if at < stop) for stop in stops[1:]) >= 100
+
+
+def test_an_invocation_that_another_one_forestalls_leaves_the_run_and_its_guardian_to_that(
+    bench: Bench,
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    guarded.invoke("run", EVENT)
+    world.advance(100)
+
+    def forestall(w: World) -> None:
+        item = record(w)
+        dead_at = as_utc(w.now + 260).isoformat()
+        taken = {"owner": "twin", "version": item["version"] + 1, "state": "running"}
+        w.put_item(RUNS_TABLE, item | taken | {"owner_dead_at": dead_at})
+
+    world.after_call("GetItem", 1, forestall)
+    answer = guarded.segment("run")
+    guarded.walk("run")
+
+    assert (answer["continues"], answer["wait_seconds"]) == (True, 60)
+    assert guarded.reports[-1].status is Status.COMPLETED
+    execution = guarded.execution("run")
+    assert execution is not None
+    assert execution.status == "SUCCEEDED"
+    assert capacity(world) == (TASKS, 1, TASKS)
+
+
+def test_an_invocation_that_sees_only_the_new_task_waits_for_its_container_health(
+    bench: Bench,
+) -> None:
+    world = World(knobs=replace(AT_ONCE, container_health_default=500.0))
+    service = a_service(world, tasks=1, target_group=False, container_health=True)
+    (old,) = service.active_tasks
+    # What stops has no health any more.
+    world.at(60, lambda w: w.forget_health(old))
+
+    report = Guarded(bench, world, limit_seconds=400).recycle(
+        maintain_service_state=False, wait_time=0
+    )
+
+    assert report.status is Status.COMPLETED
+    assert report.progress.segments > 1
+    assert service.in_service_count == 1
+
+
+def test_without_lambdas_limit_a_guarded_run_goes_on_as_well(bench: Bench) -> None:
+    world = World(knobs=AT_ONCE)
+    a_service(world)
+
+    report = bench.act(world, run_id="run", deadline_seconds=math.inf, guardian_arn=MACHINE_ARN)
+
+    assert report.status is Status.COMPLETED
+
+
 def test_a_record_that_cannot_be_read_for_a_while_is_read_again(bench: Bench) -> None:
     world = World()
     service = a_service(world)
@@ -632,6 +924,57 @@ def test_an_invocation_whose_first_reads_fail_reads_again(bench: Bench) -> None:
 
     assert report.status is Status.COMPLETED
     assert stopped_by_us(service) == originals
+
+
+@pytest.mark.parametrize("times", [16, 40])
+def test_an_outage_when_a_run_is_taken_over_leaves_nothing_raised(bench: Bench, times: int) -> None:
+    world = three_segments()
+
+    def kill(dying: World) -> None:
+        dying.kill()
+        dying.faults.fail("DescribeServices", times=times, code="ThrottlingException")
+
+    world.after_call("StopTask", 2, kill)
+
+    report = quick_guarded(bench, world).recycle(**EVENT)
+
+    assert report.status is (Status.COMPLETED if times == 16 else Status.PARTIAL)
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+
+
+def test_an_outage_of_the_table_when_a_run_is_taken_over_is_sat_out(bench: Bench) -> None:
+    world = three_segments()
+    guarded = Guarded(bench, world)
+
+    def kill(dying: World) -> None:
+        dying.kill()
+        dying.faults.fail("UpdateItem", times=60, after_effect=True)
+
+    world.after_call("StopTask", 2, kill)
+
+    report = guarded.recycle(**EVENT)
+
+    assert report.status is Status.COMPLETED
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+
+
+def test_an_event_that_comes_once_more_after_its_run_raises_nothing(bench: Bench) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    guarded.recycle(**EVENT)
+    history = world.desired_history()
+
+    guarded.invoke("run", EVENT)
+
+    report = guarded.reports[-1]
+    assert (report.status, report.reason) == (
+        Status.PARTIAL,
+        "the guardian's execution is SUCCEEDED",
+    )
+    assert world.desired_history() == history
+    assert is_free(world)
 
 
 def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench: Bench) -> None:

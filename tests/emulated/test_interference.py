@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from tests.emulated.bench import (
 )
 
 if TYPE_CHECKING:
+    from ecs_task_recycle.report import Report
     from tests.emulated.bench import Bench
 
 
@@ -283,3 +285,27 @@ def test_of_a_service_that_was_deleted_meanwhile_nothing_is_restored(bench: Benc
     left_alone = report.answer()["capacity"]["left_alone"]
     assert any("somebody has deleted the service" in note for note in left_alone)
     assert is_free(world)
+
+
+@pytest.mark.parametrize("highest", [0, 2])
+@pytest.mark.parametrize("seconds", [1, 3, 9])
+def test_a_maximum_that_somebody_lowers_right_before_the_end_stays(
+    bench: Bench, seconds: int, highest: int
+) -> None:
+    """Autoscaling is yet to move the desired count, which this run has written, into it."""
+
+    def run(*, lowered_after: float) -> tuple[World, Report]:
+        world = World(seed=1)
+        a_service(world, tasks=3)
+        autoscaled(world, 0, 3)
+        lower = partial(World.set_limits, min_capacity=0, max_capacity=highest)
+        world.at(lowered_after, lambda w: lower(w, "demo", "web"))
+        return world, bench.recycle(world, wait_time=0)
+
+    undisturbed, _ = run(lowered_after=10_000)
+    restored_at = undisturbed.desired_history()[-1][0]
+
+    world, report = run(lowered_after=restored_at - undisturbed.started_at - seconds)
+    world.advance(60)
+
+    assert capacity(world) == (highest, 0, highest), report.answer()["capacity"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     ACCESS_KEY,
+    a_service,
+    autoscaled,
     capacity,
     is_free,
     record,
@@ -183,6 +185,28 @@ def test_what_somebody_set_after_the_death_stays(bench: Bench) -> None:
 
     assert report.status is Status.RESTORED
     assert capacity(world) == (6, 1, 9)
+
+
+@pytest.mark.parametrize("dies_again", [None, 5.5, 8.0, 23.0, 30.0])
+def test_what_autoscaling_did_after_the_death_is_what_the_next_run_raises_from(
+    bench: Bench, dies_again: float | None
+) -> None:
+    world = World(knobs=replace(quick_world().knobs, staleness=10.0), seed=3)
+    a_service(world, tasks=3)
+    autoscaled(world, 1, 10)
+    world.advance(20)
+    killed_after(bench, world, 35)
+    assert capacity(world) == (4, 4, 10)
+    world.put_load("demo", "web", 6)
+    world.advance(120)
+    if dies_again is not None:
+        killed_after(bench, world, dies_again)
+
+    report = bench.recycle(world, **QUICK)
+
+    assert report.status is Status.COMPLETED
+    assert capacity(world) == (6, 1, 10)
+    assert is_free(world)
 
 
 def test_a_chain_of_deaths_is_healed_too(bench: Bench) -> None:

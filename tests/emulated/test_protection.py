@@ -19,6 +19,7 @@ from tests.emulated.bench import (
     is_free,
     stopped_by_us,
 )
+from tests.emulated.guarded import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +110,43 @@ def test_with_every_task_protected_wait_raises_nothing_until_one_is_free(bench: 
     raised_at = world.desired_history()[1][0]
     assert 240 <= raised_at - world.started_at <= 270
     assert world.lowest_in_service() == 3
+
+
+@pytest.mark.parametrize("minutes", [8, 60])
+def test_what_autoscaling_did_while_every_task_was_protected_is_what_the_run_raises_from(
+    bench: Bench, minutes: int
+) -> None:
+    world = World()
+    service = a_service(world)
+    originals = {task.arn for task in service.active_tasks}
+    autoscaled(world, 1, 10)
+    for task in service.active_tasks:
+        world.protect_task(task, minutes=minutes)
+    world.at(200, lambda w: w.put_load("demo", "web", 6))
+
+    report = Guarded(bench, world).recycle()
+
+    assert report.status is Status.COMPLETED, report.reason
+    assert stopped_by_us(service) == originals
+    assert max(count for _, count, _ in world.desired_history()) == 7
+    assert capacity(world) == (6, 1, 10)
+
+
+def test_a_service_scaled_to_zero_while_every_task_was_protected_is_left_alone(
+    bench: Bench,
+) -> None:
+    world = World()
+    service = a_service(world)
+    for task in service.active_tasks:
+        world.protect_task(task, minutes=8)
+    world.at(200, lambda w: w.set_desired_count("demo", "web", 0))
+
+    report = Guarded(bench, world).recycle()
+
+    assert report.status is Status.PARTIAL
+    assert report.reason == "the desired count is 0"
+    assert capacity(world)[0] == 0
+    assert is_free(world)
 
 
 def test_with_every_task_protected_for_long_wait_touches_nothing(bench: Bench) -> None:

@@ -136,8 +136,8 @@ def test_a_chain_of_200_dead_runs_is_healed(bench: Bench) -> None:
     assert is_free(world)
 
 
-def killed_with_a_queued_request(bench: Bench, world: World) -> float:
-    """Kill a run of one named task a second after another request was queued; return when it was.
+def killed_with_a_queued_request(bench: Bench, world: World, *, after: int = 1) -> float:
+    """Kill a run of one named task seconds after another request was queued; return when it was.
 
     There is no guardian.
     """
@@ -151,7 +151,7 @@ def killed_with_a_queued_request(bench: Bench, world: World) -> float:
         w.knobs = knobs
 
     world.at(world.elapsed + 19, ask)
-    world.kill_at(world.elapsed + 20)
+    world.kill_at(world.elapsed + 19 + after)
     with pytest.raises(Killed):
         bench.recycle(world, tasks=[named], **QUICK)
     assert asked[0].status is Status.QUEUED
@@ -160,10 +160,12 @@ def killed_with_a_queued_request(bench: Bench, world: World) -> float:
     return queued_at
 
 
-def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench) -> None:
+@pytest.mark.parametrize("after", [1, 30, 40, 60])
+def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench, after: int) -> None:
+    """Whether the dead run had not come so far, or had taken it up."""
     world = quick_world()
     service = world.service(CLUSTER, SERVICE)
-    queued_at = killed_with_a_queued_request(bench, world)
+    queued_at = killed_with_a_queued_request(bench, world, after=after)
     youngest = max(service.active_tasks, key=lambda task: task.created_at)
 
     report = bench.recycle(world, run_id="next", tasks=[youngest.arn], **QUICK)
@@ -174,11 +176,12 @@ def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench) -> N
     assert is_free(world)
 
 
+@pytest.mark.parametrize("after", [1, 30, 40, 60])
 def test_restoring_what_a_dead_run_left_says_that_it_did_not_serve_what_was_queued(
-    bench: Bench,
+    bench: Bench, after: int
 ) -> None:
     world = quick_world()
-    killed_with_a_queued_request(bench, world)
+    killed_with_a_queued_request(bench, world, after=after)
 
     report = bench.recycle(world, run_id="next", action="restore")
     afterwards = bench.recycle(world, run_id="last", older_than_hours=1000, **QUICK)
@@ -198,6 +201,24 @@ def test_a_write_whose_answer_was_lost_is_known_as_ones_own(bench: Bench) -> Non
     assert is_free(world)
 
 
+def test_a_write_whose_answers_are_all_lost_is_not_taken_for_the_next_one(bench: Bench) -> None:
+    """That one, which closes the record, has the same owner and version."""
+    world = quick_world()
+
+    def lose_the_answers_to_the_last_renewal(w: World) -> None:
+        w.faults.fail("UpdateItem", times=30, after_effect=True)
+
+    world.after_call(
+        "StopTask", 2, lambda w: w.at(w.elapsed + 5, lose_the_answers_to_the_last_renewal)
+    )
+
+    report = bench.recycle(world, **QUICK)
+
+    assert report.status is Status.COMPLETED
+    assert record(world)["status"] == "completed"
+    assert is_free(world)
+
+
 def test_a_table_that_does_not_answer_ends_the_run_with_its_capacity_restored(
     bench: Bench,
 ) -> None:
@@ -210,6 +231,23 @@ def test_a_table_that_does_not_answer_ends_the_run_with_its_capacity_restored(
     assert "dynamodb:UpdateItem" in str(report.reason)
     assert capacity(world) == FOUND
     assert len(stopped_by_us(world.service(CLUSTER, SERVICE))) <= 1
+
+
+@pytest.mark.parametrize("wait_time", [5, 900], ids=["at a renewal", "at the hand-over"])
+def test_a_table_that_is_deleted_ends_the_run_with_its_capacity_restored(
+    bench: Bench, wait_time: int
+) -> None:
+    world = World(knobs=quick_world().knobs)
+    a_service(world, tasks=3)
+    world.after_call("StopTask", 1, lambda w: w.drop_table(RUNS_TABLE))
+    guarded = Guarded(bench, world)
+
+    guarded.invoke("run", {"wait_time": wait_time})
+
+    report = guarded.reports[-1]
+    assert report.status in {Status.FAILED, Status.PARTIAL}
+    assert "could not be closed" in str(report.reason)
+    assert capacity(world)[0] == 3
 
 
 def test_a_run_that_has_just_ended_is_let_settle_before_the_next_reads(bench: Bench) -> None:

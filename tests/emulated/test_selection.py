@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.verdict import verdicts
 from tests.emulated.bench import SURGE, a_service, capacity, record, stopped_by_us
 from tests.emulated.guarded import Guarded
+from tests.emulated.quick import KNOBS
 
 if TYPE_CHECKING:
     from ecs_emulator.model import Service
@@ -244,6 +246,21 @@ def test_a_request_that_may_be_queued_also_takes_what_is_just_starting(
     assert stopped_by_us(service) == before
     assert service.desired_count == 4
     assert world.lowest_in_service() == 3  # as many as before the fourth had started
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_request_that_may_be_queued_takes_what_no_read_shows_yet(bench: Bench, seed: int) -> None:
+    world = World(knobs=replace(KNOBS, staleness=10.0), seed=seed)
+    service = a_service(world)
+    world.advance(20)
+    world.crash_task(service.active_tasks[0])
+    world.advance(4)
+    asked_at = world.now
+
+    report = bench.recycle(world, if_running="queue", wait_time=0)
+
+    assert report.status is Status.COMPLETED
+    assert min(task.created_at for task in service.active_tasks) > asked_at
 
 
 def test_where_all_tasks_are_just_starting_a_request_that_may_be_queued_takes_them(

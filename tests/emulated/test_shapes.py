@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import World
+from ecs_emulator import Knobs, World
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import SURGE, a_service, stopped_by_us
@@ -125,3 +125,30 @@ def test_targets_of_others_do_not_matter(bench: Bench, *, surge: bool) -> None:
     world.register_foreign_target("demo", "web", "10.9.9.9", state="unhealthy")
 
     assert bench.recycle(world, maintain_service_state=surge).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize("staleness", [0.0, 10.0])
+@pytest.mark.parametrize("mode", ["host", "bridge-static"])
+def test_a_target_that_was_another_tasks_is_not_taken_for_healthy(
+    bench: Bench, mode: str, staleness: float
+) -> None:
+    knobs = Knobs(
+        scheduler_interval=0.5,
+        provisioning=0.2,
+        pending=0.5,
+        activating=0.2,
+        target_health_delay=20.0,
+        drain=0.0,
+        stop_time=0.5,
+        deprovision=0.2,
+        staleness=staleness,
+    )
+    world = World(knobs=knobs)
+    a_service(world, network_mode=mode, instances=4)
+    world.advance(20)
+
+    report = bench.recycle(world, wait_time=0)
+
+    assert report.status is Status.COMPLETED
+    assert min(report.progress.seconds_to_replace) > 20
+    assert world.lowest_in_service() == 3

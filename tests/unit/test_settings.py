@@ -523,6 +523,16 @@ def test_a_session_token_without_keys_is_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["access_key", "secret_key", "session_token"])
+def test_a_credential_that_was_copied_with_a_line_break_is_refused_without_being_shown(
+    key: str,
+) -> None:
+    keys = {"access_key": "A", "secret_key": "s", "session_token": "t", key: "first\nsecond"}
+    assert problems_of_document({"awsCredentials": keys}) == [
+        f"awsCredentials.{key} has a space, a line break or another character that none has"
+    ]
+
+
 def test_no_repr_shows_a_secret() -> None:
     aws = AwsCredentials(access_key="AKIDSECRET", secret_key="hunter2", session_token="token3")
     mail = Mail(host="h", port=25, from_email="f", to=("t",), username="user1", password="hunter2")

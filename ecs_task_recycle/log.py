@@ -50,3 +50,7 @@ def configure_logging(**always: str) -> None:
         handler.setFormatter(JsonFormatter(**always))
     for name in ("ecs_task_recycle", "Notification", "lambda_function"):
         logging.getLogger(name).setLevel(logging.INFO)
+    # Whatever the function's log level is: for DEBUG they write down what they send and receive, a
+    # session token and the secret of the mail server's login included.
+    for name in ("botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(max(root.level, logging.INFO))

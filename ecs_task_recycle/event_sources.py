@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from ecs_task_recycle.body import one_line
+
 LONGEST_SHOWN: Final = 120
 
 RULE: Final = "give the rule's target a constant input with both"
@@ -42,4 +44,4 @@ def _of_record(record: Mapping[str, object]) -> tuple[str, str] | None:
 
 
 def _shown(value: object) -> str:
-    return value[:LONGEST_SHOWN] if isinstance(value, str) else "unnamed"
+    return one_line(value)[:LONGEST_SHOWN] if isinstance(value, str) else "unnamed"

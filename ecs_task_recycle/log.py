@@ -36,7 +36,9 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             document["stack_trace"] = self.formatException(record.exc_info)
-        return json.dumps(document, default=str, ensure_ascii=False) + "\n"
+        text = json.dumps(document, default=str, ensure_ascii=False)
+        # Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays as JSON escapes it.
+        return text.encode(errors="backslashreplace").decode() + "\n"
 
 
 def configure_logging(**always: str) -> None:

@@ -63,6 +63,21 @@ def test_one_sentence_names_the_source_and_what_to_do(name: str) -> None:
     assert advice in sentence
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        ENVELOPE | HEALTH | {"detail-type": "half a pair: \ud800, and a line\nbreak"},
+        {"Records": [{"eventSource": "\ud800\n"}]},
+    ],
+    ids=["rule", "records"],
+)
+def test_no_source_gets_more_than_printable_text_into_the_sentence(event: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from_event(event)
+
+    assert str(caught.value).isprintable()
+
+
 def test_the_same_envelope_with_parameters_is_understood() -> None:
     named = {"cluster_name": "shop", "service_name": "web"}
 

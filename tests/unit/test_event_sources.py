@@ -45,6 +45,23 @@ EVENTS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
         "aws:sqs",
         "its messages are not opened",
     ),
+    "alarm": (
+        {
+            "source": "aws.cloudwatch",
+            "alarmArn": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:memory",
+            "accountId": "123456789012",
+            "time": "2026-01-05T09:00:00.490+0000",
+            "region": "us-east-1",
+            "alarmData": {"alarmName": "memory", "state": {"value": "ALARM"}},
+        },
+        "an action of a CloudWatch alarm (arn:aws:cloudwatch:us-east-1:123456789012:alarm:memory)",
+        "have a rule match the alarm's state",
+    ),
+    "destination": (
+        {"requestContext": {"condition": "Success"}, "requestPayload": {}, "responsePayload": {}},
+        "a destination of Lambda",
+        "its messages are not opened",
+    ),
     "http": ({"requestContext": {}, "body": "{}"}, "an HTTP request", "its body is not opened"),
 }
 

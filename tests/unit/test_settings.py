@@ -353,11 +353,12 @@ def test_a_misspelt_parameter_is_told_its_nearest() -> None:
 
 
 def test_arns_that_disagree_are_refused() -> None:
-    other = "arn:aws:ecs:us-east-1:123456789012:service/store/web"
+    other = "arn:aws:ecs:us-east-1:210987654321:service/store/web"
     problems = problems_of_event({"cluster_name": CLUSTER_ARN, "service_name": other})
     assert problems == [
         "service_name lies in cluster 'store', cluster_name is 'shop'",
         "cluster_name lies in eu-west-1, service_name in us-east-1",
+        "cluster_name lies in account 123456789012, service_name in account 210987654321",
     ]
 
 

@@ -158,12 +158,11 @@ create_bucket() {
 }
 
 secure_bucket() {
-    local partition="aws"
-    case "$region" in
-        cn-*) partition="aws-cn" ;;
-        us-gov-*) partition="aws-us-gov" ;;
-    esac
-    local arn="arn:$partition:s3:::$bucket"
+    local caller partition arn
+    caller="$(cli sts get-caller-identity --query Arn --output text)" ||
+        fail "AWS does not know any more who is calling; see above. Run this again."
+    partition="${caller#arn:}"
+    arn="arn:${partition%%:*}:s3:::$bucket"
     {
         cli s3api put-public-access-block --bucket "$bucket" --expected-bucket-owner "$account" \
             --public-access-block-configuration \

@@ -143,8 +143,9 @@ def bytecode(names):
 
 def warn_of_secrets(text):
     try:
-        configuration = json.loads(text.decode("utf-8"))
-    except ValueError as error:
+        # As the function reads it: editors on Windows may put a byte order mark in front.
+        configuration = json.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         fail("input.json is not JSON: {}.".format(error))
     if not isinstance(configuration, dict):
         fail("input.json must hold a JSON object.")

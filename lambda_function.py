@@ -70,13 +70,13 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     on with. A run that fails raises one of the errors of ``ecs_task_recycle.errors``, after it has
     put everything back and mailed the failure.
     """
-    request_id = context.aws_request_id if context else str(uuid.uuid4())
-    configure_logging(run_id=request_id)
+    run_id = context.aws_request_id if context else str(uuid.uuid4())
+    configure_logging(run_id=run_id)
     configuration = None
     try:
         configuration = read_configuration(CONFIGURATION_FILE)
         invocation = read_invocation(event)
-        run_id = invocation.segment_of or request_id
+        run_id = invocation.segment_of or run_id
         configure_logging(run_id=run_id)
         settings = _settings(invocation)
         session = get_aws_session(configuration.aws)
@@ -85,7 +85,7 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
             make_session = partial(get_aws_session, configuration.aws)
-            body, place = _refused(error, request_id), place_from(os.environ)
+            body, place = _refused(error, run_id), place_from(os.environ)
             _notify(configuration.mail, body, place, session_of=make_session)
         raise
     if invocation.segment_of is not None:

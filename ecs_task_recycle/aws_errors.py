@@ -30,6 +30,11 @@ _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "Unauthoriz
 # Application Auto Scaling tries its caller's rights on the service first and answers with this.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
 _LACKING: Final = re.compile(r"missing the following permissions: \[?([^\]]*)")
+# Where a signature is wrong, AWS repeats the request as it would have signed it: with its token.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+_REQUEST: Final = re.compile(
+    r"\s*The Canonical String for this request should have been.*", re.DOTALL
+)
 CONFLICT: Final = "ConcurrentUpdateException"
 """Application Auto Scaling is still at work for an earlier call."""
 _TRANSIENT: Final = frozenset(
@@ -90,14 +95,24 @@ def translated(action: str) -> Iterator[None]:
     except ClientError as error:
         raise _from_answer(action, error) from error
     except (HTTPClientError, BotoConnectionError) as error:
-        raise AwsCallError.of(action, type(error).__name__, str(error), transient=True) from error
+        raise AwsCallError.of(action, type(error).__name__, _told(error), transient=True) from error
     except BotoCoreError as error:
         raise AwsCallError.of(action, type(error).__name__, str(error)) from error
 
 
+def _told(error: HTTPClientError | BotoConnectionError) -> str:
+    """Return what an error says; of one that botocore only passes on, nothing but its kind.
+
+    The words of those are the HTTP library's: they may quote a header, and so a session token.
+    """
+    if type(error) is not HTTPClientError:
+        return str(error)
+    return f"the request could not be sent ({type(error.kwargs.get('error')).__name__})"
+
+
 def _from_answer(action: str, error: ClientError) -> AwsCallError:
     code = error.response.get("Error", {}).get("Code", "Unknown")
-    message = error.response.get("Error", {}).get("Message", "")
+    message = _REQUEST.sub("", error.response.get("Error", {}).get("Message", ""))
     if error.operation_name == "AssumeRole":
         # The session assumes its role at the first call, whatever that is.
         action = "sts:AssumeRole"

@@ -110,6 +110,7 @@ class Configuration:
 
 DEFAULT_SMTP_PORT: Final = 587
 _HIGHEST_PORT: Final = 65_535
+_SENDABLE: Final = re.compile(r"[!-~]+")
 _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "awsCredentials": (
         "region_name",
@@ -156,7 +157,7 @@ def configuration_from(document: object) -> Configuration:
     problems = unknown_names(document, list(_SECTIONS), "section")
     sections = {name: _section(document, name, problems) for name in _SECTIONS}
     aws = AwsCredentials(**_texts(sections["awsCredentials"], "awsCredentials", problems))
-    problems += _halves(aws)
+    problems += _halves(aws) + _unsendable(aws)
     mail = _mail(sections["smtpCredentials"], sections["emailNotification"], problems)
     if problems:
         raise SettingsError.of("input.json", problems)
@@ -192,6 +193,16 @@ def _halves(aws: AwsCredentials) -> list[str]:
     if aws.session_token is not None and aws.access_key is None:
         problems.append("awsCredentials.session_token is given without access_key and secret_key")
     return problems
+
+
+def _unsendable(aws: AwsCredentials) -> list[str]:
+    """Return what no request can carry: such as a token that was copied with a line break in it."""
+    secrets = {name: getattr(aws, name) for name in ("access_key", "secret_key", "session_token")}
+    return [
+        f"awsCredentials.{name} has a space, a line break or another character that none has"
+        for name, value in secrets.items()
+        if value is not None and not _SENDABLE.fullmatch(value)
+    ]
 
 
 def _mail(

@@ -37,6 +37,7 @@ class Resource:
 
     name: str
     region: str | None = None
+    account: str | None = None
     cluster: str | None = None
 
 
@@ -162,6 +163,11 @@ def resource(arn: re.Pattern[str], kind: str) -> Callable[[object], Resource]:
         if match is None:
             raise ValueError
         groups = match.groupdict()
-        return Resource(name=groups[kind], region=groups["region"], cluster=groups["cluster"])
+        return Resource(
+            name=groups[kind],
+            region=groups["region"],
+            account=groups["account"],
+            cluster=groups["cluster"],
+        )
 
     return parse

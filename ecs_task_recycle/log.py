@@ -36,7 +36,9 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             document["stack_trace"] = self.formatException(record.exc_info)
-        return json.dumps(document, default=str, ensure_ascii=False) + "\n"
+        text = json.dumps(document, default=str, ensure_ascii=False)
+        # Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays as JSON escapes it.
+        return text.encode(errors="backslashreplace").decode() + "\n"
 
 
 def configure_logging(**always: str) -> None:
@@ -50,3 +52,7 @@ def configure_logging(**always: str) -> None:
         handler.setFormatter(JsonFormatter(**always))
     for name in ("ecs_task_recycle", "Notification", "lambda_function"):
         logging.getLogger(name).setLevel(logging.INFO)
+    # Whatever the function's log level is: for DEBUG they write down what they send and receive, a
+    # session token and the secret of the mail server's login included.
+    for name in ("botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(max(root.level, logging.INFO))

@@ -69,8 +69,7 @@ class Preflight:
         record = trying((run_table.READ,), self.store.read)
         self._let_reads_settle(record, run_started_at)
         service = trying(("ecs:DescribeServices",), gateway.service)
-        if service is None and not self._permissions.lacking:
-            raise absent(gateway)
+        self._require_service(service)
         target = trying((AUTOSCALING_READ,), gateway.scalable_target)
         snapshot = trying(_read_actions(service), lambda: self.watch.refresh(known=service))
         if snapshot is None:
@@ -100,6 +99,18 @@ class Preflight:
             protections=protections,
             reasons=reasons,
         )
+
+    def _require_service(self, service: Service | None) -> None:
+        """Raise PreconditionError where there is none, or only one of that name elsewhere."""
+        if service is None and not self._permissions.lacking:
+            raise absent(self.gateway)
+        named = self.settings.account
+        account = named if service is None else service.arn.split(":")[4]
+        if named not in (None, account):
+            raise PreconditionError(
+                f"Service {self.gateway.name} lies in account {account}, the event names {named}.",
+                remedy="Nothing was touched. Check both names, the region and the account.",
+            )
 
     def _selected(self, snapshot: Snapshot, run_started_at: datetime) -> tuple[Snapshot, Selection]:
         """Return the tasks that the event asks for, and the service with all of them."""

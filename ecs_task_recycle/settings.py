@@ -56,6 +56,7 @@ class Settings:
     tasks: tuple[NamedTask, ...] = ()
     alarms: tuple[str, ...] = ()
     region: str | None = None
+    account: str | None = None
     parameters: Mapping[str, Json] = field(default_factory=dict)
 
     @property
@@ -184,6 +185,9 @@ def _resource_disagreements(values: Mapping[str, object]) -> list[str]:
         )
     if None not in (cluster.region, service.region) and cluster.region != service.region:
         problems.append(f"cluster_name lies in {cluster.region}, service_name in {service.region}")
+    if None not in (cluster.account, service.account) and cluster.account != service.account:
+        accounts = f"{cluster.account}, service_name in account {service.account}"
+        problems.append(f"cluster_name lies in account {accounts}")
     region = cluster.region or service.region
     for task in cast("tuple[NamedTask, ...]", values.get("tasks") or ()):
         if task.cluster not in (None, cluster.name):
@@ -213,6 +217,7 @@ def _settings(values: Mapping[str, object]) -> Settings:
         tasks=cast("tuple[NamedTask, ...]", values["tasks"]),
         alarms=cast("tuple[str, ...]", values["alarms"]),
         region=cluster.region or service.region,
+        account=cluster.account or service.account,
         parameters=_other_than_default(values),
     )
 

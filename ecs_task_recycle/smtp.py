@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
@@ -26,6 +26,7 @@ type Refusals = Mapping[str, tuple[int, bytes]]
 IMPLICIT_TLS_PORT: Final = 465
 
 _GOODBYE_SECONDS: Final = 0.5
+_LONGEST_REPLY_BYTES: Final = 65_536
 # smtplib would look up this machine's own name, which takes seconds where there is no DNS.
 _OWN_NAME: Final = "[127.0.0.1]"
 _LOGINS: Final = frozenset(("CRAM-MD5", "PLAIN", "LOGIN"))  # those of smtplib
@@ -63,6 +64,30 @@ class NotSentError(Exception):
     """The mail was given up; the message is a part of a sentence and holds no credential."""
 
 
+class _Replies:
+    """What the server says, by the line. Of one reply, smtplib keeps as many lines as come."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left_bytes = _LONGEST_REPLY_BYTES
+
+    def begin(self) -> None:
+        """Expect a reply."""
+        self._left_bytes = _LONGEST_REPLY_BYTES
+
+    def readline(self, size: int) -> bytes:
+        """Return the next line. Raises NotSentError for one too many."""
+        line = self._file.readline(size)
+        self._left_bytes -= len(line)
+        if self._left_bytes < 0:
+            raise NotSentError("the server's reply does not end")
+        return line
+
+    def close(self) -> None:
+        """Close the connection's file."""
+        self._file.close()
+
+
 class _Client(smtplib.SMTP):
     """An SMTP client that its attempt knows before it connects, and that falls silent with it."""
 
@@ -79,6 +104,10 @@ class _Client(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         """Wait for a reply, unless the attempt has been given up."""
         self._attempt.go_on()
+        if self.file is None and self.sock is not None:
+            self.file = _Replies(self.sock.makefile("rb"))
+        if self.file is not None:
+            self.file.begin()
         return super().getreply()
 
 

@@ -111,17 +111,52 @@ def assert_heals(stage: Stage, runtime: LambdaRuntime) -> None:
     assert stage.world.lowest_in_service("demo", "web") >= TASKS_COUNT
 
 
-def script(tree: Path, aws: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize(
+    "partition, region",
+    [
+        ("aws", "us-east-1"),
+        ("aws-cn", "cn-north-1"),
+        ("aws-us-gov", "us-gov-west-1"),
+        ("aws-eusc", "eusc-de-east-1"),
+        ("aws-iso-e", "eu-isoe-west-1"),
+    ],
+)
+def test_the_buckets_policy_names_the_bucket_in_the_callers_partition(
+    tmp_path: Path, partition: str, region: str
+) -> None:
+    tree, record = tmp_path / "a project", tmp_path / "calls"
+    tree.mkdir()
+    shutil.copy(PROJECT / "cloudformation_deploy.sh", tree)
+    shutil.copy(PROJECT / "template.yaml", tree)
+    (tree / "lambda_build.sh").write_text("#!/usr/bin/env bash\n")
+    (tree / "lambda_build.sh").chmod(0o755)
+    aws = f"""echo "$*" >>"{record}"
+case "$*" in
+    *Account*) echo 1 ;;
+    *" Arn "*) echo "arn:{partition}:sts::1:assumed-role/deployer/me" ;;
+    *StackStatus*) echo "does not exist"; exit 1 ;;
+    *head-bucket*) echo "(404)"; exit 1 ;;
+esac"""
+    done = script(tmp_path, aws, "--region", region, folder=tree)
+    assert (done.returncode, done.stderr) == (0, "")
+    named = set(re.findall(r'"(arn:[^"]+)"', record.read_text()))
+    bucket = f"arn:{partition}:s3:::ecs-task-recycle-1-{region}"
+    assert named == {bucket, f"{bucket}/*"}
+
+
+def script(
+    tree: Path, aws: str | None, *arguments: str, folder: Path = PROJECT
+) -> subprocess.CompletedProcess[str]:
     """Run the script where the AWS CLI is a stand-in, or is missing."""
     tools = tree / "tools"
     tools.mkdir()
-    for name in ("bash", "cat", "dirname", "env", "grep", "sed"):
+    for name in ("bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "sed"):
         (tools / name).symlink_to(shutil.which(name) or name)
     if aws is not None:
         (tools / "aws").write_text(f"#!/usr/bin/env bash\n{aws}\n")
         (tools / "aws").chmod(0o755)
     return subprocess.run(
-        [str(PROJECT / "cloudformation_deploy.sh"), *arguments],
+        [str(folder / "cloudformation_deploy.sh"), *arguments],
         env={"PATH": str(tools)},
         capture_output=True,
         text=True,

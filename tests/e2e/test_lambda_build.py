@@ -226,7 +226,15 @@ def test_a_package_without_modules_is_named(tree: Path) -> None:
     assert_refused(build(tree), "the folder ecs_task_recycle holds no Python module.")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "\x00"])
+def test_a_byte_order_mark_in_the_configuration_does_no_harm(tree: Path) -> None:
+    text = json.dumps({"smtpCredentials": {"password": "xyzzy-7"}})
+    (tree / "input.json").write_text(text, encoding="utf-8-sig")
+    done = build(tree)
+    assert done.returncode == 0
+    assert "warning: input.json holds smtpCredentials.password" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\x00", "[" * 100_000])
 def test_a_broken_configuration_is_no_zip(tree: Path, text: str) -> None:
     (tree / "input.json").write_text(text)
     assert_refused(build(tree), "input.json ")

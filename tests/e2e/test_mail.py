@@ -420,6 +420,17 @@ def test_a_server_that_does_not_say_goodbye_does_not_unsend_a_mail(
     assert time.monotonic() - started_at < 2
 
 
+@pytest.mark.parametrize("at", [b"ehlo", b"mail"])
+def test_a_reply_without_an_end_is_not_kept(
+    caplog: pytest.LogCaptureFixture, server_for: StartServer, at: bytes
+) -> None:
+    """In 15 seconds, a server could send more lines than the function has memory for."""
+    line = b"250-" + b"x" * 400
+    port, trusted = server_for(_refusing(at, b"\r\n".join([line] * 400)))
+    assert send_notification(mail_to(port), SUMMARY, context=trusted, timeout_seconds=5) is False
+    assert "the server's reply does not end" in the_warning(caplog)
+
+
 def test_a_server_that_hangs_up_in_the_middle_is_a_warning(
     caplog: pytest.LogCaptureFixture,
     server_for: StartServer,

@@ -134,6 +134,22 @@ def test_a_refused_event_is_mailed_with_a_link_to_the_log(
     assert "Service: " not in text
 
 
+@pytest.mark.usefixtures("configured")
+def test_a_run_that_cannot_go_on_is_mailed_under_its_own_id(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has it under that, and the mail's link searches for it."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/recycler")
+
+    with pytest.raises(SettingsError):
+        invoke(World(), monkeypatch, {"segment_of": "run-7", "event": {"cluster_name": "demo"}})
+
+    text = mails.mails[0].part("plain").replace("\r\n", "\n")
+    assert "\nRun: run-7\n" in text
+    assert "filterPattern$3D$2522run-7$2522" in text
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("configured")
 def test_a_part_answers_206(mails: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:

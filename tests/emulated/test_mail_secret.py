@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -14,6 +15,7 @@ from ecs_emulator import World
 from ecs_emulator.in_process import attach
 from ecs_task_recycle.configuration import AwsCredentials, Configuration, Mail
 from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.mail_secret import ACTION, with_login
 
 if TYPE_CHECKING:
@@ -89,6 +91,21 @@ def test_what_is_no_login_is_a_warning_that_holds_nothing_of_it(
         caplog.messages
     )
     assert PASSWORD not in told(caplog)
+
+
+def test_the_log_level_debug_shows_neither_the_secret_nor_a_token(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda's setting for the application's log level is that of the root logger."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "planted-session-token")
+    keep(world, {"username": "user", "password": PASSWORD})
+    with caplog.at_level(logging.DEBUG):
+        configure_logging()
+        assert with_login(MAIL, session)
+        logging.getLogger("another").debug("is shown")
+    assert "is shown" in caplog.text
+    assert PASSWORD not in caplog.text
+    assert "planted-session-token" not in caplog.text
 
 
 def test_a_secret_that_is_not_there_is_a_warning(

@@ -100,6 +100,36 @@ def test_a_service_that_is_not_there_is_named(bench: Bench) -> None:
     assert "no service nothing in a cluster demo" in refused(bench, world, service_name="nothing")
 
 
+@pytest.mark.parametrize("action", ["recycle", "restore"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"cluster_name": "arn:aws:ecs:us-east-1:210987654321:cluster/demo"},
+        {"service_name": "arn:aws:ecs:us-east-1:210987654321:service/demo/web"},
+    ],
+    ids=["cluster", "service"],
+)
+def test_a_service_of_another_account_is_not_the_one_of_that_name_in_ours(
+    bench: Bench, named: dict[str, str], action: str
+) -> None:
+    world = World()
+    a_service(world)
+
+    expected = "demo/web lies in account 123456789012, the event names 210987654321"
+    assert expected in refused(bench, world, action=action, **named)
+
+
+def test_a_service_that_is_named_by_its_own_arn_is_recycled(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+
+    report = bench.recycle(
+        world, service_name="arn:aws:ecs:us-east-1:123456789012:service/demo/web", dry_run=True
+    )
+
+    assert report.error is None
+
+
 def test_a_cluster_that_is_not_there_is_named(bench: Bench) -> None:
     world = World()
     a_service(world)

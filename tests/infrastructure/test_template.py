@@ -277,6 +277,43 @@ def test_an_alarm_tells_the_topic_of_errors_and_of_events_that_are_dropped(
     assert alarm["AlarmActions"] == [topic]
 
 
+def test_the_alarm_on_dropped_events_does_not_say_that_nothing_was_recycled_after_an_error() -> (
+    None
+):
+    """Without retries, an event whose invocation ended with an error counts as dropped, too.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    topic = "arn:aws:sns:us-east-1:123456789012:on-call"
+    deployed = stack(AlarmTopicArn=topic)
+    alarm, invocations = (
+        deployed.resource("DroppedEventsAlarm"),
+        deployed.resource("FunctionInvocations"),
+    )
+    assert alarm
+    assert invocations
+
+    assert invocations["MaximumRetryAttempts"] == 0
+    assert "ended with an error" in alarm["AlarmDescription"]
+
+
+def test_the_alarm_on_errors_looks_back_to_the_start_of_the_longest_invocation() -> None:
+    """The metric is written at the end of an invocation, under the minute of its start.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    topic = "arn:aws:sns:us-east-1:123456789012:on-call"
+    deployed = stack(AlarmTopicArn=topic)
+    alarm, function = deployed.resource("Alarm"), deployed.resource("Function")
+    assert alarm
+    assert function
+
+    until_it_is_written_seconds = 180
+    looks_back_seconds = alarm["Period"] * alarm["EvaluationPeriods"]
+    assert looks_back_seconds >= function["Timeout"] + until_it_is_written_seconds
+    assert alarm["DatapointsToAlarm"] == 1
+
+
 @pytest.mark.parametrize(
     "parameter, value",
     [

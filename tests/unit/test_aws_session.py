@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
 from AWSSession import get_aws_session
+from ecs_task_recycle.aws_errors import translated
 from ecs_task_recycle.clock import SystemClock, as_utc
 from ecs_task_recycle.configuration import AwsCredentials
-from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.errors import AwsCallError, SettingsError
+from ecs_task_recycle.gateway import Gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -318,6 +321,42 @@ def test_a_broken_aws_config_file_is_a_settings_error(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(broken))
     with pytest.raises(SettingsError, match="broken"):
         get_aws_session(AwsCredentials(profile_name="operations"))
+
+
+def test_an_answer_that_repeats_the_request_does_not_show_its_token() -> None:
+    """AWS does so where the signature is wrong, because the secret key is.
+
+    Its words: https://github.com/aws/aws-sdk-cpp/issues/17
+    """
+    message = (
+        "The request signature we calculated does not match the signature you provided. Check your "
+        "AWS Secret Access Key and signing method.\n\nThe Canonical String for this request should "
+        "have been\n'POST\n/\n\nhost:ecs\nx-amz-security-token:planted-token\n\nhost'\n"
+    )
+    answer = {"Error": {"Code": "InvalidSignatureException", "Message": message}}
+
+    with pytest.raises(AwsCallError) as caught, translated("ecs:DescribeServices"):
+        raise ClientError(cast("Any", answer), "DescribeServices")
+
+    assert "planted-token" not in f"{caught.value} {caught.value.facts}"
+    assert str(caught.value).endswith("Check your AWS Secret Access Key and signing method.")
+
+
+def test_a_token_that_no_header_can_hold_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that the environment holds; that of input.json is refused before."""
+    # Nothing is sent: the HTTP library refuses the header first, and quotes it.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    session = get_aws_session(replace(KEYS, session_token="planted\ntoken"))
+    gateway = Gateway(session, SystemClock(), cluster_name="demo", service_name="web")
+    monkeypatch.setattr(
+        "ecs_task_recycle.gateway.CONFIG", Config(retries={"total_max_attempts": 1})
+    )
+
+    with pytest.raises(AwsCallError) as caught:
+        gateway.service()
+
+    assert "planted" not in f"{caught.value} {caught.value.facts}"
+    assert "the request could not be sent (ValueError)" in str(caught.value)
 
 
 def test_no_refusal_shows_a_secret() -> None:

@@ -45,6 +45,23 @@ EVENTS: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
         "aws:sqs",
         "its messages are not opened",
     ),
+    "alarm": (
+        {
+            "source": "aws.cloudwatch",
+            "alarmArn": "arn:aws:cloudwatch:us-east-1:123456789012:alarm:memory",
+            "accountId": "123456789012",
+            "time": "2026-01-05T09:00:00.490+0000",
+            "region": "us-east-1",
+            "alarmData": {"alarmName": "memory", "state": {"value": "ALARM"}},
+        },
+        "an action of a CloudWatch alarm (arn:aws:cloudwatch:us-east-1:123456789012:alarm:memory)",
+        "have a rule match the alarm's state",
+    ),
+    "destination": (
+        {"requestContext": {"condition": "Success"}, "requestPayload": {}, "responsePayload": {}},
+        "a destination of Lambda",
+        "its messages are not opened",
+    ),
     "http": ({"requestContext": {}, "body": "{}"}, "an HTTP request", "its body is not opened"),
 }
 
@@ -61,6 +78,21 @@ def test_one_sentence_names_the_source_and_what_to_do(name: str) -> None:
         f"1 problem in the event: it comes from {source} without cluster_name and service_name; "
     )
     assert advice in sentence
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ENVELOPE | HEALTH | {"detail-type": "half a pair: \ud800, and a line\nbreak"},
+        {"Records": [{"eventSource": "\ud800\n"}]},
+    ],
+    ids=["rule", "records"],
+)
+def test_no_source_gets_more_than_printable_text_into_the_sentence(event: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_from_event(event)
+
+    assert str(caught.value).isprintable()
 
 
 def test_the_same_envelope_with_parameters_is_understood() -> None:

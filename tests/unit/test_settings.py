@@ -353,11 +353,12 @@ def test_a_misspelt_parameter_is_told_its_nearest() -> None:
 
 
 def test_arns_that_disagree_are_refused() -> None:
-    other = "arn:aws:ecs:us-east-1:123456789012:service/store/web"
+    other = "arn:aws:ecs:us-east-1:210987654321:service/store/web"
     problems = problems_of_event({"cluster_name": CLUSTER_ARN, "service_name": other})
     assert problems == [
         "service_name lies in cluster 'store', cluster_name is 'shop'",
         "cluster_name lies in eu-west-1, service_name in us-east-1",
+        "cluster_name lies in account 123456789012, service_name in account 210987654321",
     ]
 
 
@@ -520,6 +521,16 @@ def test_a_secret_and_what_it_stands_for_are_refused_together(key: str) -> None:
 def test_a_session_token_without_keys_is_refused() -> None:
     assert problems_of_document({"awsCredentials": {"session_token": "t"}}) == [
         "awsCredentials.session_token is given without access_key and secret_key"
+    ]
+
+
+@pytest.mark.parametrize("key", ["access_key", "secret_key", "session_token"])
+def test_a_credential_that_was_copied_with_a_line_break_is_refused_without_being_shown(
+    key: str,
+) -> None:
+    keys = {"access_key": "A", "secret_key": "s", "session_token": "t", key: "first\nsecond"}
+    assert problems_of_document({"awsCredentials": keys}) == [
+        f"awsCredentials.{key} has a space, a line break or another character that none has"
     ]
 
 

@@ -22,7 +22,7 @@ from ecs_task_recycle.permissions import Permissions
 from ecs_task_recycle.probes import AUTOSCALING_READ, NO_TASK_ID, probe_reads, probe_writes
 from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.reach import reach_refusals, zonal_shifts
-from ecs_task_recycle.refusals import refusals, revision_refusals
+from ecs_task_recycle.refusals import refusals, require_service, revision_refusals
 from ecs_task_recycle.selection import select
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
 
@@ -69,7 +69,8 @@ class Preflight:
         record = trying((run_table.READ,), self.store.read)
         self._let_reads_settle(record, run_started_at)
         service = trying(("ecs:DescribeServices",), gateway.service)
-        self._require_service(service)
+        if service is not None or not self._permissions.lacking:
+            require_service(gateway, service, account=self.settings.account)
         target = trying((AUTOSCALING_READ,), gateway.scalable_target)
         snapshot = trying(_read_actions(service), lambda: self.watch.refresh(known=service))
         if snapshot is None:
@@ -99,18 +100,6 @@ class Preflight:
             protections=protections,
             reasons=reasons,
         )
-
-    def _require_service(self, service: Service | None) -> None:
-        """Raise PreconditionError where there is none, or only one of that name elsewhere."""
-        if service is None and not self._permissions.lacking:
-            raise absent(self.gateway)
-        named = self.settings.account
-        account = named if service is None else service.arn.split(":")[4]
-        if named not in (None, account):
-            raise PreconditionError(
-                f"Service {self.gateway.name} lies in account {account}, the event names {named}.",
-                remedy="Nothing was touched. Check both names, the region and the account.",
-            )
 
     def _selected(self, snapshot: Snapshot, run_started_at: datetime) -> tuple[Snapshot, Selection]:
         """Return the tasks that the event asks for, and the service with all of them."""
@@ -257,15 +246,6 @@ def _read_actions(service: Service | None) -> tuple[str, ...]:
     if service is not None and service.load_balancers:
         return (*READS, "elasticloadbalancing:DescribeTargetHealth")
     return READS
-
-
-def absent(gateway: Gateway) -> PreconditionError:
-    """Return the error for a service that is not there."""
-    return PreconditionError(
-        f"There is no service {gateway.service_name} in a cluster {gateway.cluster_name} "
-        f"of {gateway.region}.",
-        remedy="Nothing was touched. Check both names, the region and the account.",
-    )
 
 
 def refusal(gateway: Gateway, reasons: Sequence[str], *, healed: bool) -> PreconditionError:

@@ -13,6 +13,8 @@ from ecs_task_recycle.errors import (
 from ecs_task_recycle.run_record import foreign_arns, from_item
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.run_record import RunRecord
     from ecs_task_recycle.run_table import Item, RunTable
@@ -37,8 +39,26 @@ def already_running(service: str, record: RunRecord | None) -> AlreadyRunningErr
     )
 
 
-def lost(run_id: str, service: str, record: RunRecord | None) -> OwnershipLostError:
-    """Return the error for a run whose record was taken over, by the run of a record."""
+def require_free(service: str, record: RunRecord, run_id: str, now_at: datetime) -> None:
+    """Raise AlreadyRunningError while the run of a record may be alive, or where it was this one.
+
+    That is so where AWS delivers an event once more, after its run.
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
+    """
+    if record.may_be_alive(now_at):
+        raise already_running(service, record)
+    if record.run_id == run_id and not record.is_open:
+        raise AlreadyRunningError(
+            f"Run {run_id} of {service} has ended already, as {record.status}: its event was "
+            "delivered once more.",
+            remedy="Nothing was touched.",
+            running_run_id=run_id,
+        )
+
+
+def lost(run_id: str, service: str, item: Item | None) -> OwnershipLostError:
+    """Return the error for a run whose record was taken over, by the run of an item."""
+    record = None if item is None else understood(item)
     other = "another run" if record is None else f"run {record.run_id}"
     return OwnershipLostError(
         f"Run {run_id} no longer owns the record of {service}: {other} has taken it over.",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from ecs_task_recycle import record_errors
 from ecs_task_recycle.aws_errors import retry
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AwsCallError, PreconditionError, RestoreError
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.record_errors import already_running, lost, not_understood, understood
 from ecs_task_recycle.run_record import (
     ATTRIBUTES,
     REQUESTS,
@@ -79,12 +79,13 @@ class RecordStore:
         try:
             return from_item(dict(self._seen))
         except ValueError as problem:
-            raise not_understood(self.table, problem) from problem
+            raise record_errors.not_understood(self.table, problem) from problem
 
     def require_free(self, record: RunRecord | None) -> None:
-        """Raise AlreadyRunningError while the run of a record may be alive."""
-        if record is not None and record.may_be_alive(as_utc(self.clock.now())):
-            raise already_running(self.table.service, record)
+        """Raise AlreadyRunningError while a record's run may be alive, or where it was this one."""
+        if record is not None:
+            now_at = as_utc(self.clock.now())
+            record_errors.require_free(self.table.service, record, self.run_id, now_at)
 
     def take(self, progress: Progress) -> None:
         """Take the record that was read last, for a new run.
@@ -131,7 +132,7 @@ class RecordStore:
     def _take(self, mine: RunRecord, remove: Sequence[str] = ()) -> None:
         found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, remove=remove)
         if found is not None:
-            raise already_running(self.table.service, understood(found))
+            raise record_errors.already_running(self.table.service, record_errors.understood(found))
 
     # -- while it is owned -----------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ class RecordStore:
             self.renew(progress)
         except (AwsCallError, PreconditionError) as error:
             if as_utc(self.clock.now()) >= self._owned.owner_dead_at:
-                raise lost(self.run_id, self.table.service, None) from error
+                raise record_errors.lost(self.run_id, self.table.service, None) from error
             logger.warning("Restoring without a renewed run record: %s", error)
 
     def close(self, progress: Progress) -> bool:
@@ -219,7 +220,7 @@ class RecordStore:
         if found is None:
             return True
         if not self._is_still_ours(found):
-            raise lost(self.run_id, self.table.service, understood(found))
+            raise record_errors.lost(self.run_id, self.table.service, found)
         self._seen = found
         return False
 
@@ -258,7 +259,7 @@ class RecordStore:
     def _rewrite(self, delays_seconds: Iterable[float], **changes: Any) -> None:  # noqa: ANN401
         found = self._write_patiently(renewed(self._owned, **changes), delays_seconds)
         if found is not None:
-            raise lost(self.run_id, self.table.service, understood(found))
+            raise record_errors.lost(self.run_id, self.table.service, found)
 
     def _write_patiently(
         self,

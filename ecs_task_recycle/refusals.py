@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.errors import PreconditionError
 
 if TYPE_CHECKING:
+    from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.model import ScalableTarget, Service
     from ecs_task_recycle.snapshot import Snapshot
+
+
+CHECK_NAMES: Final = "Nothing was touched. Check both names, the region and the account."
+
+
+def require_service(gateway: Gateway, service: Service | None, *, account: str | None) -> None:
+    """Raise PreconditionError where there is none, or only one of that name in another account.
+
+    ``account``: that of the event's ARNs.
+    """
+    if service is None:
+        raise PreconditionError(
+            f"There is no service {gateway.service_name} in a cluster {gateway.cluster_name} "
+            f"of {gateway.region}.",
+            remedy=CHECK_NAMES,
+        )
+    own_account = service.arn.split(":")[4]
+    if account not in (None, own_account):
+        raise PreconditionError(
+            f"Service {gateway.name} lies in account {own_account}, the event names {account}.",
+            remedy=CHECK_NAMES,
+        )
 
 
 def refusals(service: Service, target: ScalableTarget | None, *, maintain: bool) -> list[str]:

@@ -57,10 +57,10 @@ def request_more(store: RecordStore, before_at: datetime, clock: Clock) -> Ended
     """
     while True:
         record = store.read()
+        if record is not None and record.run_id == store.run_id:
+            store.require_free(record)
         if record is None or not record.may_be_alive(as_utc(clock.now())):
             return None
-        if record.run_id == store.run_id:
-            store.require_free(record)
         queued_at = record.queued_before_at
         latest_at = before_at if queued_at is None else max(before_at, queued_at)
         if _ask(store.table, record, {QUEUED: latest_at.isoformat()}):

@@ -71,11 +71,15 @@ class Bench:
         world: World,
         *,
         deadline_seconds: float = LAMBDA_SECONDS,
-        run_id: str = "run",
+        run_id: str | None = None,
         **event: Any,  # noqa: ANN401 - what users send
     ) -> Report:
-        """Act on the event for demo/web, without a guardian, with so long until Lambda's limit."""
-        return self.act(world, run_id=run_id, deadline_seconds=deadline_seconds, **event)
+        """Act on the event for demo/web, without a guardian, with so long until Lambda's limit.
+
+        Without a `run_id`, the world's first run is called run, and each other one otherwise.
+        """
+        own_id = run_id or (f"run-{len(world.calls)}" if world.calls else "run")
+        return self.act(world, run_id=own_id, deadline_seconds=deadline_seconds, **event)
 
     def act(
         self,

@@ -960,10 +960,11 @@ def test_an_outage_of_the_table_when_a_run_is_taken_over_is_sat_out(bench: Bench
     assert is_free(world)
 
 
-def test_an_event_that_comes_once_more_after_its_run_raises_nothing(bench: Bench) -> None:
+def test_an_event_that_comes_once_more_after_another_run_raises_nothing(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)
     guarded.recycle(**EVENT)
+    guarded.recycle("other", wait_time=0)
     history = world.desired_history()
 
     guarded.invoke("run", EVENT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,34 @@ def test_lost_ownership_is_an_error_of_its_own_that_names_the_other_run(bench: B
     assert "run other has taken it over" in str(report.error)
     assert record(world)["owner"] == "other"
     assert capacity(world)[0] == FOUND[0] + 1
+
+
+@pytest.mark.parametrize("event", [{}, {"if_running": "queue"}], ids=["refuse", "queue"])
+@pytest.mark.parametrize("dies", [False, True], ids=["ended", "died"])
+def test_an_event_that_is_delivered_once_more_after_its_run_recycles_nothing_again(
+    bench: Bench, event: dict[str, Any], *, dies: bool
+) -> None:
+    world = quick_world()
+    service = world.service(CLUSTER, SERVICE)
+    if dies:
+        world.kill_at(world.elapsed + 20)
+    with pytest.raises(Killed) if dies else nullcontext():
+        bench.recycle(world, run_id="request", **QUICK, **event)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+    stopped_before = stopped_by_us(service)
+
+    report = bench.recycle(world, run_id="request", **QUICK, **event)
+
+    if dies:
+        assert report.status is Status.COMPLETED
+        return
+    assert isinstance(report.error, AlreadyRunningError)
+    assert "has ended already, as completed" in str(report.error)
+    assert not report.is_worth_a_mail
+    assert stopped_by_us(service) == stopped_before
+    assert record(world)["status"] == "completed"
+    assert capacity(world) == FOUND
 
 
 @pytest.mark.slow

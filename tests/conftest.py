@@ -7,6 +7,7 @@ In CI (`CI` is set) it is the same every time; elsewhere Hypothesis looks for ne
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     os.environ.update(MADE_UP_ACCOUNT)
     _settle_hypothesis(config)
+    # Worlds are large and short-lived: looking for garbage more rarely takes a tenth off the tests.
+    gc.set_threshold(200_000, 20, 20)
 
 
 def pytest_report_header() -> str:

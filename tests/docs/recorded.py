@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
+import pickle
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -377,11 +379,15 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
 
 
 @pytest.fixture(scope="session")
-def record() -> Record:
-    return _recorded()
-
-
-@cache
-def _recorded() -> Record:
-    """Make the runs once for all folders of tests that are held against them."""
-    return record_every_kind()
+def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The runs, made once for all folders and processes of tests that are held against them."""
+    base = tmp_path_factory.getbasetemp()
+    # With several processes, each has a folder in one that they share.
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (folder / "recorded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "recorded.pickle"
+        if not made.exists():
+            made.write_bytes(pickle.dumps(record_every_kind()))
+        found: Record = pickle.loads(made.read_bytes())  # noqa: S301 - written right here
+    return found

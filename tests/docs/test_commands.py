@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
 def test_the_aws_cli_takes_every_command_as_it_stands(command: list[str], folder: Path) -> None:
     assert all((folder / name).exists() for name in files_of(command))

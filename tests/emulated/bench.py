@@ -18,6 +18,8 @@ from ecs_task_recycle.run_table import RunTable
 from ecs_task_recycle.settings import segment_parameters, settings_from_event
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import boto3
     from botocore.config import Config
 
@@ -38,6 +40,14 @@ SURGE = pytest.mark.parametrize(
 """With one task more, and, among the slow tests, without."""
 
 _owners = itertools.count(1)
+
+
+def sweep(values: Iterable[object], *, quick: int = 1) -> list[Any]:
+    """Return the values of a parameter: the first for the quick tests, the rest for the slow."""
+    return [
+        value if number < quick else pytest.param(value, marks=pytest.mark.slow)
+        for number, value in enumerate(values)
+    ]
 
 
 class OneSetOfClients:

@@ -9,7 +9,7 @@ import pytest
 from ecs_emulator import FailingStart, Knobs, World
 from ecs_task_recycle.errors import AwsCallError, ReplacementError
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import SURGE, a_service, autoscaled, capacity
+from tests.emulated.bench import SURGE, a_service, autoscaled, capacity, sweep
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
@@ -26,7 +26,7 @@ def raised_by_somebody(world: World) -> None:
 
 
 @SURGE
-@pytest.mark.parametrize("seconds", [60, 120, 150])
+@pytest.mark.parametrize("seconds", sweep([120, 60, 150]))
 def test_a_conflict_at_the_start_is_waited_for(bench: Bench, seconds: int, *, surge: bool) -> None:
     world = World(knobs=Knobs(aas_lag=1, aas_conflict=seconds))
     raised_by_somebody(world)

@@ -10,7 +10,7 @@ from ecs_emulator import FailingStart, Knobs, World, service_events
 from ecs_emulator.accidents import Interruption
 from ecs_task_recycle.errors import ReplacementError
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import SURGE, a_service
+from tests.emulated.bench import SURGE, a_service, sweep
 
 if TYPE_CHECKING:
     from ecs_emulator.model import Service
@@ -46,7 +46,7 @@ def lose_new_tasks(world: World, service: Service, by: str) -> None:
 
 
 @SURGE
-@pytest.mark.parametrize("name", INFORMATION)
+@pytest.mark.parametrize("name", sweep(INFORMATION, quick=3))
 def test_events_that_tell_of_no_start_are_no_failed_starts(
     bench: Bench, name: str, caplog: pytest.LogCaptureFixture, *, surge: bool
 ) -> None:
@@ -61,7 +61,7 @@ def test_events_that_tell_of_no_start_are_no_failed_starts(
 
 
 @SURGE
-@pytest.mark.parametrize("by", Interruption)
+@pytest.mark.parametrize("by", sweep(Interruption, quick=3))
 def test_new_tasks_that_the_platform_takes_away_are_no_failed_starts(
     bench: Bench, by: Interruption, caplog: pytest.LogCaptureFixture, *, surge: bool
 ) -> None:

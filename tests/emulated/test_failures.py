@@ -15,7 +15,7 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.failed_starts import FAILED_STARTS_LIMIT
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us
+from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us, sweep
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
@@ -175,7 +175,7 @@ def test_replacements_that_come_up_and_soon_die_end_the_run(bench: Bench, wait_t
     assert capacity(world)[0] == 6
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", sweep(range(8), quick=2))
 def test_the_put_back_leaves_ecs_no_healthy_task_to_choose(bench: Bench, seed: int) -> None:
     never_healthy = FailingStart(kind="unhealthy", after=1, after_seconds=500.0)
     world = World(knobs=Knobs(failing_starts=(never_healthy,), scale_in_choice="random"), seed=seed)

@@ -34,6 +34,7 @@ from tests.emulated.bench import (
     record,
     stopped_by_us,
     stopped_under_protection,
+    sweep,
 )
 from tests.emulated.guarded import MACHINE_ARN, Guarded
 from tests.emulated.lived import changes
@@ -292,7 +293,7 @@ def ask(bench: Bench, world: World, **event: Any) -> Report:  # noqa: ANN401 - w
     return bench.act(world, run_id="other", deadline_seconds=900, **event)
 
 
-@pytest.mark.parametrize("seconds", [15, 60, 130, 190, 260, 330, 370])
+@pytest.mark.parametrize("seconds", sweep([60, 260, 15, 130, 190, 330, 370], quick=2))
 def test_a_run_that_is_asked_to_stop_ends_after_the_task_in_hand(
     bench: Bench, seconds: int
 ) -> None:
@@ -350,7 +351,7 @@ def stop_execution(world: World) -> None:
         execution.end("ABORTED", world.now)
 
 
-@pytest.mark.parametrize("seconds", range(12, 500, 61))
+@pytest.mark.parametrize("seconds", sweep(range(12, 500, 61), quick=3))
 def test_an_execution_that_is_stopped_stops_its_run_wherever_it_is(
     bench: Bench, seconds: int
 ) -> None:

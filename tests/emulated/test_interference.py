@@ -16,6 +16,7 @@ from tests.emulated.bench import (
     capacity,
     is_free,
     stopped_by_us,
+    sweep,
 )
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_a_service_that_is_deleted_meanwhile_ends_the_run(bench: Bench) -> None:
     assert "DRAINING" in str(report.reason) or "INACTIVE" in str(report.reason)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", sweep(range(6), quick=2))
 def test_stale_reads_never_make_the_run_act_too_early_nor_suspect_itself(
     bench: Bench, seed: int
 ) -> None:
@@ -288,7 +289,7 @@ def test_of_a_service_that_was_deleted_meanwhile_nothing_is_restored(bench: Benc
 
 
 @pytest.mark.parametrize("highest", [0, 2])
-@pytest.mark.parametrize("seconds", [1, 3, 9])
+@pytest.mark.parametrize("seconds", sweep([3, 1, 9]))
 def test_a_maximum_that_somebody_lowers_right_before_the_end_stays(
     bench: Bench, seconds: int, highest: int
 ) -> None:

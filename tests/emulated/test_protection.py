@@ -18,6 +18,7 @@ from tests.emulated.bench import (
     capacity,
     is_free,
     stopped_by_us,
+    sweep,
 )
 from tests.emulated.guarded import Guarded
 
@@ -225,7 +226,7 @@ def test_a_protected_task_that_goes_away_counts_as_replaced(bench: Bench) -> Non
     assert answer["tasks"][-1]["note"] == "it went away by itself"
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", sweep(range(5)))
 def test_a_mark_that_is_cleared_is_noticed_within_half_a_minute(
     bench: Bench, seed: int, measured: Callable[[str], None]
 ) -> None:

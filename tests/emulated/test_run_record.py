@@ -25,6 +25,7 @@ from tests.emulated.bench import (
     is_free,
     record,
     stopped_by_us,
+    sweep,
 )
 from tests.emulated.guarded import Guarded
 from tests.emulated.quick import (
@@ -189,7 +190,7 @@ def killed_with_a_queued_request(bench: Bench, world: World, *, after: int = 1) 
     return queued_at
 
 
-@pytest.mark.parametrize("after", [1, 30, 40, 60])
+@pytest.mark.parametrize("after", sweep([1, 40, 30, 60], quick=2))
 def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench, after: int) -> None:
     """Whether the dead run had not come so far, or had taken it up."""
     world = quick_world()
@@ -205,7 +206,7 @@ def test_what_was_queued_for_a_dead_run_is_served_by_the_next(bench: Bench, afte
     assert is_free(world)
 
 
-@pytest.mark.parametrize("after", [1, 30, 40, 60])
+@pytest.mark.parametrize("after", sweep([1, 40, 30, 60], quick=2))
 def test_restoring_what_a_dead_run_left_says_that_it_did_not_serve_what_was_queued(
     bench: Bench, after: int
 ) -> None:

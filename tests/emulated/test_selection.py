@@ -17,7 +17,7 @@ from ecs_task_recycle.console import Place
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.verdict import verdicts
-from tests.emulated.bench import SURGE, a_service, capacity, record, stopped_by_us
+from tests.emulated.bench import SURGE, a_service, capacity, record, stopped_by_us, sweep
 from tests.emulated.guarded import Guarded
 from tests.emulated.quick import KNOBS
 
@@ -248,7 +248,7 @@ def test_a_request_that_may_be_queued_also_takes_what_is_just_starting(
     assert world.lowest_in_service() == 3  # as many as before the fourth had started
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", sweep(range(8), quick=3))
 def test_a_request_that_may_be_queued_takes_what_no_read_shows_yet(bench: Bench, seed: int) -> None:
     world = World(knobs=replace(KNOBS, staleness=10.0), seed=seed)
     service = a_service(world)

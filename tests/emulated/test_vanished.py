@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ecs_emulator import Knobs, World
-from tests.emulated.bench import SURGE, a_service, capacity
+from tests.emulated.bench import SURGE, a_service, capacity, sweep
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
@@ -18,7 +18,7 @@ RAISES = Knobs(protection_of_vanished_raises=True, deprovision=(0.5, 1.0), drain
 
 @SURGE
 @pytest.mark.parametrize("policy", ["wait", "skip", "stop"])
-@pytest.mark.parametrize("seconds", [1, 20, 60])
+@pytest.mark.parametrize("seconds", sweep([20, 1, 60]))
 def test_a_task_that_vanishes_is_gone(
     bench: Bench, policy: str, seconds: int, *, surge: bool
 ) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.scaling import raised_from_now
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from ecs_task_recycle.record_store import RecordStore
     from ecs_task_recycle.service_watch import ServiceWatch
     from ecs_task_recycle.snapshot import Snapshot
+
+TASKS_LIMIT: Final = 5_000
+"""The tasks of one run: so many fit into an item of DynamoDB, and are ECS's limit for a service.
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
 
 logger = logging.getLogger(__name__)
 
@@ -94,10 +99,20 @@ class Queueing:
         return raised_from_now(self.gateway, extended, snapshot) if raises_again else extended
 
     def _more(self, snapshot: Snapshot, queued_at: datetime) -> tuple[Original, ...]:
-        """Return the tasks that a request adds: none where ECS is about to stop them all."""
+        """Return the tasks that a request adds: none where ECS is about to stop them all.
+
+        Raises Ended for more than the run record can hold.
+        """
         if not snapshot.service.desired_count:
             return ()
         results = self.progress.results
-        return tuple(
+        more = tuple(
             task for task in created_before(snapshot, queued_at) if task.arn not in results
         )
+        if len(results) + len(more) > TASKS_LIMIT:
+            raise Ended(
+                Status.PARTIAL,
+                f"{len(more)} tasks of a queued request do not fit into its record of "
+                f"{len(results)}; repeat the request",
+            )
+        return more

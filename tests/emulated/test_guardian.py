@@ -15,6 +15,7 @@ import pytest
 
 from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_task_recycle import queueing
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
@@ -660,6 +661,23 @@ def test_with_every_task_protected_a_queued_request_raises_nothing_until_one_is_
     assert report.status is Status.COMPLETED
     instants = [at for at, _, _ in world.desired_history()]
     assert instants[3] - instants[2] > 230
+
+
+def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, "TASKS_LIMIT", TASKS + 1)
+    world = three_segments()
+    world.at(200, lambda w: without_latency(bench, w, if_running="queue"))
+
+    report = quick_guarded(bench, world).recycle(**EVENT)
+
+    assert report.status is Status.PARTIAL
+    assert "tasks of a queued request do not fit into its record" in str(report.reason)
+    assert "was not served" in str(report.reason)
+    assert report.answer()["tasks_recycled"] == TASKS
+    assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
 
 
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:

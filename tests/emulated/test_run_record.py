@@ -30,6 +30,7 @@ from tests.emulated.bench import (
 from tests.emulated.guarded import Guarded
 from tests.emulated.quick import (
     FOUND,
+    KNOBS,
     OWNER_IS_DEAD_SECONDS,
     QUICK,
     another_run_starts,
@@ -164,6 +165,28 @@ def test_a_chain_of_200_dead_runs_is_healed(bench: Bench) -> None:
     assert report.status in {Status.COMPLETED, Status.NOTHING_TO_DO}
     assert capacity(world) == FOUND
     assert is_free(world)
+
+
+@pytest.mark.parametrize("seed", sweep([3, 92, 10]))
+def test_a_run_without_an_extra_task_lets_ecs_take_away_that_of_a_dead_one_first(
+    bench: Bench, seed: int
+) -> None:
+    """It stopped a task while ECS stopped another one, which stale reads did not show yet."""
+    knobs = replace(KNOBS, staleness=10.0, scheduler_interval=(1.0, 10.0))
+    world = World(knobs=knobs, seed=seed)
+    a_service(world)
+    world.advance(20)
+    world.kill_at(world.elapsed + 60)
+    with pytest.raises(Killed):
+        bench.recycle(world, wait_time=60)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+
+    report = bench.recycle(world, wait_time=0, maintain_service_state=False)
+
+    assert report.status is Status.COMPLETED
+    assert world.lowest_in_service() == 2
+    assert capacity(world)[0] == 3
 
 
 def killed_with_a_queued_request(bench: Bench, world: World, *, after: int = 1) -> float:

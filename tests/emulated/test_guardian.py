@@ -533,7 +533,11 @@ def test_a_request_queued_between_restoring_and_the_end_starts_from_what_was_fou
     )
 
 
-def queued_once_restored(bench: Bench, then: Callable[[World], object]) -> tuple[World, Report]:
+def queued_once_restored(
+    bench: Bench,
+    then: Callable[[World], object],
+    **event: Any,  # noqa: ANN401 - what users send
+) -> tuple[World, Report]:
     """Run, queue a request between restoring and the end, let something happen, and report."""
     world = World(knobs=KNOBS, seed=3)
     a_service(world, tasks=TASKS)
@@ -546,9 +550,14 @@ def queued_once_restored(bench: Bench, then: Callable[[World], object]) -> tuple
 
     # The first call that takes effect raises, the second restores.
     world.after_call("UpdateService", 2, ask)
-    report = bench.recycle(world, wait_time=5, stabilize_timeout=300)
+    report = bench.recycle(world, wait_time=5, stabilize_timeout=300, **event)
     assert asked[0].status is Status.QUEUED
     return world, report
+
+
+def protect_all(world: World, *, minutes: float = 4) -> None:
+    for task in world.service("demo", "web").active_tasks:
+        world.protect_task(task, minutes=minutes)
 
 
 def test_a_queued_request_whose_first_reads_fail_is_served_once_they_are_answered(
@@ -652,15 +661,23 @@ def test_a_queued_request_raises_nothing_where_a_run_of_its_own_would_not(
 def test_with_every_task_protected_a_queued_request_raises_nothing_until_one_is_free(
     bench: Bench,
 ) -> None:
-    def protect(world: World) -> None:
-        for task in world.service("demo", "web").active_tasks:
-            world.protect_task(task, minutes=4)
-
-    world, report = queued_once_restored(bench, protect)
+    world, report = queued_once_restored(bench, protect_all)
 
     assert report.status is Status.COMPLETED
     instants = [at for at, _, _ in world.desired_history()]
     assert instants[3] - instants[2] > 230
+
+
+def test_with_every_task_protected_a_queued_request_that_skips_them_raises_nothing(
+    bench: Bench,
+) -> None:
+    """ECS could take none of them away again, and would refuse to renew a protection."""
+    world, report = queued_once_restored(bench, protect_all, protected_tasks="skip")
+
+    assert report.status is Status.PARTIAL
+    assert "under scale-in protection: 6 of 11 tasks" in str(report.reason)
+    assert [count for _, count, _ in world.desired_history()] == [TASKS, TASKS + 1, TASKS]
+    assert is_free(world)
 
 
 def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(

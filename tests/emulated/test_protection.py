@@ -21,6 +21,7 @@ from tests.emulated.bench import (
     sweep,
 )
 from tests.emulated.guarded import Guarded
+from tests.emulated.quick import KNOBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +148,22 @@ def test_a_service_scaled_to_zero_while_every_task_was_protected_is_left_alone(
     assert report.status is Status.PARTIAL
     assert report.reason == "the desired count is 0"
     assert capacity(world)[0] == 0
+    assert is_free(world)
+
+
+def test_a_service_deployed_while_every_task_was_protected_is_left_alone(bench: Bench) -> None:
+    """The new tasks are none of the run's, which ends for the deployment once it reads."""
+    world = World(knobs=KNOBS)
+    service = a_service(world)
+    for task in service.active_tasks:
+        world.protect_task(task, minutes=6)
+    world.at(60, lambda w: w.start_deployment("demo", "web"))
+
+    report = Guarded(bench, world).recycle()
+
+    assert report.status is Status.PARTIAL
+    assert "a deployment started" in str(report.reason)
+    assert [count for _, count, _ in world.desired_history()] == [3]
     assert is_free(world)
 
 

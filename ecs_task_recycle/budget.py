@@ -109,6 +109,8 @@ class Budget:
         if progress.results and progress.plan is not None:
             before_at = progress.plan.started_before_at.isoformat()
             advice = f"repeat the event with started_before {before_at} to go on"
+            if progress.plan.goes_by_creation:
+                advice = f'repeat it with started_before {before_at} and if_running "queue"'
             if progress.plan.names_tasks:
                 advice = "repeat the event with the remaining tasks to go on"
         raise OutOfTime(

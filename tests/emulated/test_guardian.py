@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
+import shlex
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +19,7 @@ from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle import queueing
 from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.console import Place
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,
@@ -24,6 +27,7 @@ from ecs_task_recycle.errors import (
     StepTimeoutError,
 )
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.verdict import verdicts
 from tests.emulated.bench import (
     ACCESS_KEY,
     LAMBDA_SECONDS,
@@ -678,6 +682,33 @@ def test_with_every_task_protected_a_queued_request_that_skips_them_raises_nothi
     assert "under scale-in protection: 6 of 11 tasks" in str(report.reason)
     assert [count for _, count, _ in world.desired_history()] == [TASKS, TASKS + 1, TASKS]
     assert is_free(world)
+
+
+def test_what_is_left_of_a_queued_request_is_gone_on_with_by_what_the_mail_says(
+    bench: Bench,
+) -> None:
+    """One task was just starting, with the old secret, and RUNNING only after the instant."""
+    world = World(knobs=replace(KNOBS, pending=40.0), seed=3)
+    service = a_service(world, tasks=2)
+    world.advance(10)
+    asked: list[Report] = []
+
+    def ask(w: World) -> None:
+        asked.append(without_latency(bench, w, if_running="queue"))
+
+    world.after_call("StopTask", 2, lambda w: w.at(w.elapsed + 15, ask))
+    report = bench.recycle(world, deadline_seconds=420, wait_time=0, stabilize_timeout=120)
+    assert asked[0].status is Status.QUEUED
+    assert report.status is Status.PARTIAL
+    assert 'and if_running "queue"' in str(report.reason)
+    *_, to_do = verdicts(report.answer(), Place())
+    words = shlex.split(to_do.commands[0])
+
+    again = bench.recycle(world, **json.loads(words[words.index("--payload") + 1]))
+
+    assert again.status is Status.COMPLETED
+    instant = asked[0].progress.started_at.timestamp()
+    assert min(task.created_at for task in service.active_tasks) > instant
 
 
 def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(

@@ -130,9 +130,9 @@ class Preflight:
         is_alive = record is not None and record.may_be_alive(run_started_at)
         if self.settings.if_running is IfRunning.QUEUE and not is_alive:
             since.append(self.settings.started_before_at(run_started_at))
-        ages_seconds = [self.clock.now() - instant_at.timestamp() for instant_at in since]
-        rest = [CONSISTENCY_SECONDS - age for age in ages_seconds if age >= 0]
-        self.clock.sleep(max([0.0, *rest]))
+        # One that seems to lie ahead is another machine's, whose clock is.
+        ages_seconds = [max(0.0, self.clock.now() - each.timestamp()) for each in since]
+        self.clock.sleep(max([0.0, *(CONSISTENCY_SECONDS - age for age in ages_seconds)]))
 
     def _alarmed(self, service: Service | None) -> list[str]:
         own = () if service is None else service.alarm_names

@@ -728,6 +728,21 @@ def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(
     assert is_free(world)
 
 
+def test_a_queued_instant_far_ahead_is_served_and_not_waited_for(bench: Bench) -> None:
+    """The run was handed over for it without a pause, for as long as an execution may last."""
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=2)
+    world.advance(20)
+    ahead = {"queued_before_at": "2030-01-01T00:00:00+00:00"}
+    world.at(60, lambda w: w.put_item(RUNS_TABLE, record(w) | ahead))
+    guarded = Guarded(bench, world, states_limit=40)
+
+    report = guarded.recycle(wait_time=30)
+
+    assert report.status is Status.COMPLETED
+    assert guarded.invocations < 4
+
+
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)

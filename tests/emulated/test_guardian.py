@@ -743,6 +743,16 @@ def test_a_queued_instant_far_ahead_is_served_and_not_waited_for(bench: Bench) -
     assert guarded.invocations < 4
 
 
+def test_a_queued_request_that_comes_too_late_is_to_be_repeated(bench: Bench) -> None:
+    """With the instant of the run there would be nothing to do."""
+    world, report = queued_once_restored(bench, lambda _: None, deadline_seconds=270)
+
+    assert report.status is Status.PARTIAL
+    assert "; repeat the queued request. The request to recycle also" in str(report.reason)
+    assert report.answer()["remaining"] == []
+    assert is_free(world)
+
+
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)

@@ -49,12 +49,15 @@ class Scaling:
 
         Raises Interference for what no run would be started on, AwsCallError.
         """
-        snapshot = self.budget.retry(self.watch.refresh)
+        self.progress.plan = self.budget.retry(lambda: self._planned_anew(plan))
+        return self.progress.plan
+
+    def _planned_anew(self, plan: Plan) -> Plan:
+        snapshot = self.watch.refresh()
         if not snapshot.service.desired_count:
             raise Interference("the desired count is 0")
         plan = raised_from_now(self.gateway, plan, snapshot)
-        self.progress.plan = replace(plan, in_service_count=len(snapshot.in_service))
-        return self.progress.plan
+        return replace(plan, in_service_count=len(snapshot.in_service))
 
     def scale_up(self, plan: Plan) -> None:
         """Raise the capacity as planned, and wait until the extra task is in service.

@@ -151,6 +151,23 @@ def test_a_service_scaled_to_zero_while_every_task_was_protected_is_left_alone(
     assert is_free(world)
 
 
+@pytest.mark.parametrize(
+    "operation", ["DescribeScalableTargets", "DescribeServices", "DescribeTasks"]
+)
+def test_an_outage_once_a_task_is_free_is_sat_out(bench: Bench, operation: str) -> None:
+    world = World(knobs=KNOBS, seed=3)
+    service = a_service(world)
+    autoscaled(world, 1, 5)
+    for task in service.active_tasks:
+        world.protect_task(task, minutes=3)
+    world.at(150, lambda w: w.faults.fail(operation, times=20, code="ThrottlingException"))
+
+    report = bench.recycle(world, wait_time=0)
+
+    assert report.status is Status.COMPLETED, report.reason
+    assert capacity(world) == (3, 1, 5)
+
+
 def test_a_service_deployed_while_every_task_was_protected_is_left_alone(bench: Bench) -> None:
     """The new tasks are none of the run's, which ends for the deployment once it reads."""
     world = World(knobs=KNOBS)

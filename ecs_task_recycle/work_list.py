@@ -209,7 +209,8 @@ class WorkList:
     def _look(self) -> ProtectionLook:
         """Read who is still protected; the run may be asked to stop while it waits."""
         self.go_ahead.require()
-        seen = look(self.gateway, as_utc(self.clock.now()), self.progress.protected.values())
+        protected, clock = self.progress.protected.values(), self.clock
+        seen = self.budget.retry(lambda: look(self.gateway, as_utc(clock.now()), protected))
         self.progress.protected |= {each.task_arn: each for each in seen.waiting}
         if seen.waiting:
             self._log_waiting(seen.waiting)

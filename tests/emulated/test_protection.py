@@ -168,6 +168,18 @@ def test_an_outage_once_a_task_is_free_is_sat_out(bench: Bench, operation: str) 
     assert capacity(world) == (3, 1, 5)
 
 
+def test_an_outage_while_a_protected_task_is_waited_for_is_sat_out(bench: Bench) -> None:
+    world = World(knobs=KNOBS, seed=3)
+    service = a_service(world)
+    world.protect_task(by_age(service)[0], minutes=8)
+    fault = "ThrottlingException"
+    world.at(300, lambda w: w.faults.fail("GetTaskProtection", times=20, code=fault))
+
+    report = bench.recycle(world, wait_time=0)
+
+    assert report.status is Status.COMPLETED, report.reason
+
+
 def test_a_service_deployed_while_every_task_was_protected_is_left_alone(bench: Bench) -> None:
     """The new tasks are none of the run's, which ends for the deployment once it reads."""
     world = World(knobs=KNOBS)

@@ -105,15 +105,10 @@ class Budget:
         left_seconds = self.left_seconds
         if left_seconds >= needed_seconds + RESERVE_SECONDS:
             return
-        advice = "lower stabilize_timeout, or raise the function's timeout (900 s at most)"
-        if progress.results and progress.plan is not None:
-            before_at = progress.plan.started_before_at.isoformat()
-            advice = f"repeat the event with started_before {before_at} to go on"
-            if progress.plan.names_tasks:
-                advice = "repeat the event with the remaining tasks to go on"
         raise OutOfTime(
             f"time runs short: {left_seconds:.0f} s are left, the next task may need "
-            f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; {advice}",
+            f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; "
+            f"{_advice(progress)}",
             wait_seconds=before_seconds if pauses else 0.0,
         )
 
@@ -141,3 +136,18 @@ class Budget:
             f"finish_within_minutes ends at {as_utc(finish_at).isoformat(timespec='seconds')}, and "
             f"the next task may need {needed_seconds:.0f} s",
         )
+
+
+def _advice(progress: Progress) -> str:
+    """Return what to do where the next task does not fit."""
+    plan = progress.plan
+    if plan is None or not progress.results:
+        return "lower stabilize_timeout, or raise the function's timeout (900 s at most)"
+    if not progress.has_work:
+        return "repeat the queued request"
+    if plan.names_tasks:
+        return "repeat the event with the remaining tasks to go on"
+    before_at = plan.started_before_at.isoformat()
+    if plan.goes_by_creation:
+        return f'repeat it with started_before {before_at} and if_running "queue"'
+    return f"repeat the event with started_before {before_at} to go on"

@@ -15,8 +15,7 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.outcome import Interference, OutOfTime, Status
 from ecs_task_recycle.restore import Restorer, not_restored
-from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
-from ecs_task_recycle.settling import Settling
+from ecs_task_recycle.settling import Settling, await_taken_away
 
 if TYPE_CHECKING:
     from ecs_task_recycle.budget import Budget
@@ -91,9 +90,7 @@ class Ending:
         self.restore(plan)
         if self.progress.errors:
             raise self.progress.errors.pop()
-        if plan.scale_up is not None:
-            # No read may show any more what is restored just now.
-            self.clock.sleep(CONSISTENCY_SECONDS)
+        await_taken_away(self.clock, self.watch, self.budget)
 
     @property
     def _serves_queued(self) -> bool:

@@ -202,7 +202,8 @@ class Plan:
     for a run that adds no task. ``dead_run_id`` is the run before, if it is dead and has not
     closed its record, ``unrestored`` is what it left raised, if anything, and ``raised_since_at``
     the instant from which on a task more may have been wanted. After ``finish_at`` no task may
-    still wait for its replacement. ``queued_before_at``: of the queued request that it holds.
+    still wait for its replacement. ``queued_before_at``: of the queued request that it holds, or
+    that has begun it; its tasks are those created before that, not those started.
     ``refusals`` and ``nothing_to_do`` are why no task is stopped; ``remarks`` are what else the
     answer has to name.
     """
@@ -232,6 +233,11 @@ class Plan:
     def required_in_service(self) -> int:
         """How many have to be in service for the next one to be stopped, that one included."""
         return (self.scale_up.written if self.scale_up else self.found).desired_count
+
+    @property
+    def goes_by_creation(self) -> bool:
+        """Whether tasks count that were created before the instant, though started after it."""
+        return self.queued_before_at is not None and not self.names_tasks
 
     @property
     def raised_at_once(self) -> ScaleUp | None:

@@ -130,9 +130,9 @@ class Preflight:
         is_alive = record is not None and record.may_be_alive(run_started_at)
         if self.settings.if_running is IfRunning.QUEUE and not is_alive:
             since.append(self.settings.started_before_at(run_started_at))
-        ages_seconds = [self.clock.now() - instant_at.timestamp() for instant_at in since]
-        rest = [CONSISTENCY_SECONDS - age for age in ages_seconds if age >= 0]
-        self.clock.sleep(max([0.0, *rest]))
+        # One that seems to lie ahead is another machine's, whose clock is.
+        ages_seconds = [max(0.0, self.clock.now() - each.timestamp()) for each in since]
+        self.clock.sleep(max([0.0, *(CONSISTENCY_SECONDS - age for age in ages_seconds)]))
 
     def _alarmed(self, service: Service | None) -> list[str]:
         own = () if service is None else service.alarm_names
@@ -187,6 +187,7 @@ class Preflight:
             dead_run_id=None if record is None else record.run_id,
             raised_since_at=_raised_since(record) or run_started_at,
             finish_at=self._finish_at(run_started_at),
+            queued_before_at=self._queued_before_at(run_started_at),
             refusals=reasons,
             remarks=remarks,
             actions=tuple(self._permissions.allowed),
@@ -207,6 +208,13 @@ class Preflight:
     def _finish_at(self, run_started_at: datetime) -> datetime | None:
         minutes = self.settings.finish_within_minutes
         return None if minutes is None else run_started_at + timedelta(minutes=minutes)
+
+    def _queued_before_at(self, run_started_at: datetime) -> datetime | None:
+        """Return the instant of a request that might have been queued, and goes by creation."""
+        is_recycle = self.settings.action is Action.RECYCLE
+        if not is_recycle or self.settings.if_running is not IfRunning.QUEUE:
+            return None
+        return self.settings.started_before_at(run_started_at)
 
     def _decided(self, plan: Plan) -> Plan:
         """Return the plan with what is to be raised, or why nothing is to be done."""

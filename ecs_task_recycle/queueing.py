@@ -69,7 +69,9 @@ class Queueing:
         queued_at = self.store.queued_before_at
         if raises_again or queued_at is None:
             return CONSISTENCY_SECONDS
-        return max(0.0, CONSISTENCY_SECONDS - (self.clock.now() - queued_at.timestamp()))
+        # One that seems to lie ahead is another machine's, whose clock is.
+        age_seconds = max(0.0, self.clock.now() - queued_at.timestamp())
+        return max(0.0, CONSISTENCY_SECONDS - age_seconds)
 
     def _extended(self, plan: Plan, *, raises_again: bool) -> Plan:
         """Return the plan with all tasks that were created before the instant of the request.

@@ -156,9 +156,7 @@ class _Recycling:
             self._budget.require_task(self._progress)
             if replacer.replace(task):
                 self._pause(plan)
-        if count := len(self._progress.protected):
-            total = len(plan.originals)
-            raise Ended(Status.PARTIAL, f"under scale-in protection: {count} of {total} tasks")
+        turns.require_none_protected()
 
     # -- before the first stop -------------------------------------------------------------------
 

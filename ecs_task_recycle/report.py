@@ -10,7 +10,7 @@ from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.model import TaskOutcome, TaskResult
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.parameters import Action, ProtectedTasks
+from ecs_task_recycle.parameters import Action, IfRunning, ProtectedTasks
 from ecs_task_recycle.protection import in_order
 from ecs_task_recycle.starts import quickest_start_seconds
 from ecs_task_recycle.timeline import lowest
@@ -92,6 +92,8 @@ class Report:
         facts: dict[str, Any] = {}
         if plan is not None and plan.remarks:
             facts["remarks"] = list(plan.remarks)
+        if self._work is not None and self._work.goes_by_creation:
+            facts["if_running"] = IfRunning.QUEUE.value
         if self.status is Status.PLANNED and plan is not None:
             facts["permissions"] = list(plan.actions)
             if self._work is not None:

@@ -11,6 +11,7 @@ from ecs_task_recycle.aws_errors import CONFLICT, retry
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.interference import Guard
 from ecs_task_recycle.model import Capacity, ScaleUp
 from ecs_task_recycle.outcome import Interference
 from ecs_task_recycle.refusals import refusals
@@ -48,12 +49,15 @@ class Scaling:
 
         Raises Interference for what no run would be started on, AwsCallError.
         """
-        snapshot = self.budget.retry(self.watch.refresh)
+        self.progress.plan = self.budget.retry(lambda: self._planned_anew(plan))
+        return self.progress.plan
+
+    def _planned_anew(self, plan: Plan) -> Plan:
+        snapshot = self.watch.refresh()
         if not snapshot.service.desired_count:
             raise Interference("the desired count is 0")
         plan = raised_from_now(self.gateway, plan, snapshot)
-        self.progress.plan = replace(plan, in_service_count=len(snapshot.in_service))
-        return self.progress.plan
+        return replace(plan, in_service_count=len(snapshot.in_service))
 
     def scale_up(self, plan: Plan) -> None:
         """Raise the capacity as planned, and wait until the extra task is in service.
@@ -132,12 +136,14 @@ def _limits_are_ours(target: ScalableTarget | None, plan: ScaleUp) -> bool:
 def raised_from_now(gateway: Gateway, plan: Plan, snapshot: Snapshot) -> Plan:
     """Return the plan with one task more than there are now.
 
-    Raises Interference for what no run would be started on, AwsCallError.
+    Raises Interference for what no run would be started on, or would end at once; AwsCallError.
     """
     target = gateway.scalable_target()
     reasons = refusals(snapshot.service, target, maintain=True)
-    if reasons:
-        raise Interference("; ".join(reasons))
+    guard = Guard(deployment_id=plan.deployment_id, required_in_service=0)
+    reason = "; ".join(reasons) or guard.interference(snapshot.service)
+    if reason is not None:
+        raise Interference(reason)
     found = Capacity.of(snapshot.service, target)
     return replace(plan, found=found, scale_up=ScaleUp.by_one(found))
 

@@ -19,6 +19,7 @@ from ecs_task_recycle.wait import Wait
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ecs_task_recycle.budget import Budget
     from ecs_task_recycle.clock import Clock
     from ecs_task_recycle.gateway import Gateway
     from ecs_task_recycle.model import ScaleUp
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 PROTECTION_SECONDS: Final = 20.0
 """How often scale-in protection is read while every task is protected."""
+
+TAKEN_AWAY_SECONDS: Final = 60.0
+"""How long ECS may take to stop the task that is too many; it stops none that is protected."""
 
 ALL_PROTECTED: Final = (
     "the extra task: all tasks are under scale-in protection, ECS takes one away when the first "
@@ -138,3 +142,26 @@ class Settling:
         )
         meant_to_run = len(snapshot.in_service) + len(snapshot.not_in_service)
         return new[: max(0, meant_to_run - self._found)]
+
+
+def await_taken_away(clock: Clock, watch: ServiceWatch, budget: Budget) -> None:
+    """Wait until reads show what was restored just now, and which task ECS has taken away for it.
+
+    Whoever counts on that task, or stops another one meanwhile, has one less than they think.
+    Raises AwsCallError.
+    """
+    clock.sleep(CONSISTENCY_SECONDS)
+    wait = Wait(
+        awaited="ECS to stop the task that is too many",
+        timeout_seconds=min(TAKEN_AWAY_SECONDS, budget.work_seconds),
+        is_guarded=False,
+    )
+    try:
+        watch.until(_has_none_too_many, wait)
+    except StepTimeoutError as error:
+        logger.info("Going on with a task too many: %s", error)
+
+
+def _has_none_too_many(snapshot: Snapshot) -> bool | None:
+    meant_to_run = len(snapshot.in_service) + len(snapshot.not_in_service)
+    return True if meant_to_run <= snapshot.service.desired_count else None

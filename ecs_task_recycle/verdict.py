@@ -177,7 +177,7 @@ def _to_do(body: Body, place: Place) -> Verdict:
     elif left_arns(body) and status in _ANSWERS:
         whether = " when their protection has ended" if _are_protected(body) else ""
         sentences.append(f"{GO_ON}{whether}:")
-        commands.append(_invocation(body, place, **_rest(body), **_manner(body)))
+        commands.append(_invocation(body, place, **(_rest(body) | _manner(body))))
     return Verdict(
         question=TO_DO, text="\n".join(filter(None, sentences)), commands=tuple(commands)
     )
@@ -221,7 +221,9 @@ def _manner(body: Body) -> dict[str, object]:
 
     One that is not given reads as None, which no parameter accepts.
     """
-    given = mapping(body.get("parameters"))
+    given = dict(mapping(body.get("parameters")))
+    # A run that has taken a queued request goes by the creation of tasks, which it was not asked.
+    given |= {name: body[name] for name in ("if_running",) if name in body}
     repeated = [each for each in PARAMETERS if each.name not in _NOT_REPEATED]
     return {each.name: given[each.name] for each in repeated if each.accepts(given.get(each.name))}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from ecs_task_recycle.clock import as_utc, pause
 from ecs_task_recycle.guardian import LONGEST_WAIT_SECONDS
 from ecs_task_recycle.model import Original
-from ecs_task_recycle.outcome import Ended, OutOfTime
+from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.parameters import ProtectedTasks
 from ecs_task_recycle.protection import look
 
@@ -189,19 +189,28 @@ class WorkList:
                 self._wait(seen)
 
     def wait_until_any_is_free(self) -> None:
-        """Wait while every task is protected. Raises OutOfTime."""
-        if self.policy is not ProtectedTasks.WAIT:
+        """Wait while every task is protected; with ``skip``, end. Raises OutOfTime, Ended."""
+        if self.policy is ProtectedTasks.STOP:
             return
         self._note_protected()
         if len(self.progress.protected.keys() | self.progress.results) < len(self.plan.originals):
             return
         while not (seen := self._look()).free_arns:
+            if self.policy is ProtectedTasks.SKIP:
+                self.require_none_protected()
             self._wait(seen)
+
+    def require_none_protected(self) -> None:
+        """Raise Ended if a task is left because it is protected."""
+        if count := len(self.progress.protected):
+            total = len(self.plan.originals)
+            raise Ended(Status.PARTIAL, f"under scale-in protection: {count} of {total} tasks")
 
     def _look(self) -> ProtectionLook:
         """Read who is still protected; the run may be asked to stop while it waits."""
         self.go_ahead.require()
-        seen = look(self.gateway, as_utc(self.clock.now()), self.progress.protected.values())
+        protected, clock = self.progress.protected.values(), self.clock
+        seen = self.budget.retry(lambda: look(self.gateway, as_utc(clock.now()), protected))
         self.progress.protected |= {each.task_arn: each for each in seen.waiting}
         if seen.waiting:
             self._log_waiting(seen.waiting)

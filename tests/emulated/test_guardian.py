@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
+import shlex
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +19,7 @@ from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle import queueing
 from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.console import Place
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,
@@ -24,6 +27,7 @@ from ecs_task_recycle.errors import (
     StepTimeoutError,
 )
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.verdict import verdicts
 from tests.emulated.bench import (
     ACCESS_KEY,
     LAMBDA_SECONDS,
@@ -533,7 +537,11 @@ def test_a_request_queued_between_restoring_and_the_end_starts_from_what_was_fou
     )
 
 
-def queued_once_restored(bench: Bench, then: Callable[[World], object]) -> tuple[World, Report]:
+def queued_once_restored(
+    bench: Bench,
+    then: Callable[[World], object],
+    **event: Any,  # noqa: ANN401 - what users send
+) -> tuple[World, Report]:
     """Run, queue a request between restoring and the end, let something happen, and report."""
     world = World(knobs=KNOBS, seed=3)
     a_service(world, tasks=TASKS)
@@ -546,9 +554,14 @@ def queued_once_restored(bench: Bench, then: Callable[[World], object]) -> tuple
 
     # The first call that takes effect raises, the second restores.
     world.after_call("UpdateService", 2, ask)
-    report = bench.recycle(world, wait_time=5, stabilize_timeout=300)
+    report = bench.recycle(world, wait_time=5, stabilize_timeout=300, **event)
     assert asked[0].status is Status.QUEUED
     return world, report
+
+
+def protect_all(world: World, *, minutes: float = 4) -> None:
+    for task in world.service("demo", "web").active_tasks:
+        world.protect_task(task, minutes=minutes)
 
 
 def test_a_queued_request_whose_first_reads_fail_is_served_once_they_are_answered(
@@ -652,15 +665,50 @@ def test_a_queued_request_raises_nothing_where_a_run_of_its_own_would_not(
 def test_with_every_task_protected_a_queued_request_raises_nothing_until_one_is_free(
     bench: Bench,
 ) -> None:
-    def protect(world: World) -> None:
-        for task in world.service("demo", "web").active_tasks:
-            world.protect_task(task, minutes=4)
-
-    world, report = queued_once_restored(bench, protect)
+    world, report = queued_once_restored(bench, protect_all)
 
     assert report.status is Status.COMPLETED
     instants = [at for at, _, _ in world.desired_history()]
     assert instants[3] - instants[2] > 230
+
+
+def test_with_every_task_protected_a_queued_request_that_skips_them_raises_nothing(
+    bench: Bench,
+) -> None:
+    """ECS could take none of them away again, and would refuse to renew a protection."""
+    world, report = queued_once_restored(bench, protect_all, protected_tasks="skip")
+
+    assert report.status is Status.PARTIAL
+    assert "under scale-in protection: 6 of 11 tasks" in str(report.reason)
+    assert [count for _, count, _ in world.desired_history()] == [TASKS, TASKS + 1, TASKS]
+    assert is_free(world)
+
+
+def test_what_is_left_of_a_queued_request_is_gone_on_with_by_what_the_mail_says(
+    bench: Bench,
+) -> None:
+    """One task was just starting, with the old secret, and RUNNING only after the instant."""
+    world = World(knobs=replace(KNOBS, pending=40.0), seed=3)
+    service = a_service(world, tasks=2)
+    world.advance(10)
+    asked: list[Report] = []
+
+    def ask(w: World) -> None:
+        asked.append(without_latency(bench, w, if_running="queue"))
+
+    world.after_call("StopTask", 2, lambda w: w.at(w.elapsed + 15, ask))
+    report = bench.recycle(world, deadline_seconds=420, wait_time=0, stabilize_timeout=120)
+    assert asked[0].status is Status.QUEUED
+    assert report.status is Status.PARTIAL
+    assert 'and if_running "queue"' in str(report.reason)
+    *_, to_do = verdicts(report.answer(), Place())
+    words = shlex.split(to_do.commands[0])
+
+    again = bench.recycle(world, **json.loads(words[words.index("--payload") + 1]))
+
+    assert again.status is Status.COMPLETED
+    instant = asked[0].progress.started_at.timestamp()
+    assert min(task.created_at for task in service.active_tasks) > instant
 
 
 def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(
@@ -677,6 +725,31 @@ def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(
     assert "was not served" in str(report.reason)
     assert report.answer()["tasks_recycled"] == TASKS
     assert capacity(world) == (TASKS, 1, TASKS)
+    assert is_free(world)
+
+
+def test_a_queued_instant_far_ahead_is_served_and_not_waited_for(bench: Bench) -> None:
+    """The run was handed over for it without a pause, for as long as an execution may last."""
+    world = World(knobs=KNOBS, seed=3)
+    a_service(world, tasks=2)
+    world.advance(20)
+    ahead = {"queued_before_at": "2030-01-01T00:00:00+00:00"}
+    world.at(60, lambda w: w.put_item(RUNS_TABLE, record(w) | ahead))
+    guarded = Guarded(bench, world, states_limit=40)
+
+    report = guarded.recycle(wait_time=30)
+
+    assert report.status is Status.COMPLETED
+    assert guarded.invocations < 4
+
+
+def test_a_queued_request_that_comes_too_late_is_to_be_repeated(bench: Bench) -> None:
+    """With the instant of the run there would be nothing to do."""
+    world, report = queued_once_restored(bench, lambda _: None, deadline_seconds=270)
+
+    assert report.status is Status.PARTIAL
+    assert "; repeat the queued request. The request to recycle also" in str(report.reason)
+    assert report.answer()["remaining"] == []
     assert is_free(world)
 
 

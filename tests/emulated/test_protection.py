@@ -21,6 +21,7 @@ from tests.emulated.bench import (
     sweep,
 )
 from tests.emulated.guarded import Guarded
+from tests.emulated.quick import KNOBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +148,51 @@ def test_a_service_scaled_to_zero_while_every_task_was_protected_is_left_alone(
     assert report.status is Status.PARTIAL
     assert report.reason == "the desired count is 0"
     assert capacity(world)[0] == 0
+    assert is_free(world)
+
+
+@pytest.mark.parametrize(
+    "operation", ["DescribeScalableTargets", "DescribeServices", "DescribeTasks"]
+)
+def test_an_outage_once_a_task_is_free_is_sat_out(bench: Bench, operation: str) -> None:
+    world = World(knobs=KNOBS, seed=3)
+    service = a_service(world)
+    autoscaled(world, 1, 5)
+    for task in service.active_tasks:
+        world.protect_task(task, minutes=3)
+    world.at(150, lambda w: w.faults.fail(operation, times=20, code="ThrottlingException"))
+
+    report = bench.recycle(world, wait_time=0)
+
+    assert report.status is Status.COMPLETED, report.reason
+    assert capacity(world) == (3, 1, 5)
+
+
+def test_an_outage_while_a_protected_task_is_waited_for_is_sat_out(bench: Bench) -> None:
+    world = World(knobs=KNOBS, seed=3)
+    service = a_service(world)
+    world.protect_task(by_age(service)[0], minutes=8)
+    fault = "ThrottlingException"
+    world.at(300, lambda w: w.faults.fail("GetTaskProtection", times=20, code=fault))
+
+    report = bench.recycle(world, wait_time=0)
+
+    assert report.status is Status.COMPLETED, report.reason
+
+
+def test_a_service_deployed_while_every_task_was_protected_is_left_alone(bench: Bench) -> None:
+    """The new tasks are none of the run's, which ends for the deployment once it reads."""
+    world = World(knobs=KNOBS)
+    service = a_service(world)
+    for task in service.active_tasks:
+        world.protect_task(task, minutes=6)
+    world.at(60, lambda w: w.start_deployment("demo", "web"))
+
+    report = Guarded(bench, world).recycle()
+
+    assert report.status is Status.PARTIAL
+    assert "a deployment started" in str(report.reason)
+    assert [count for _, count, _ in world.desired_history()] == [3]
     assert is_free(world)
 
 

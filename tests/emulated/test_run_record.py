@@ -6,6 +6,7 @@ import json
 import zlib
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,7 @@ from tests.emulated.bench import (
 from tests.emulated.guarded import Guarded
 from tests.emulated.quick import (
     FOUND,
+    KNOBS,
     OWNER_IS_DEAD_SECONDS,
     QUICK,
     another_run_starts,
@@ -166,6 +168,28 @@ def test_a_chain_of_200_dead_runs_is_healed(bench: Bench) -> None:
     assert is_free(world)
 
 
+@pytest.mark.parametrize("seed", sweep([3, 92, 10]))
+def test_a_run_without_an_extra_task_lets_ecs_take_away_that_of_a_dead_one_first(
+    bench: Bench, seed: int
+) -> None:
+    """It stopped a task while ECS stopped another one, which stale reads did not show yet."""
+    knobs = replace(KNOBS, staleness=10.0, scheduler_interval=(1.0, 10.0))
+    world = World(knobs=knobs, seed=seed)
+    a_service(world)
+    world.advance(20)
+    world.kill_at(world.elapsed + 60)
+    with pytest.raises(Killed):
+        bench.recycle(world, wait_time=60)
+    world.revive()
+    world.advance(OWNER_IS_DEAD_SECONDS)
+
+    report = bench.recycle(world, wait_time=0, maintain_service_state=False)
+
+    assert report.status is Status.COMPLETED
+    assert world.lowest_in_service() == 2
+    assert capacity(world)[0] == 3
+
+
 def killed_with_a_queued_request(bench: Bench, world: World, *, after: int = 1) -> float:
     """Kill a run of one named task seconds after another request was queued; return when it was.
 
@@ -286,6 +310,21 @@ def test_a_run_that_has_just_ended_is_let_settle_before_the_next_reads(bench: Be
     world.advance(10)
     for _ in range(5):
         assert bench.recycle(world, wait_time=0).status is Status.COMPLETED
+    assert capacity(world)[0] == 2
+
+
+@pytest.mark.parametrize("seed", sweep([3, 5, 7, 8, 10]))
+def test_it_is_let_settle_also_where_its_machine_s_clock_was_ahead(bench: Bench, seed: int) -> None:
+    """Reads that still showed the raised count were taken for what somebody wants."""
+    world = World(knobs=replace(KNOBS, staleness=10.0), seed=seed)
+    a_service(world, tasks=2)
+    world.advance(20)
+    bench.recycle(world, wait_time=0)
+    item = record(world)
+    ended_at = datetime.fromisoformat(item["ended_at"]) + timedelta(seconds=2)
+    put(world, **item | {"ended_at": ended_at.isoformat()})
+
+    assert bench.recycle(world, wait_time=0).status is Status.COMPLETED
     assert capacity(world)[0] == 2
 
 

@@ -147,10 +147,12 @@ def _numbers(body: Body) -> list[tuple[str, str]]:
 
 def _parameters(body: Body) -> str:
     given = mapping(body.get("parameters"))
-    return "\n".join(f"{one_line(name)}: {_parameter(value)}" for name, value in given.items())
+    return "; ".join(f"{one_line(name)} {_parameter(value)}" for name, value in given.items())
 
 
 def _parameter(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return ", ".join(map(one_line, sequence(value))) or one_line(value)
 
 

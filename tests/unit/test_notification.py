@@ -414,13 +414,10 @@ def test_a_restored_run_comes_with_the_command_to_go_on_with_it() -> None:
 
 
 def test_the_details_say_what_was_asked() -> None:
-    asked = {"wait_time": 5, "alarms": ["web-5xx", "web-latency"]}
+    asked = {"wait_time": 5, "alarms": ["web-5xx", "latency"], "maintain_service_state": False}
     lines = text(COMPLETED | {"parameters": asked}).splitlines()
-    start = lines.index("Service: web") + 1
-    assert lines[start : lines.index("Status: completed")] == [
-        "Parameters: wait_time: 5",
-        "alarms: web-5xx, web-latency",
-    ]
+    told = "wait_time 5; alarms web-5xx, latency; maintain_service_state false"
+    assert lines[lines.index("Service: web") + 1] == f"Parameters: {told}"
 
 
 def test_a_partial_run_names_what_was_skipped_and_what_remains_counting_none_twice() -> None:

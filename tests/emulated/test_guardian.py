@@ -564,6 +564,7 @@ def protect_all(world: World, *, minutes: float = 4) -> None:
         world.protect_task(task, minutes=minutes)
 
 
+@pytest.mark.slow
 def test_a_queued_request_whose_first_reads_fail_is_served_once_they_are_answered(
     bench: Bench,
 ) -> None:
@@ -662,6 +663,7 @@ def test_a_queued_request_raises_nothing_where_a_run_of_its_own_would_not(
     assert is_free(world)
 
 
+@pytest.mark.slow
 def test_with_every_task_protected_a_queued_request_raises_nothing_until_one_is_free(
     bench: Bench,
 ) -> None:
@@ -753,6 +755,7 @@ def test_a_queued_request_that_comes_too_late_is_to_be_repeated(bench: Bench) ->
     assert is_free(world)
 
 
+@pytest.mark.slow
 def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)
@@ -884,6 +887,7 @@ def test_a_protection_that_ends_after_47_hours_is_waited_for_at_no_cost(
     assert stopped_under_protection(world) == []
 
 
+@pytest.mark.slow
 def test_replacements_are_noticed_as_quickly_in_every_segment(bench: Bench) -> None:
     world = World(knobs=AT_ONCE)
     a_service(world, tasks=5)
@@ -1035,6 +1039,7 @@ def test_an_outage_when_a_run_is_taken_over_leaves_nothing_raised(bench: Bench, 
     assert is_free(world)
 
 
+@pytest.mark.slow
 def test_an_outage_of_the_table_when_a_run_is_taken_over_is_sat_out(bench: Bench) -> None:
     world = three_segments()
     guarded = Guarded(bench, world)
@@ -1052,6 +1057,7 @@ def test_an_outage_of_the_table_when_a_run_is_taken_over_is_sat_out(bench: Bench
     assert is_free(world)
 
 
+@pytest.mark.slow
 def test_an_event_that_comes_once_more_after_another_run_raises_nothing(bench: Bench) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)
@@ -1084,6 +1090,7 @@ def test_a_service_that_does_not_become_whole_is_not_handed_over_for_ever(bench:
     assert capacity(world)[0] == 3
 
 
+@pytest.mark.slow
 def test_slow_starters_begin_and_finish(bench: Bench) -> None:
     world = World(knobs=Knobs(pending=330.0))
     service = a_service(world, tasks=2)

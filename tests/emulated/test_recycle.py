@@ -262,7 +262,11 @@ WORLDS = {
 )
 @pytest.mark.parametrize(
     "tasks, wait_time, most",
-    [(3, 30, 1.05), (3, 0, 1.10), pytest.param(20, 30, 1.05, marks=pytest.mark.slow)],
+    [
+        (3, 30, 1.05),
+        pytest.param(3, 0, 1.10, marks=pytest.mark.slow),
+        pytest.param(20, 30, 1.05, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_run_takes_hardly_longer_than_a_perfect_observer(

@@ -508,14 +508,17 @@ def of_no_task(memory: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [
-        a_hundred_more,
-        another_capacity,
-        of_another_cluster,
-        of_another_account,
-        gone_of_another_cluster,
-        of_no_task,
-    ],
+    sweep(
+        [
+            a_hundred_more,
+            of_another_account,
+            another_capacity,
+            of_another_cluster,
+            gone_of_another_cluster,
+            of_no_task,
+        ],
+        quick=2,
+    ),
 )
 def test_a_memory_that_this_tool_has_not_written_is_not_gone_on_with(
     bench: Bench, change: Callable[[dict[str, Any]], None]

@@ -33,6 +33,7 @@ def world() -> World:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.local_socket
 def test_a_client_stops_a_task_and_sees_it_replaced(world: World) -> None:
     with serve(world) as url:

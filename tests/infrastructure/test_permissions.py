@@ -133,6 +133,7 @@ def test_of_the_database_only_the_stacks_own_table_is_reached() -> None:
         assert not allows(second, action, f"{place}/ecs-task-recycle-runs", {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kinds", [["OnSuccess"], ["OnFailure"], ["OnSuccess", "OnFailure"]])
 def test_of_destinations_only_those_that_are_named_are_reached(kinds: list[str]) -> None:
     named = {f"{kind}DestinationArn": f"arn:aws:sns:us-east-1:1:{kind}" for kind in kinds}

@@ -108,6 +108,7 @@ def test_the_zip_has_the_function_and_nothing_of_the_configuration() -> None:
         assert json.loads(archive.read("input.json")) == {}
 
 
+@pytest.mark.slow
 def test_a_file_that_is_added_can_be_read_by_lambdas_user() -> None:
     code = with_files(build_zip(), {"mortal.py": b"import os\n"})
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
@@ -178,6 +179,7 @@ class Failing(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.local_socket
 def test_the_load_is_of_the_rate_and_counts_each_outcome() -> None:
     clock = SystemClock()

@@ -261,7 +261,7 @@ def _free(bench: Bench, lived: Lived) -> None:
     """Restore by hand, once AWS answers again and the owner is dead, what is still raised."""
     lived.world.faults.clear()
     lived.world.revive()
-    if lived.story.record is None and not is_free(lived.world):
+    if lived.story.record in {None, "dead"} and not is_free(lived.world):
         lived.world.advance(DEAD_SECONDS)
         lived.restored_by_hand = bench.recycle(lived.world, action="restore")
 

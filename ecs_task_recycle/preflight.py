@@ -24,7 +24,7 @@ from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.reach import reach_refusals, zonal_shifts
 from ecs_task_recycle.refusals import refusals, require_service, revision_refusals
 from ecs_task_recycle.selection import select
-from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
+from ecs_task_recycle.settling import unsettled_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,9 +130,8 @@ class Preflight:
         is_alive = record is not None and record.may_be_alive(run_started_at)
         if self.settings.if_running is IfRunning.QUEUE and not is_alive:
             since.append(self.settings.started_before_at(run_started_at))
-        # One that seems to lie ahead is another machine's, whose clock is.
-        ages_seconds = [max(0.0, self.clock.now() - each.timestamp()) for each in since]
-        self.clock.sleep(max([0.0, *(CONSISTENCY_SECONDS - age for age in ages_seconds)]))
+        now = self.clock.now()
+        self.clock.sleep(max((unsettled_seconds(now, each) for each in since), default=0.0))
 
     def _alarmed(self, service: Service | None) -> list[str]:
         own = () if service is None else service.alarm_names

@@ -10,6 +10,7 @@ from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.protection import under_protection
 from ecs_task_recycle.scaling import raised_from_now
 from ecs_task_recycle.service_memory import CONSISTENCY_SECONDS
+from ecs_task_recycle.settling import unsettled_seconds
 from ecs_task_recycle.work_list import created_before
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ class Queueing:
         queued_at = self.store.queued_before_at
         if raises_again or queued_at is None:
             return CONSISTENCY_SECONDS
-        # One that seems to lie ahead is another machine's, whose clock is.
-        age_seconds = max(0.0, self.clock.now() - queued_at.timestamp())
-        return max(0.0, CONSISTENCY_SECONDS - age_seconds)
+        return unsettled_seconds(self.clock.now(), queued_at)
 
     def _extended(self, plan: Plan, *, raises_again: bool) -> Plan:
         """Return the plan with all tasks that were created before the instant of the request.

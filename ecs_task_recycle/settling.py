@@ -144,6 +144,15 @@ class Settling:
         return new[: max(0, meant_to_run - self._found)]
 
 
+def unsettled_seconds(now: float, since_at: datetime) -> float:
+    """Return for how long a read may still show what was before an instant.
+
+    One that seems to lie ahead is another machine's, whose clock is.
+    """
+    age_seconds = max(0.0, now - since_at.timestamp())
+    return max(0.0, CONSISTENCY_SECONDS - age_seconds)
+
+
 def await_taken_away(clock: Clock, watch: ServiceWatch, budget: Budget) -> None:
     """Wait until reads show what was restored just now, and which task ECS has taken away for it.
 

@@ -101,7 +101,7 @@ def inherits_target(
     """
     ports = [(each.container_name, each.container_port) for each in load_balancers]
     own = {address for port in ports for address in task.addresses(*port)}
-    return any(own.intersection(*[each.addresses(*port)]) for each in others for port in ports)
+    return any(own.intersection(each.addresses(*port)) for each in others for port in ports)
 
 
 def short(arn: str) -> str:

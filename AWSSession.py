@@ -22,11 +22,12 @@ from botocore.exceptions import (
 )
 from botocore.utils import validate_region_name
 
-from ecs_task_recycle.configuration import AwsCredentials
 from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.settings.input_json import AwsCredentials
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
+
 
 ROLE_SESSION_NAME: Final = "ecs-task-recycle"
 DEFAULT_CHAIN: Final = AwsCredentials()

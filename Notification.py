@@ -10,22 +10,18 @@ import ssl
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, make_msgid
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ecs_task_recycle.addresses import envelope_of
-from ecs_task_recycle.body import one_line
+from ecs_task_recycle.channels.mail.addresses import envelope_of
+from ecs_task_recycle.channels.mail.body import Body, one_line
+from ecs_task_recycle.channels.mail.console import Place
+from ecs_task_recycle.channels.mail.digest import Digest, digest_of, is_completed
+from ecs_task_recycle.channels.mail.html import as_html
+from ecs_task_recycle.channels.mail.smtp import Envelope, Refusals, code_of, hand_over, reason_of
+from ecs_task_recycle.channels.mail.text import as_text
+from ecs_task_recycle.channels.mail.times import TimeFormat
 from ecs_task_recycle.clock import SystemClock, as_utc
-from ecs_task_recycle.console import Place
-from ecs_task_recycle.digest import digest_of, is_completed
-from ecs_task_recycle.mail_html import as_html
-from ecs_task_recycle.mail_text import as_text
-from ecs_task_recycle.smtp import Envelope, Refusals, code_of, hand_over, reason_of
-from ecs_task_recycle.times import TimeFormat
-
-if TYPE_CHECKING:
-    from ecs_task_recycle.body import Body
-    from ecs_task_recycle.configuration import Mail
-    from ecs_task_recycle.digest import Digest
+from ecs_task_recycle.settings.input_json import Mail
 
 WHAT: Final = "ECS Service Task Recycle"
 UNKNOWN_PLACE: Final = Place()

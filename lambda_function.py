@@ -14,34 +14,34 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from AWSSession import get_aws_session
 from ecs_task_recycle.actions import act
+from ecs_task_recycle.aws.gateway import Gateway
+from ecs_task_recycle.aws.guardian import Guardian
+from ecs_task_recycle.channels.mail.console import Place
+from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
-from ecs_task_recycle.configuration import (
+from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.log import configure_logging
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.record.table import RunTable
+from ecs_task_recycle.report.answer import Report
+from ecs_task_recycle.report.final_record import log_final_record
+from ecs_task_recycle.run import Run
+from ecs_task_recycle.segments import end_run, run_segment
+from ecs_task_recycle.settings.event import Settings, segment_parameters, settings_from_event
+from ecs_task_recycle.settings.input_json import (
     AwsCredentials,
     Mail,
     place_from,
     read_configuration,
     stack_from,
 )
-from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.final_record import log_final_record
-from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.guardian import Guardian
-from ecs_task_recycle.invocation import Invocation, read_invocation
-from ecs_task_recycle.log import configure_logging
-from ecs_task_recycle.mail_secret import with_login
-from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.run import Run
-from ecs_task_recycle.run_table import RunTable
-from ecs_task_recycle.segments import end_run, run_segment
-from ecs_task_recycle.settings import Settings, segment_parameters, settings_from_event
+from ecs_task_recycle.settings.invocation import Invocation, read_invocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import boto3
 
-    from ecs_task_recycle.console import Place
-    from ecs_task_recycle.report import Report
 
 CONFIGURATION_FILE: Final = Path(__file__).with_name("input.json")
 CLOCK: Final[Clock] = SystemClock()

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.parameters import Action, IfRunning
-from ecs_task_recycle.progress import Progress
+from ecs_task_recycle.record.progress import Progress
+from ecs_task_recycle.record.requests import request_more, request_stop, status_of
 from ecs_task_recycle.recycle import recycle
-from ecs_task_recycle.report import Report
-from ecs_task_recycle.run_requests import request_more, request_stop, status_of
+from ecs_task_recycle.report.answer import Report
+from ecs_task_recycle.run import Run
+from ecs_task_recycle.settings.parameters import Action, IfRunning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ecs_task_recycle.run import Run
 
 
 def act(run: Run) -> Report:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 HEARTBEAT_SECONDS: Final = 60.0
 """While anything is awaited, a log line at least this often says what for."""
 

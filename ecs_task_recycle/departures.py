@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from ecs_task_recycle.model import TaskResult
-    from ecs_task_recycle.task import Task
+from ecs_task_recycle.model import TaskResult
+from ecs_task_recycle.task import Task
 
 KILLED: Final = 137
 """128 and the number of the signal, SIGKILL: the container was ended by force.

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-from ecs_task_recycle.budget import Budget
+from ecs_task_recycle.before.preflight import Preflight, require_work
 from ecs_task_recycle.clock import as_utc, pause
-from ecs_task_recycle.ending import Ending
 from ecs_task_recycle.errors import AwsCallError, OwnershipLostError, PreconditionError
-from ecs_task_recycle.go_ahead import GoAhead
-from ecs_task_recycle.interference import Guard
+from ecs_task_recycle.model import Plan
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
-from ecs_task_recycle.pace import Pace
-from ecs_task_recycle.preflight import Preflight, require_work
-from ecs_task_recycle.progress import Progress
-from ecs_task_recycle.queueing import Queueing
-from ecs_task_recycle.record_errors import require_few_deaths, require_own_tasks
-from ecs_task_recycle.replacement import Replacer
-from ecs_task_recycle.report import Report, log_end, log_start
-from ecs_task_recycle.run_record import RecordState
-from ecs_task_recycle.scaling import Scaling
-from ecs_task_recycle.service_watch import ServiceWatch
-from ecs_task_recycle.starts import quickest_start_seconds
-from ecs_task_recycle.work_list import WorkList
-
-if TYPE_CHECKING:
-    from ecs_task_recycle.model import Plan
-    from ecs_task_recycle.record_store import RecordStore
-    from ecs_task_recycle.run import Run
-    from ecs_task_recycle.run_record import RunRecord
+from ecs_task_recycle.record.progress import Progress
+from ecs_task_recycle.record.record import RecordState, RunRecord
+from ecs_task_recycle.record.record_errors import require_few_deaths, require_own_tasks
+from ecs_task_recycle.record.store import RecordStore
+from ecs_task_recycle.report.answer import Report, log_end, log_start
+from ecs_task_recycle.report.progress_line import Pace
+from ecs_task_recycle.run import Run
+from ecs_task_recycle.steps.budget import Budget
+from ecs_task_recycle.steps.ending import Ending
+from ecs_task_recycle.steps.go_ahead import GoAhead
+from ecs_task_recycle.steps.queueing import Queueing
+from ecs_task_recycle.steps.replacement import Replacer
+from ecs_task_recycle.steps.scale_up import Scaling
+from ecs_task_recycle.steps.work_list import WorkList
+from ecs_task_recycle.watch.interference import Guard
+from ecs_task_recycle.watch.starts import quickest_start_seconds
+from ecs_task_recycle.watch.watch import ServiceWatch
 
 logger = logging.getLogger(__name__)
 

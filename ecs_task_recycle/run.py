@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ecs_task_recycle.record_store import RecordStore
-
-if TYPE_CHECKING:
-    from ecs_task_recycle.clock import Clock
-    from ecs_task_recycle.gateway import Gateway
-    from ecs_task_recycle.guardian import Guardian
-    from ecs_task_recycle.run_table import RunTable
-    from ecs_task_recycle.settings import Settings
+from ecs_task_recycle.aws.gateway import Gateway
+from ecs_task_recycle.aws.guardian import Guardian
+from ecs_task_recycle.clock import Clock
+from ecs_task_recycle.record.store import RecordStore
+from ecs_task_recycle.record.table import RunTable
+from ecs_task_recycle.settings.event import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,21 +6,18 @@ import logging
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
-from ecs_task_recycle.budget import RESERVE_SECONDS
+from ecs_task_recycle.aws.guardian import LOOK_AGAIN_SECONDS
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AlreadyRunningError, AwsCallError
-from ecs_task_recycle.guardian import LOOK_AGAIN_SECONDS
 from ecs_task_recycle.outcome import Ended, HandedOver, Status
+from ecs_task_recycle.record.record import RecordState, RunRecord
+from ecs_task_recycle.record.store import RecordStore
 from ecs_task_recycle.recycle import resume
-from ecs_task_recycle.run_record import RecordState
-
-if TYPE_CHECKING:
-    from ecs_task_recycle.record_store import RecordStore
-    from ecs_task_recycle.report import Report
-    from ecs_task_recycle.run import Run
-    from ecs_task_recycle.run_record import RunRecord
+from ecs_task_recycle.report.answer import Report
+from ecs_task_recycle.run import Run
+from ecs_task_recycle.steps.budget import RESERVE_SECONDS
 
 REASON_LIMIT: Final = 2_000
 """What the state machine carries has to stay small: 262,144 bytes for one state's output.

@@ -19,8 +19,8 @@ import boto3
 
 from ecs_emulator import FailingStart, Knobs, World
 from ecs_emulator.in_process import attach
-from ecs_task_recycle.configuration import Mail
-from ecs_task_recycle.console import Place
+from ecs_task_recycle.channels.mail.console import Place
+from ecs_task_recycle.settings.input_json import Mail
 from Notification import compose
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.guarded import Guarded

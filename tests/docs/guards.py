@@ -7,10 +7,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ecs_task_recycle.configuration import configuration_from
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.parameters import REQUIRED, Parameter
-from ecs_task_recycle.settings import settings_from_event
+from ecs_task_recycle.settings.event import settings_from_event
+from ecs_task_recycle.settings.input_json import configuration_from
+from ecs_task_recycle.settings.parameters import REQUIRED, Parameter
 from tests.docs.markdown import anchors, codes, fences, links, table, without_fences
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from AWSSession import get_aws_session
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
 from ecs_emulator.permissions import action_of, resource_of
-from ecs_task_recycle.configuration import AwsCredentials, Mail
-from ecs_task_recycle.final_record import log_final_record
-from ecs_task_recycle.mail_secret import with_login
+from ecs_task_recycle.channels.mail.secret import with_login
+from ecs_task_recycle.report.final_record import log_final_record
+from ecs_task_recycle.settings.input_json import AwsCredentials, Mail
 from tests.emulated import guarded as guarded_runs
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.bench import record as item_of
@@ -28,7 +28,7 @@ from tests.emulated.observers import perfect_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
 
 LOGGER: Final = "ecs_task_recycle"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ecs_task_recycle.parameters import Parameter
+from ecs_task_recycle.settings.parameters import Parameter
 from tests.docs import guards
 from tests.docs.markdown import section, table
 

@@ -7,12 +7,12 @@ from email.headerregistry import Address
 from typing import TYPE_CHECKING, Final
 
 from ecs_emulator.api_autoscaling import PROBED_ACTIONS
-from ecs_task_recycle.configuration import Mail
+from ecs_task_recycle.channels.mail.smtp import Envelope
 from ecs_task_recycle.errors import RecycleError
-from ecs_task_recycle.final_record import UNITS
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.parameters import PARAMETERS
-from ecs_task_recycle.smtp import Envelope
+from ecs_task_recycle.report.final_record import UNITS
+from ecs_task_recycle.settings.input_json import Mail
+from ecs_task_recycle.settings.parameters import PARAMETERS
 from Notification import _all_served, send_notification
 from tests.docs import guards
 from tests.docs.markdown import codes, headings_of, section, table, without_fences

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from demo.mail_server import self_signed, server_context
-from ecs_task_recycle import smtp
-from ecs_task_recycle.configuration import Mail
+from ecs_task_recycle.channels.mail import smtp
+from ecs_task_recycle.settings.input_json import Mail
 from Notification import send_notification
 from tests.mail_servers import HangingServer, MailServer, Security
 

@@ -16,13 +16,13 @@ import pytest
 from ecs_emulator import Knobs, WallClock, World
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_emulator.server import serve
-from ecs_task_recycle.gateway import Gateway
+from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import Capacity, ScaleUp
+from ecs_task_recycle.record.record import RecordState, RunRecord, to_item
+from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.recycle import recycle
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.run_record import RecordState, RunRecord, to_item
-from ecs_task_recycle.run_table import RunTable
-from ecs_task_recycle.settings import settings_from_event
+from ecs_task_recycle.settings.event import settings_from_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,11 +11,11 @@ import pytest
 from ecs_emulator import StopKind
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.actions import act
-from ecs_task_recycle.gateway import Gateway
-from ecs_task_recycle.guardian import Guardian
+from ecs_task_recycle.aws.gateway import Gateway
+from ecs_task_recycle.aws.guardian import Guardian
+from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.run_table import RunTable
-from ecs_task_recycle.settings import segment_parameters, settings_from_event
+from ecs_task_recycle.settings.event import segment_parameters, settings_from_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ecs_emulator import World
     from ecs_emulator.in_process import Switchboard
     from ecs_emulator.model import Service, Task
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
 
 CLUSTER = "demo"
 SERVICE = "web"

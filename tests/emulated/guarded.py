@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ecs_emulator import Killed
 from ecs_task_recycle.errors import RecycleError
-from ecs_task_recycle.invocation import read_invocation
 from ecs_task_recycle.segments import end_run, run_segment
+from ecs_task_recycle.settings.invocation import read_invocation
 from tests.emulated.bench import LAMBDA_SECONDS
 from tests.infrastructure.machine import definition
 from tests.infrastructure.template import stack
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ecs_emulator import World
     from ecs_emulator.executions import Execution
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 
 MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:guardian"

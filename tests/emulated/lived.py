@@ -10,7 +10,7 @@ from ecs_emulator import Killed, StopKind
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.run_record import RecordState, RunRecord, to_item
+from ecs_task_recycle.record.record import RecordState, RunRecord, to_item
 from tests.emulated.bench import (
     CLUSTER,
     LAMBDA_SECONDS,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ecs_emulator import World
     from ecs_emulator.model import Service, Task
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
     from tests.emulated.random_worlds import Story
 

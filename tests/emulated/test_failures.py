@@ -13,8 +13,8 @@ from ecs_task_recycle.errors import (
     RestoreError,
     StepTimeoutError,
 )
-from ecs_task_recycle.failed_starts import FAILED_STARTS_LIMIT
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.watch.failed_starts import FAILED_STARTS_LIMIT
 from tests.emulated.bench import a_service, autoscaled, capacity, stopped_by_us, sweep
 
 if TYPE_CHECKING:

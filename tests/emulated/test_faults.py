@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import World
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 
 type Arm = Callable[[World, int], object]

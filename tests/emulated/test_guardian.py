@@ -17,9 +17,9 @@ import pytest
 
 from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.dynamodb import RUNS_TABLE
-from ecs_task_recycle import queueing
+from ecs_task_recycle.channels.mail.console import Place
+from ecs_task_recycle.channels.mail.verdict import verdicts
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.console import Place
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,
@@ -27,7 +27,7 @@ from ecs_task_recycle.errors import (
     StepTimeoutError,
 )
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.verdict import verdicts
+from ecs_task_recycle.steps import queueing
 from tests.emulated.bench import (
     ACCESS_KEY,
     LAMBDA_SECONDS,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import Call
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 
 AT_ONCE = Knobs(replaces_after_stopped=False)

@@ -12,6 +12,7 @@ import pytest
 import lambda_function
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import attach
+from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,
@@ -19,7 +20,6 @@ from ecs_task_recycle.errors import (
     ReplacementError,
     SettingsError,
 )
-from ecs_task_recycle.gateway import Gateway
 from tests.emulated.bench import LAMBDA_SECONDS, a_service, capacity
 from tests.mail_servers import MailServer
 

@@ -20,7 +20,7 @@ from tests.emulated.bench import (
 )
 
 if TYPE_CHECKING:
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 
 

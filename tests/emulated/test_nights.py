@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ecs_emulator import Killed, Knobs, World
+from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.errors import RestoreError
-from ecs_task_recycle.gateway import Gateway
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import (
     a_service,

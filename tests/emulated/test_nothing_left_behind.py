@@ -34,7 +34,7 @@ from tests.emulated.quick import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 
 WORLDS = {"no marks": quick_world, "a protected task": world_with_a_mark}

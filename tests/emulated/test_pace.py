@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, World
-from ecs_task_recycle.pace import Standing
+from ecs_task_recycle.report.progress_line import Standing
 from tests.emulated.bench import a_service, stopped_by_us
 
 if TYPE_CHECKING:

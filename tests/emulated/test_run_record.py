@@ -17,7 +17,7 @@ from ecs_emulator import Killed, World
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.errors import AlreadyRunningError, OwnershipLostError, PreconditionError
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.packing import packed, unpacked
+from ecs_task_recycle.record.packing import packed, unpacked
 from tests.emulated.bench import (
     CLUSTER,
     SERVICE,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import Call
-    from ecs_task_recycle.report import Report
+    from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 
 

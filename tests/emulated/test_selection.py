@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecs_emulator import World
-from ecs_task_recycle.console import Place
+from ecs_task_recycle.channels.mail.console import Place
+from ecs_task_recycle.channels.mail.verdict import verdicts
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.verdict import verdicts
 from tests.emulated.bench import SURGE, a_service, capacity, record, stopped_by_us, sweep
 from tests.emulated.guarded import Guarded
 from tests.emulated.quick import KNOBS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ecs_task_recycle.errors import RecycleError
-from ecs_task_recycle.final_record import NAMESPACE, UNITS
+from ecs_task_recycle.report.final_record import NAMESPACE, UNITS
 from tests.infrastructure.machine import definition, problems
 from tests.infrastructure.policy import actions_of, allows
 from tests.infrastructure.template import stack

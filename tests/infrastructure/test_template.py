@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ecs_task_recycle.parameters import (
+from ecs_task_recycle.settings.event import settings_from_event
+from ecs_task_recycle.settings.parameters import (
     FINISH_WITHIN_MINUTES,
     MAX_WAIT_TIME_SECONDS,
     OLDER_THAN_HOURS,
@@ -16,7 +17,6 @@ from ecs_task_recycle.parameters import (
     STABILIZE_TIMEOUT_SECONDS,
     ProtectedTasks,
 )
-from ecs_task_recycle.settings import settings_from_event
 from tests.docs.markdown import codes, table
 from tests.docs.pages import MANUAL
 from tests.infrastructure.template import PROJECT, read_template, stack

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ecs_task_recycle.aws_messages import (
+from ecs_task_recycle.task import Task
+from ecs_task_recycle.watch.messages import (
     SERVICE_EVENTS,
     STOPPED_TASKS,
     Verdict,
     judged_event,
     judged_stop,
 )
-from ecs_task_recycle.task import Task
 
 NO_INSTANCE = (
     "was unable to place a task because no container instance met all of its requirements. "

@@ -15,11 +15,11 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
 from AWSSession import get_aws_session
-from ecs_task_recycle.aws_errors import translated
+from ecs_task_recycle.aws.errors import translated
+from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import SystemClock, as_utc
-from ecs_task_recycle.configuration import AwsCredentials
 from ecs_task_recycle.errors import AwsCallError, SettingsError
-from ecs_task_recycle.gateway import Gateway
+from ecs_task_recycle.settings.input_json import AwsCredentials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -349,7 +349,7 @@ def test_a_token_that_no_header_can_hold_is_not_shown(monkeypatch: pytest.Monkey
     session = get_aws_session(replace(KEYS, session_token="planted\ntoken"))
     gateway = Gateway(session, SystemClock(), cluster_name="demo", service_name="web")
     monkeypatch.setattr(
-        "ecs_task_recycle.gateway.CONFIG", Config(retries={"total_max_attempts": 1})
+        "ecs_task_recycle.aws.gateway.CONFIG", Config(retries={"total_max_attempts": 1})
     )
 
     with pytest.raises(AwsCallError) as caught:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecs_emulator import VirtualClock
-from ecs_task_recycle.budget import RESERVE_SECONDS, Budget
 from ecs_task_recycle.model import TaskOutcome, TaskResult
 from ecs_task_recycle.outcome import OutOfTime
-from ecs_task_recycle.progress import Progress
+from ecs_task_recycle.record.progress import Progress
+from ecs_task_recycle.steps.budget import RESERVE_SECONDS, Budget
 
 STARTED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT_SECONDS = 900.0

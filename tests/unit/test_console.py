@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_task_recycle.console import (
+from ecs_task_recycle.channels.mail.console import (
     MARGIN_SECONDS,
     Place,
     execution_url,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings import settings_from_event
+from ecs_task_recycle.settings.event import settings_from_event
 
 ENVELOPE: Final = {
     "version": "0",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_task_recycle.packing import MEMORY_LIMIT_BYTES, packed, unpacked
+from ecs_task_recycle.record.packing import MEMORY_LIMIT_BYTES, packed, unpacked
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ecs_task_recycle.picture import BARS_LIMIT, Picture, picture
+from ecs_task_recycle.channels.mail.chart import BARS_LIMIT, Picture, picture
 
 TASKS = 2 * BARS_LIMIT
 SECONDS = 1000.0

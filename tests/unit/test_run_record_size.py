@@ -17,8 +17,8 @@ from ecs_task_recycle.model import (
     TaskOutcome,
     TaskResult,
 )
-from ecs_task_recycle.run_record import Memory, RecordState, RunRecord, from_item, to_item
-from ecs_task_recycle.timeline import POINTS_LIMIT
+from ecs_task_recycle.record.record import Memory, RecordState, RunRecord, from_item, to_item
+from ecs_task_recycle.watch.timeline import POINTS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ecs_task_recycle.configuration import (
+from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.settings.event import Settings, segment_parameters, settings_from_event
+from ecs_task_recycle.settings.input_json import (
     AwsCredentials,
     Configuration,
     Mail,
     configuration_from,
     read_configuration,
 )
-from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.event_values import NamedTask
-from ecs_task_recycle.parameters import PARAMETERS, REQUIRED, Action, ProtectedTasks
-from ecs_task_recycle.settings import Settings, segment_parameters, settings_from_event
+from ecs_task_recycle.settings.parameters import PARAMETERS, REQUIRED, Action, ProtectedTasks
+from ecs_task_recycle.settings.values import NamedTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ecs_task_recycle.timeline import POINTS_LIMIT, Timeline, lowest
+from ecs_task_recycle.watch.timeline import POINTS_LIMIT, Timeline, lowest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""The wire: every AWS call, and what AWS answers."""

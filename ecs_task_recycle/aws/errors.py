@@ -1,0 +1,154 @@
+"""What botocore raises, and what AWS answers with HTTP 200 all the same, as AwsCallError.
+
+Each names the IAM action of its call.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
+)
+
+from ecs_task_recycle.clock import Clock
+from ecs_task_recycle.errors import AwsCallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+# Application Auto Scaling tries its caller's rights on the service first and answers with this.
+# https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
+_LACKING: Final = re.compile(r"missing the following permissions: \[?([^\]]*)")
+# Where a signature is wrong, AWS repeats the request as it would have signed it: with its token.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+_REQUEST: Final = re.compile(
+    r"\s*The Canonical String for this request should have been.*", re.DOTALL
+)
+CONFLICT: Final = "ConcurrentUpdateException"
+"""Application Auto Scaling is still at work for an earlier call."""
+_TRANSIENT: Final = frozenset(
+    {
+        "ThrottlingException",
+        "Throttling",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "ServerException",
+        "InternalServiceException",
+        "InternalFailure",
+        "InternalError",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        CONFLICT,
+        "ProvisionedThroughputExceededException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    }
+)
+_SERVER_ERROR: Final = 500
+
+logger = logging.getLogger(__name__)
+
+
+def retry[T](
+    call: Callable[[], T],
+    clock: Clock,
+    *,
+    delays_seconds: Iterable[float],
+    is_retryable: Callable[[AwsCallError], bool],
+) -> T:
+    """Repeat a call after each delay while its error is retryable; raise the last error."""
+    for delay_seconds in delays_seconds:
+        answer = _attempt(call)
+        if not isinstance(answer, AwsCallError):
+            return answer
+        if not is_retryable(answer):
+            raise answer
+        text = "Retrying in %g s: %s"
+        logger.warning(text, delay_seconds, answer, extra=dict(answer.facts))
+        clock.sleep(delay_seconds)
+    return call()
+
+
+def _attempt[T](call: Callable[[], T]) -> T | AwsCallError:
+    try:
+        return call()
+    except AwsCallError as error:
+        return error
+
+
+@contextmanager
+def translated(action: str) -> Iterator[None]:
+    """Turn what botocore raises into an AwsCallError that names the IAM action."""
+    try:
+        yield
+    except ClientError as error:
+        raise _from_answer(action, error) from error
+    except (HTTPClientError, BotoConnectionError) as error:
+        raise AwsCallError.of(action, type(error).__name__, _told(error), transient=True) from error
+    except BotoCoreError as error:
+        raise AwsCallError.of(action, type(error).__name__, str(error)) from error
+
+
+def _told(error: HTTPClientError | BotoConnectionError) -> str:
+    """Return what an error says; of one that botocore only passes on, nothing but its kind.
+
+    The words of those are the HTTP library's: they may quote a header, and so a session token.
+    """
+    if type(error) is not HTTPClientError:
+        return str(error)
+    return f"the request could not be sent ({type(error.kwargs.get('error')).__name__})"
+
+
+def _from_answer(action: str, error: ClientError) -> AwsCallError:
+    code = error.response.get("Error", {}).get("Code", "Unknown")
+    message = _REQUEST.sub("", error.response.get("Error", {}).get("Message", ""))
+    if error.operation_name == "AssumeRole":
+        # The session assumes its role at the first call, whatever that is.
+        action = "sts:AssumeRole"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    lacking = _LACKING.search(message)
+    if lacking:
+        actions = re.findall(r"[a-z0-9-]+:[A-Za-z]+", lacking.group(1)) or [action]
+        return AwsCallError.of(action, code, message, lacking_actions=actions)
+    if code in _DENIED:
+        return AwsCallError.of(action, code, message, lacking_actions=[action])
+    transient = code in _TRANSIENT or status >= _SERVER_ERROR
+    return AwsCallError.of(action, code, message, transient=transient)
+
+
+def expect_refusal(call: Callable[[], object]) -> None:
+    """Make a call whose only possible answers are a refusal or a denial; raise the denial."""
+    try:
+        call()
+    except AwsCallError as error:
+        if error.denied or (error.transient and error.code != CONFLICT):
+            raise
+
+
+def expect_only_gone(action: str, failures: Sequence[Any]) -> None:
+    """Likewise for calls on service tasks, where a task that is stopping is not valid any more."""
+    expect_only_missing(action, [each for each in failures if each["reason"] != "TASK_NOT_VALID"])
+
+
+def expect_only_missing(action: str, failures: Sequence[Any]) -> None:
+    """Check the failures[] of a 200 answer: a thing that is not there is told by its absence.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
+    """
+    for failure in failures:
+        if failure.get("reason") != "MISSING":
+            detail = failure.get("detail", "")
+            raise AwsCallError.of(
+                action, failure.get("reason", "Unknown"), f"{failure.get('arn')} {detail}".strip()
+            )

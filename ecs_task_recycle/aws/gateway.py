@@ -1,0 +1,289 @@
+"""The service in AWS: every call on it, with pages, batches, failures[] and errors.
+
+Every call names its IAM action in the error it may raise (AwsCallError). Reads may be stale for
+seconds after a write; the answer to a write is fresh.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.config import Config
+
+from ecs_task_recycle.aws.errors import (
+    expect_only_gone,
+    expect_only_missing,
+    translated,
+)
+from ecs_task_recycle.aws.responses import (
+    protected_until,
+    service_of,
+    shares_address,
+    target_health_of,
+    task_of,
+)
+from ecs_task_recycle.clock import Clock
+from ecs_task_recycle.errors import AwsCallError
+from ecs_task_recycle.model import LoadBalancer, ScalableTarget, Service, TargetHealth
+from ecs_task_recycle.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import boto3
+    from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+
+
+CONFIG: Final = Config(
+    connect_timeout=5,
+    read_timeout=15,
+    retries={"mode": "standard", "total_max_attempts": 8},
+)
+DESCRIBE_TASKS_LIMIT: Final = 100
+"""https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
+DESCRIBE_ALARMS_LIMIT: Final = 100
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""
+GET_PROTECTION_LIMIT: Final = 100
+"""https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html"""
+
+TASK_NOT_FOUND: Final = "ResourceNotFoundException"
+"""What GetTaskProtection and UpdateTaskProtection may answer for a task that is gone."""
+
+type Targets = Mapping[tuple[str, str, int], TargetHealth]
+"""What is said of each target, by (target group ARN, target id, port)."""
+
+
+class Gateway:
+    """AWS as one run sees it: one service of one cluster."""
+
+    def __init__(
+        self, session: boto3.Session, clock: Clock, *, cluster_name: str, service_name: str
+    ) -> None:
+        """Take the session; a client is built when it is first used."""
+        self.cluster_name = cluster_name
+        self.service_name = service_name
+        self.region = session.region_name
+        self._session = session
+        self._clock = clock
+        self._instance_ids: dict[str, str | None] = {}
+
+    @cached_property
+    def _ecs(self) -> ECSClient:
+        return self._session.client("ecs", config=CONFIG)
+
+    @cached_property
+    def _autoscaling(self) -> ApplicationAutoScalingClient:
+        return self._session.client("application-autoscaling", config=CONFIG)
+
+    @cached_property
+    def _elbv2(self) -> ElasticLoadBalancingv2Client:
+        return self._session.client("elbv2", config=CONFIG)
+
+    @cached_property
+    def _cloudwatch(self) -> CloudWatchClient:
+        return self._session.client("cloudwatch", config=CONFIG)
+
+    @property
+    def name(self) -> str:
+        """The service as people name it: cluster/service."""
+        return f"{self.cluster_name}/{self.service_name}"
+
+    @property
+    def resource_id(self) -> str:
+        """Return the name under which Application Auto Scaling knows the service."""
+        return f"service/{self.name}"
+
+    @property
+    def task_group(self) -> str:
+        """Return the group of the service's tasks.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+        """
+        return f"service:{self.service_name}"
+
+    def service(self) -> Service | None:
+        """Return the service, or None where there is no such cluster or service."""
+        try:
+            with translated("ecs:DescribeServices"):
+                answer = self._ecs.describe_services(
+                    cluster=self.cluster_name, services=[self.service_name]
+                )
+        except AwsCallError as error:
+            if error.code != "ClusterNotFoundException":
+                raise
+            return None
+        expect_only_missing("ecs:DescribeServices", answer["failures"])
+        return service_of(answer["services"][0]) if answer["services"] else None
+
+    def task_arns(self) -> tuple[str, ...]:
+        """Return the ARNs of the tasks that are meant to run."""
+        arns: list[str] = []
+        pages = self._ecs.get_paginator("list_tasks").paginate(
+            cluster=self.cluster_name, serviceName=self.service_name, desiredStatus="RUNNING"
+        )
+        with translated("ecs:ListTasks"):
+            for page in pages:
+                arns += page["taskArns"]
+        return tuple(arns)
+
+    def tasks(self, arns: Sequence[str], *, with_instances: bool = False) -> dict[str, Task]:
+        """Return the tasks that ECS still knows, by ARN; it forgets an hour after the stop.
+
+        ``with_instances``: look up the EC2 instances of tasks that are reached at theirs.
+        """
+        described: list[Any] = []
+        for start in range(0, len(arns), DESCRIBE_TASKS_LIMIT):
+            batch = list(arns[start : start + DESCRIBE_TASKS_LIMIT])
+            with translated("ecs:DescribeTasks"):
+                answer = self._ecs.describe_tasks(cluster=self.cluster_name, tasks=batch)
+            expect_only_missing("ecs:DescribeTasks", answer["failures"])
+            described += answer["tasks"]
+        if with_instances:
+            self._learn_instances(described)
+        return {each["taskArn"]: task_of(each, self._instance_ids) for each in described}
+
+    def _learn_instances(self, described: Iterable[Any]) -> None:
+        """Look up the EC2 instances of tasks; those of ECS Anywhere may have no id."""
+        unknown = {
+            each["containerInstanceArn"] for each in described if shares_address(each)
+        } - set(self._instance_ids)
+        for start in range(0, len(unknown), DESCRIBE_TASKS_LIMIT):
+            batch = sorted(unknown)[start : start + DESCRIBE_TASKS_LIMIT]
+            with translated("ecs:DescribeContainerInstances"):
+                answer = self._ecs.describe_container_instances(
+                    cluster=self.cluster_name, containerInstances=batch
+                )
+            for each in answer["containerInstances"]:
+                self._instance_ids[each["containerInstanceArn"]] = each.get("ec2InstanceId")
+
+    def targets(self, load_balancers: Iterable[LoadBalancer]) -> Targets:
+        """Return the health of every target in the groups of the service."""
+        states: dict[tuple[str, str, int], TargetHealth] = {}
+        groups = {arn for each in load_balancers for arn in each.target_group_arns}
+        for arn in sorted(groups):
+            with translated("elasticloadbalancing:DescribeTargetHealth"):
+                answer = self._elbv2.describe_target_health(TargetGroupArn=arn)
+            for each in answer["TargetHealthDescriptions"]:
+                key = (arn, each["Target"]["Id"], each["Target"].get("Port", 0))
+                states[key] = target_health_of(each)
+        return states
+
+    def scalable_target(self) -> ScalableTarget | None:
+        """Return the autoscaling limits, or None for a service without autoscaling."""
+        with translated("application-autoscaling:DescribeScalableTargets"):
+            answer = self._autoscaling.describe_scalable_targets(
+                ServiceNamespace="ecs",
+                ScalableDimension="ecs:service:DesiredCount",
+                ResourceIds=[self.resource_id],
+            )
+        for each in answer["ScalableTargets"]:
+            return ScalableTarget(
+                min_capacity=each["MinCapacity"], max_capacity=each["MaxCapacity"]
+            )
+        return None
+
+    def set_limits(self, *, min_capacity: int | None, max_capacity: int | None) -> None:
+        """Write the autoscaling limits that are given; the others stay.
+
+        Autoscaling moves the live desired count into the limits on every such call, and answers
+        the next one with CONFLICT for a minute or two. botocore does not retry that.
+        https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+        """
+        limits = {"MinCapacity": min_capacity, "MaxCapacity": max_capacity}
+        given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
+
+        with translated("application-autoscaling:RegisterScalableTarget"):
+            self._autoscaling.register_scalable_target(
+                ServiceNamespace="ecs",
+                ScalableDimension="ecs:service:DesiredCount",
+                ResourceId=self.resource_id,
+                **given,
+            )
+
+    def set_desired_count(self, desired_count: int) -> Service:
+        """Write the desired count, and return the service as it is then; starts no deployment.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+        """
+        with translated("ecs:UpdateService"):
+            answer = self._ecs.update_service(
+                cluster=self.cluster_name, service=self.service_name, desiredCount=desired_count
+            )
+        return service_of(answer["service"])
+
+    def stop_task(self, arn: str, *, reason: str) -> None:
+        """Ask ECS to stop a task; one that is gone already is no error.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+        """
+        try:
+            with translated("ecs:StopTask"):
+                self._ecs.stop_task(cluster=self.cluster_name, task=arn, reason=reason)
+        except AwsCallError as error:
+            if error.code != "InvalidParameterException" or "not found" not in error.sentence:
+                raise
+
+    def protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
+        """Return when the scale-in protection of each task ends, None where there is none.
+
+        A task that is gone, or stopping, is not in the answer: AWS lists it as a failure, or it
+        refuses the call for all of them, and then they are asked about in halves.
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
+        """
+        ends: dict[str, datetime | None] = {}
+        for start in range(0, len(arns), GET_PROTECTION_LIMIT):
+            ends |= self._protections(arns[start : start + GET_PROTECTION_LIMIT])
+        return ends
+
+    def _protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
+        try:
+            with translated("ecs:GetTaskProtection"):
+                answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=list(arns))
+        except AwsCallError as error:
+            if error.code != TASK_NOT_FOUND:
+                raise
+            half = len(arns) // 2
+            return (
+                {} if not half else self._protections(arns[:half]) | self._protections(arns[half:])
+            )
+        expect_only_gone("ecs:GetTaskProtection", answer["failures"])
+        return {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
+
+    def clear_protection(self, arn: str) -> None:
+        """Clear the scale-in protection of a task; one that is gone is no error.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html
+        """
+        try:
+            with translated("ecs:UpdateTaskProtection"):
+                answer = self._ecs.update_task_protection(
+                    cluster=self.cluster_name, tasks=[arn], protectionEnabled=False
+                )
+        except AwsCallError as error:
+            if error.code != TASK_NOT_FOUND:
+                raise
+            return
+        expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
+
+    def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+        """Return the states of the named alarms, by name; those that do not exist are left out.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+        """
+        states: dict[str, str] = {}
+        for start in range(0, len(names), DESCRIBE_ALARMS_LIMIT):
+            batch = list(names[start : start + DESCRIBE_ALARMS_LIMIT])
+            with translated("cloudwatch:DescribeAlarms"):
+                answer = self._cloudwatch.describe_alarms(
+                    AlarmNames=batch,
+                    AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+                    MaxRecords=DESCRIBE_ALARMS_LIMIT,
+                )
+            for each in (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())):
+                states[each["AlarmName"]] = each["StateValue"]
+        return states

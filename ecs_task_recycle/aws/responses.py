@@ -1,0 +1,180 @@
+"""From the wire to the model: what botocore returns, as the engine's own values.
+
+The shapes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Types.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
+from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+REPLACED: Final = "INACTIVE"
+"""A deployment that has been completely replaced, and may be listed still.
+
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+"""
+
+
+def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botocore's
+    """Return a service as DescribeServices and UpdateService show it."""
+    return Service(
+        arn=described["serviceArn"],
+        status=described["status"],
+        scheduling_strategy=described.get("schedulingStrategy", "REPLICA"),
+        controller=described.get("deploymentController", {}).get("type", "ECS"),
+        desired_count=described["desiredCount"],
+        deployments=tuple(
+            _deployment(each)
+            for each in described.get("deployments", ())
+            if each["status"] != REPLACED
+        ),
+        pause_stages=_pause_stages(described.get("deploymentConfiguration", {})),
+        load_balancers=tuple(
+            _load_balancer(each)
+            for each in described.get("loadBalancers", ())
+            if "targetGroupArn" in each
+        ),
+        classic_load_balancers=tuple(
+            each["loadBalancerName"]
+            for each in described.get("loadBalancers", ())
+            if each.get("loadBalancerName")
+        ),
+        alarm_names=_alarm_names(described.get("deploymentConfiguration", {}).get("alarms", {})),
+        events=tuple(
+            ServiceEvent(id=each["id"], created_at=each["createdAt"], message=each["message"])
+            for each in described.get("events", ())
+        ),
+    )
+
+
+def _alarm_names(alarms: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
+    return tuple(alarms.get("alarmNames", ())) if alarms.get("enable") else ()
+
+
+def _pause_stages(configuration: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
+    """Return the stages at which the service's hooks pause its deployments, for up to 14 days.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/pause-lifecycle-hooks.html
+    """
+    stages = (
+        stage
+        for hook in configuration.get("lifecycleHooks", ())
+        if hook.get("targetType") == "PAUSE"
+        for stage in hook.get("lifecycleStages", ())
+    )
+    return tuple(dict.fromkeys(stages))
+
+
+def _deployment(described: Any) -> Deployment:  # noqa: ANN401 - an answer of botocore's
+    return Deployment(
+        id=described["id"],
+        status=described["status"],
+        rollout_state=described.get("rolloutState"),
+        rollout_reason=described.get("rolloutStateReason"),
+        uses_vpc_lattice=bool(described.get("vpcLatticeConfigurations")),
+    )
+
+
+def _load_balancer(described: Any) -> LoadBalancer:  # noqa: ANN401 - an answer of botocore's
+    alternate = described.get("advancedConfiguration", {}).get("alternateTargetGroupArn")
+    return LoadBalancer(
+        target_group_arns=(described["targetGroupArn"], *([alternate] if alternate else [])),
+        container_name=described.get("containerName"),
+        container_port=described["containerPort"],
+    )
+
+
+def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # noqa: ANN401 - botocore's
+    """Return a task as DescribeTasks shows it; ``instance_ids``: EC2 ids by their ARNs in ECS."""
+    containers = described.get("containers", ())
+    addresses = _ip_addresses(described)
+    return Task(
+        arn=described["taskArn"],
+        last_status=described["lastStatus"],
+        desired_status=described["desiredStatus"],
+        health_status=described.get("healthStatus", "UNKNOWN"),
+        started_by=described.get("startedBy"),
+        group=described.get("group"),
+        created_at=described.get("createdAt"),
+        started_at=described.get("startedAt"),
+        stopped_at=described.get("stoppedAt"),
+        stop_code=described.get("stopCode"),
+        stopped_reason=described.get("stoppedReason"),
+        container_reason=next((each["reason"] for each in containers if each.get("reason")), None),
+        exit_codes=tuple(
+            each["exitCode"] for each in containers if each.get("exitCode") is not None
+        ),
+        zone=described.get("availabilityZone"),
+        ip_address=next(iter(addresses), None),
+        other_ip_addresses=addresses[1:],
+        instance_id=instance_ids.get(described.get("containerInstanceArn", "")),
+        port_bindings=tuple(
+            PortBinding(
+                container_name=container.get("name"),
+                container_port=binding["containerPort"],
+                host_port=binding["hostPort"],
+            )
+            for container in containers
+            for binding in container.get("networkBindings", ())
+            if "hostPort" in binding and "containerPort" in binding
+        ),
+    )
+
+
+def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's
+    """Whether a task is reached at its instance (bridge and host networking).
+
+    Only asked of one that has been running: before that, its own interface may not be shown.
+    """
+    if "containerInstanceArn" not in described or described["lastStatus"] in NOT_YET_RUNNING:
+        return False
+    return not _ip_addresses(described)
+
+
+def _ip_addresses(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
+    """Return the addresses of a task's own network interfaces (awsvpc), each once.
+
+    Which of them its target groups know is up to the groups: IPv4 or IPv6, of any interface.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterface.html
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html
+    """
+    interfaces = (
+        interface
+        for container in described.get("containers", ())
+        for interface in container.get("networkInterfaces", ())
+    )
+    shown = [
+        detail.get("value")
+        for attachment in described.get("attachments", ())
+        for detail in attachment.get("details", ())
+        if detail.get("name") in ("privateIPv4Address", "ipv6Address")
+    ]
+    for interface in interfaces:
+        shown += [interface.get("privateIpv4Address"), interface.get("ipv6Address")]
+    return tuple(dict.fromkeys(address for address in shown if address))
+
+
+def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answer of botocore's
+    """Return what a target group says of a target.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AdministrativeOverride.html
+    """
+    override = described.get("AdministrativeOverride", {}).get("State")
+    return TargetHealth(
+        state=described["TargetHealth"]["State"],
+        reason_code=described["TargetHealth"].get("Reason"),
+        description=described["TargetHealth"].get("Description"),
+        zonal_shift=override if str(override).startswith("zonal_shift") else None,
+    )
+
+
+def protected_until(row: Any) -> datetime | None:  # noqa: ANN401 - an answer of botocore's
+    """Return when a row of GetTaskProtection says that the protection ends, None without one."""
+    return row.get("expirationDate") if row["protectionEnabled"] else None

@@ -1,0 +1,1 @@
+"""Before anything is touched: what is read, tried, selected and refused."""

@@ -1,0 +1,1 @@
+"""Whom a run tells of its end: one folder or file a channel."""

@@ -1,0 +1,178 @@
+"""The HTML part of a mail, from the pieces of one file, mail.html.
+
+Mail programs know tables, background colours and widths, and not much more: no script, no image,
+no SVG. So the picture is made of these. Whatever is filled in is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import cache
+from itertools import groupby, pairwise
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Final
+
+from ecs_task_recycle.channels.mail.body import SHORT_ID_LENGTH
+from ecs_task_recycle.channels.mail.chart import Bar, Picture
+from ecs_task_recycle.channels.mail.console import task_url
+from ecs_task_recycle.channels.mail.digest import Digest
+from ecs_task_recycle.channels.mail.tables import Row, Table
+from ecs_task_recycle.channels.mail.times import duration
+from ecs_task_recycle.channels.mail.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+TEMPLATE: Final = Path(__file__).with_name("mail.html")
+COLUMNS_COUNT: Final = 200
+
+_PIECE: Final = re.compile(r"^<!-- piece: ([a-z_]+) -->\n", re.MULTILINE)
+
+
+class _Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+@cache
+def _pieces() -> Mapping[str, Template]:
+    _, *parts = _PIECE.split(TEMPLATE.read_text(encoding="utf-8"))
+    return {name: Template(text) for name, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _fill(piece: str, **values: str) -> _Markup:
+    """Return a piece of the template, with everything in it escaped that is not HTML already."""
+    escaped = {
+        name: value if isinstance(value, _Markup) else html.escape(value)
+        for name, value in values.items()
+    }
+    return _Markup(_pieces()[piece].substitute(escaped))
+
+
+def _joined(parts: Iterable[_Markup]) -> _Markup:
+    return _Markup("".join(parts))
+
+
+def as_html(digest: Digest) -> str:
+    """Return the whole page."""
+    links = [_fill("link", label=link.label, url=link.url) for link in digest.links]
+    return _fill(
+        "page",
+        title=digest.headline,
+        heading=_fill(f"heading_{digest.tone.value}", headline=digest.headline),
+        verdicts=_joined(_verdict(each) for each in digest.verdicts),
+        links=_fill("links", links=_joined(links)) if links else _Markup(),
+        picture=_picture(digest, digest.picture) if digest.picture is not None else _Markup(),
+        tables=_joined(_table(digest, table) for table in digest.tables),
+        facts=_joined(_fill("fact", label=label, text=text) for label, text in digest.facts),
+    )
+
+
+def _verdict(verdict: Verdict) -> _Markup:
+    return _fill(
+        "verdict",
+        question=verdict.question,
+        text=verdict.text,
+        commands=_joined(_fill("command", command=each) for each in verdict.commands),
+    )
+
+
+# ---- The picture ----
+
+
+def _picture(digest: Digest, drawn: Picture) -> _Markup:
+    is_missing = min(number for _, number in drawn.line) < drawn.required_count
+    scale = f"{drawn.tasks_per_bar} tasks a bar." if drawn.tasks_per_bar > 1 else ""
+    return _fill(
+        "picture",
+        bars=_joined(_bar(bar) for bar in drawn.bars),
+        required=str(drawn.required_count),
+        missing=_fill("missing_legend") if is_missing else _Markup(),
+        levels=_joined(_levels(drawn)),
+        start=digest.times.instant(drawn.started_at.isoformat()),
+        length=duration(drawn.seconds),
+        scale=scale,
+    )
+
+
+def _bar(bar: Bar) -> _Markup:
+    drain = _Markup()
+    if bar.stopped is not None and bar.gone is not None:
+        drain = _fill("drain", cells=_cells([("none", bar.stopped), ("drain", bar.gone)], "none"))
+    phases = [("old", 1.0 if bar.stopped is None else bar.stopped)]
+    if bar.stopped is not None:
+        phases.append(("work", 1.0 if bar.replaced is None else bar.replaced))
+    return _fill("bar", label=bar.label, cells=_cells(phases, "new"), drain=drain)
+
+
+def _levels(drawn: Picture) -> Iterable[_Markup]:
+    lowest = drawn.lowest_by_column(COLUMNS_COUNT)
+    for level in drawn.levels_of(lowest):
+        is_required = level <= drawn.required_count
+        kinds = (_kind(number, level, is_required=is_required) for number in lowest)
+        yield _fill(
+            "level",
+            label=str(level),
+            cells=_joined(
+                _cell(kind, 100 * len(list(group)) / COLUMNS_COUNT)
+                for kind, group in groupby(kinds)
+            ),
+        )
+
+
+def _kind(number: int | None, level: int, *, is_required: bool) -> str:
+    if number is None:
+        return "none"
+    if number >= level:
+        return "line"
+    return "missing" if is_required else "none"
+
+
+def _cells(phases: list[tuple[str, float]], rest: str) -> _Markup:
+    """Return cells for phases, each with its end as a share of the whole, and for what is left."""
+    ends = [("", 0.0), *phases, (rest, 1.0)]
+    return _joined(
+        _cell(kind, 100 * (end - begin))
+        for (_, begin), (kind, end) in pairwise(ends)
+        if end > begin
+    )
+
+
+def _cell(kind: str, percent: float) -> _Markup:
+    return _fill(f"cell_{kind}", percent=f"{percent:.2f}".rstrip("0").rstrip("."))
+
+
+# ---- The tables ----
+
+
+def _table(digest: Digest, table: Table) -> _Markup:
+    return _fill(
+        "table",
+        title=table.title,
+        columns=_joined(_fill("column", label=label) for label in ("Task", *table.columns)),
+        rows=_joined(_row(digest, table, row) for row in table.rows),
+        left_out=table.left_out,
+    )
+
+
+def _row(digest: Digest, table: Table, row: Row) -> _Markup:
+    remarks = _Markup()
+    if row.remarks:
+        width = str(len(table.columns) + 1)
+        remarks = _fill("remarks", text="\n".join(row.remarks), width=width)
+    return _fill(
+        "row",
+        task=_task(digest, row.task),
+        cells=_joined(_fill("cell", text=text) for text in row.cells),
+        remarks=remarks,
+    )
+
+
+def _task(digest: Digest, task_id: str) -> _Markup:
+    """Return the short id of a task, leading to its page in the console."""
+    url, label = task_url(digest.region, digest.cluster, task_id), task_id[:SHORT_ID_LENGTH]
+    return _fill("task_link", label=label, url=url) if url else _fill("task", label=label)

@@ -1,0 +1,1 @@
+"""A service's run record: lock, journal and requests."""

@@ -1,0 +1,117 @@
+"""Requests to a run that is going on: stop, status, and one more instant for its work list.
+
+Each is one conditional write of an attribute that the run itself never overwrites, or one read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.outcome import Ended, Status
+from ecs_task_recycle.record.progress import Progress
+from ecs_task_recycle.record.record import RecordState, RunRecord
+from ecs_task_recycle.record.store import QUEUED, STOP, RecordStore
+from ecs_task_recycle.record.table import RunTable
+from ecs_task_recycle.report.progress_line import standing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def request_stop(store: RecordStore, clock: Clock) -> Ended:
+    """Ask the run that is going on to end after the task in hand; return what came of it."""
+    while True:
+        record, now_at = store.read(), as_utc(clock.now())
+        if record is None or not record.is_open:
+            return Ended(Status.NOTHING_TO_DO, "no run is going on")
+        if _ask(store.table, record, {STOP: now_at.isoformat()}):
+            return _asked_to_stop(record, now_at)
+
+
+def _asked_to_stop(record: RunRecord, now_at: datetime) -> Ended:
+    """Return what a run does that was asked to stop, and what to do where it does nothing."""
+    name, resumes_at = f"run {record.run_id}", record.resumes_at
+    if resumes_at is not None and resumes_at > now_at:
+        return Ended(
+            Status.STOPPING,
+            f"{name} ends when its pause is over, at {resumes_at.isoformat()}; to end it at once, "
+            f"stop the guardian's execution {record.run_id}",
+        )
+    if record.may_be_alive(now_at):
+        return Ended(Status.STOPPING, f"{name} ends after the task in hand")
+    healing = 'without a guardian, put back what it left by {"action": "restore"}'
+    if record.state is RecordState.UNRESTORED:
+        return Ended(Status.STOPPING, f"{name} has ended with its capacity raised; {healing}")
+    return Ended(Status.STOPPING, f"{name} is dead; {healing}")
+
+
+def request_more(store: RecordStore, before_at: datetime, clock: Clock) -> Ended | None:
+    """Ask the run that is going on to take also the tasks created before an instant.
+
+    The later of two such instants counts. Returns None where there is no such run.
+    """
+    while True:
+        record = store.read()
+        if record is not None and record.run_id == store.run_id:
+            store.require_free(record)
+        if record is None or not record.may_be_alive(as_utc(clock.now())):
+            return None
+        queued_at = record.queued_before_at
+        latest_at = before_at if queued_at is None else max(before_at, queued_at)
+        if _ask(store.table, record, {QUEUED: latest_at.isoformat()}):
+            return Ended(
+                Status.QUEUED,
+                f"run {record.run_id} also recycles the tasks created before "
+                f"{latest_at.isoformat()}, once it has completed what it has in hand",
+            )
+
+
+def _ask(table: RunTable, record: RunRecord, values: dict[str, Any]) -> bool:
+    """Write a request into a record whose run has not ended; return whether it took it."""
+    queued_at = record.queued_before_at
+    guards: dict[str, Any] = {"run_id": record.run_id, "state": record.state.value}
+    if QUEUED in values:
+        guards[QUEUED] = None if queued_at is None else queued_at.isoformat()
+    return table.write(values, guards=guards).is_ours
+
+
+def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
+    """Return where the run of a record stands, for the answer."""
+    if record is None:
+        return {"run_id": None}
+    is_at_work = record.state in (RecordState.RUNNING, RecordState.HANDED_OVER)
+    is_dead = is_at_work and not record.may_be_alive(now_at)
+    told: dict[str, Any] = {
+        "run_id": record.run_id,
+        "state": "dead" if is_dead else record.state.value,
+        "started_at": record.run_started_at.isoformat(),
+        "started_before": record.started_before_at.isoformat(),
+        "number": record.number,
+        "total": record.total,
+        "awaited": _awaited(record) if is_at_work else None,
+        "minutes_left": _minutes_left(record, now_at) if is_at_work else None,
+        "segments": record.segments,
+        "deaths": record.deaths,
+        "stop_requested": record.stop_requested_at is not None,
+        "queued_before": None
+        if record.queued_before_at is None
+        else record.queued_before_at.isoformat(),
+        "outcome": record.status,
+        "reason": record.reason,
+    }
+    return told
+
+
+def _awaited(record: RunRecord) -> str | None:
+    if record.state is RecordState.HANDED_OVER:
+        return "the guardian's next invocation"
+    if record.task is not None:
+        return f"the replacement of {record.task}"
+    return "the extra task" if record.scale_up is not None else "a task without protection"
+
+
+def _minutes_left(record: RunRecord, now_at: datetime) -> int | None:
+    """Return what the rest takes at the pace so far; None before the second stop."""
+    stands = standing(Progress.from_record(record), now_at)
+    return None if stands is None else stands.minutes_left

@@ -1,0 +1,1 @@
+"""The event and input.json, read into frozen values."""

@@ -1,0 +1,278 @@
+"""input.json and the stack's variables become frozen values here; every default stands here, once.
+
+Every problem is found before the first is reported, and never a secret's value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+from zoneinfo import available_timezones
+
+from ecs_task_recycle.channels.mail.console import Place
+from ecs_task_recycle.channels.mail.times import zone_of
+from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.settings.event import unknown_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+TABLE_VARIABLE: Final = "RUN_TABLE"
+"""The environment variable by which the stack names its table of run records."""
+DEFAULT_TABLE: Final = "ecs-task-recycle-runs"
+FUNCTION_VARIABLE: Final = "AWS_LAMBDA_FUNCTION_NAME"
+"""https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+DEFAULT_FUNCTION: Final = "ecs-task-recycle-function"
+GUARDIAN_VARIABLE: Final = "GUARDIAN_ARN"
+"""The environment variable by which the stack names its state machine; empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """What the function is called, and what it has beside itself: a table, perhaps a guardian."""
+
+    function_name: str
+    table_name: str
+    guardian_arn: str | None
+
+
+def stack_from(environment: Mapping[str, str]) -> Stack:
+    """Read the stack's variables from the function's environment."""
+    return Stack(
+        function_name=environment.get(FUNCTION_VARIABLE) or DEFAULT_FUNCTION,
+        table_name=environment.get(TABLE_VARIABLE) or DEFAULT_TABLE,
+        guardian_arn=environment.get(GUARDIAN_VARIABLE) or None,
+    )
+
+
+def place_from(environment: Mapping[str, str]) -> Place:
+    """Read where the function itself is from the variables that Lambda sets.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    return Place(
+        function_region=environment.get("AWS_REGION"),
+        function_name=stack_from(environment).function_name,
+        log_group=environment.get("AWS_LAMBDA_LOG_GROUP_NAME"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsCredentials:
+    """Section ``awsCredentials``: all optional; empty means boto3's default chain."""
+
+    region_name: str | None = None
+    profile_name: str | None = None
+    role_arn: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = None
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        """Show nothing that could be a secret."""
+        return f"AwsCredentials(region_name={self.region_name!r}, …)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """Sections ``smtpCredentials`` and ``emailNotification`` of a configuration that mails.
+
+    ``secret_id`` names the secret that holds username and password; these are None then.
+    """
+
+    host: str
+    port: int
+    from_email: str
+    to: tuple[str, ...]
+    username: str | None = None
+    password: str | None = None
+    secret_id: str | None = None
+    email_subject: str | None = None
+    subject_prefix: str | None = None
+    timezone: str | None = None
+
+    def __repr__(self) -> str:
+        """Show nothing that could be a secret."""
+        return f"Mail(host={self.host!r}, port={self.port}, …)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What input.json says. ``mail`` is None when nobody is to be mailed."""
+
+    aws: AwsCredentials
+    mail: Mail | None
+
+
+DEFAULT_SMTP_PORT: Final = 587
+_HIGHEST_PORT: Final = 65_535
+_SENDABLE: Final = re.compile(r"[!-~]+")
+_SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "awsCredentials": (
+        "region_name",
+        "profile_name",
+        "role_arn",
+        "access_key",
+        "secret_key",
+        "session_token",
+    ),
+    "smtpCredentials": ("host", "port", "username", "password", "secret_id", "from_email"),
+    "emailNotification": ("email_subject", "subject_prefix", "to", "timezone"),
+}
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Read input.json. Raises SettingsError naming every problem, and never a secret's value."""
+    try:
+        # Editors on Windows may put a byte order mark in front.
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as problem:
+        raise SettingsError.of("input.json", [_unreadable(problem)]) from None
+    return configuration_from(document)
+
+
+def _unreadable(problem: Exception) -> str:
+    # None of the exceptions' own messages: a decoder's may quote what it could not read.
+    match problem:
+        case FileNotFoundError():
+            return "the file is missing"
+        case OSError():
+            return f"it cannot be read: {problem.strerror}"
+        case UnicodeDecodeError():
+            return "it is not UTF-8 text"
+        case json.JSONDecodeError():
+            return f"it is not JSON, see line {problem.lineno}"
+        case _:  # A number of thousands of digits, or thousands of brackets in each other.
+            return "it is not JSON that can be read"
+
+
+def configuration_from(document: object) -> Configuration:
+    """Read the parsed input.json. Raises SettingsError naming every problem."""
+    if not isinstance(document, Mapping):
+        raise SettingsError.of("input.json", ["it is not an object of sections"])
+    problems = unknown_names(document, list(_SECTIONS), "section")
+    sections = {name: _section(document, name, problems) for name in _SECTIONS}
+    aws = AwsCredentials(**_texts(sections["awsCredentials"], "awsCredentials", problems))
+    problems += _halves(aws) + _unsendable(aws)
+    mail = _mail(sections["smtpCredentials"], sections["emailNotification"], problems)
+    if problems:
+        raise SettingsError.of("input.json", problems)
+    return Configuration(aws=aws, mail=mail)
+
+
+def _section(document: Mapping[str, object], name: str, problems: list[str]) -> dict[str, object]:
+    section = document.get(name)
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        problems.append(f"{name} is not an object")
+        return {}
+    problems += [f"{name}: {text}" for text in unknown_names(section, list(_SECTIONS[name]), "key")]
+    return {key: value for key, value in section.items() if key in _SECTIONS[name]}
+
+
+def _texts(section: Mapping[str, object], name: str, problems: list[str]) -> dict[str, str | None]:
+    texts: dict[str, str | None] = {}
+    for key, value in section.items():
+        if value is None or isinstance(value, str):
+            texts[key] = (value or "").strip() or None
+        else:
+            problems.append(f"{name}.{key} is {type(value).__name__}, expected text")
+    return texts
+
+
+def _halves(aws: AwsCredentials) -> list[str]:
+    problems = []
+    if (aws.access_key is None) != (aws.secret_key is None):
+        missing = "secret_key" if aws.secret_key is None else "access_key"
+        problems.append(f"awsCredentials.{missing} is missing: the two keys belong together")
+    if aws.session_token is not None and aws.access_key is None:
+        problems.append("awsCredentials.session_token is given without access_key and secret_key")
+    return problems
+
+
+def _unsendable(aws: AwsCredentials) -> list[str]:
+    """Return what no request can carry: such as a token that was copied with a line break in it."""
+    secrets = {name: getattr(aws, name) for name in ("access_key", "secret_key", "session_token")}
+    return [
+        f"awsCredentials.{name} has a space, a line break or another character that none has"
+        for name, value in secrets.items()
+        if value is not None and not _SENDABLE.fullmatch(value)
+    ]
+
+
+def _mail(
+    smtp: Mapping[str, object], email: Mapping[str, object], problems: list[str]
+) -> Mail | None:
+    recipients = _recipients(email.get("to"), problems)
+    port = _port(smtp.get("port"), problems)
+    texts = _texts({k: v for k, v in smtp.items() if k != "port"}, "smtpCredentials", problems)
+    subject = _texts({k: v for k, v in email.items() if k != "to"}, "emailNotification", problems)
+    problems += _timezone_problems(subject.get("timezone"))
+    if not recipients:
+        return None
+    problems += [
+        f"smtpCredentials.{key} is missing: emailNotification.to asks for mail"
+        for key in ("host", "from_email")
+        if not texts.get(key)
+    ]
+    problems += _login_problems(texts)
+    return Mail(
+        host=texts.get("host") or "",
+        port=port,
+        from_email=texts.get("from_email") or "",
+        to=recipients,
+        username=texts.get("username"),
+        password=texts.get("password"),
+        secret_id=texts.get("secret_id"),
+        **subject,
+    )
+
+
+def _login_problems(texts: Mapping[str, str | None]) -> list[str]:
+    given = [key for key in ("username", "password") if texts.get(key)]
+    if texts.get("secret_id") and given:
+        return [f"smtpCredentials.secret_id is given, and so is {given[0]}: one of them is enough"]
+    if len(given) == 1:
+        return ["smtpCredentials.username and password belong together, one is missing"]
+    return []
+
+
+def _timezone_problems(name: str | None) -> list[str]:
+    """Return what is wrong with a time zone; where no zone is known at all, nothing is said.
+
+    A machine without the data of time zones must not refuse what another one takes.
+    """
+    if name is None or zone_of(name) is not None or zone_of("Etc/UTC") is None:
+        return []
+    cities = [each for each in available_timezones() if "/" in each]
+    close = get_close_matches(name, cities, n=1, cutoff=0.75)
+    hint = f", such as {close[0]}" if close else ", such as Europe/Berlin"
+    return [f"emailNotification.timezone is not the IANA name of a time zone{hint}"]
+
+
+def _recipients(value: object, problems: list[str]) -> tuple[str, ...]:
+    addresses = [value] if isinstance(value, str) else value
+    if addresses is None:
+        return ()
+    if not isinstance(addresses, list) or not all(isinstance(each, str) for each in addresses):
+        problems.append("emailNotification.to is not a list of addresses")
+        return ()
+    return tuple(each.strip() for each in addresses if each.strip())
+
+
+def _port(value: object, problems: list[str]) -> int:
+    if value in (None, ""):
+        return DEFAULT_SMTP_PORT
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value):
+        value = int(value)
+    if type(value) is not int or not 1 <= value <= _HIGHEST_PORT:
+        # Not even this value is shown: it may be a password in the wrong line.
+        problems.append("smtpCredentials.port is not a whole number from 1 to 65535")
+        return DEFAULT_SMTP_PORT
+    return value

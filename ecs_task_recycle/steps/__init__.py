@@ -1,0 +1,1 @@
+"""What a run does to a service, one step after the other."""

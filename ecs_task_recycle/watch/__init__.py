@@ -1,0 +1,1 @@
+"""What reads show of a service, and all waiting."""

@@ -1,0 +1,110 @@
+"""Who is in service, decided task by task.
+
+In service is a task that is RUNNING and meant to run, HEALTHY where the service's tasks have
+container health checks, and healthy in every target group of the service. The service's own counts
+are not used: ECS counts tasks as running before they are healthy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecs_task_recycle.aws.gateway import Targets
+from ecs_task_recycle.model import LoadBalancer, Service, TargetHealth
+from ecs_task_recycle.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+SHOWN_TASKS_COUNT = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The service as the reads so far show it.
+
+    ``not_in_service`` says of each task that is meant to run why it is not in service; ``leaving``
+    are the tasks that are stopping or were asked to stop, ``left`` those of them that are STOPPED.
+    """
+
+    service: Service
+    tasks: Mapping[str, Task]
+    in_service: frozenset[str]
+    not_in_service: Mapping[str, str]
+    leaving: frozenset[str]
+    left: frozenset[str]
+    targets: Targets
+
+    def describe(self) -> str:
+        """Return what was seen, for a log line or an error."""
+        stopping = sorted((self.leaving - self.left) & self.tasks.keys())
+        details = [
+            *(f"{short(arn)}: {why}" for arn, why in sorted(self.not_in_service.items())),
+            *(f"{short(arn)}: {self.tasks[arn].last_status}, stopping" for arn in stopping),
+        ]
+        counts = f"{len(self.in_service)} in service of {self.service.desired_count} desired"
+        return "; ".join([counts, *details[:SHOWN_TASKS_COUNT]])
+
+
+def why_not_in_service(
+    task: Task, load_balancers: Iterable[LoadBalancer], targets: Targets, *, checks_health: bool
+) -> str | None:
+    """Return why a task is not in service, or None if it is."""
+    return why_not_ready(task, checks_health=checks_health) or why_not_reached(
+        task, load_balancers, targets
+    )
+
+
+def why_not_ready(task: Task, *, checks_health: bool) -> str | None:
+    """Return what the task's own state lacks, target groups apart, or None."""
+    if task.last_status != "RUNNING":
+        return task.last_status
+    if not task.is_meant_to_run:
+        return f"RUNNING, desired {task.desired_status}"
+    if checks_health and task.health_status != "HEALTHY":
+        return f"RUNNING, container health {task.health_status}"
+    return None
+
+
+def why_not_reached(
+    task: Task, load_balancers: Iterable[LoadBalancer], targets: Targets
+) -> str | None:
+    """Return in which target group the task is not healthy, or None."""
+    for each in load_balancers:
+        found = target_health(task, each, targets)
+        if "healthy" not in {health.state for health in found}:
+            states = ", ".join(sorted({str(health) for health in found})) or "not registered"
+            return f"RUNNING, target {states} in {each.group_name}"
+    return None
+
+
+def target_health(
+    task: Task, load_balancer: LoadBalancer, targets: Targets
+) -> tuple[TargetHealth, ...]:
+    """Return what a load balancer's groups say of a task; healthy in one of them is enough."""
+    addresses = task.addresses(load_balancer.container_name, load_balancer.container_port)
+    return tuple(
+        targets[(group, *address)]
+        for group in load_balancer.target_group_arns
+        for address in addresses
+        if (group, *address) in targets
+    )
+
+
+def inherits_target(
+    task: Task, others: Iterable[Task], load_balancers: Iterable[LoadBalancer]
+) -> bool:
+    """Whether a task is known to a load balancer by the address of another one.
+
+    So it is with host ports on one instance; an IP address may be given again, too.
+    """
+    ports = [(each.container_name, each.container_port) for each in load_balancers]
+    own = {address for port in ports for address in task.addresses(*port)}
+    return any(own.intersection(each.addresses(*port)) for each in others for port in ports)
+
+
+def short(arn: str) -> str:
+    """Return the last part of an ARN: the task's id."""
+    return arn.rpartition("/")[2]

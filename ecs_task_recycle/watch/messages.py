@@ -1,0 +1,121 @@
+"""What AWS says in prose: which service events and stopped reasons count against a start.
+
+The one table for that. What is in none of its rows is reported, and never counted. An event also
+names the tasks that the service has started.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from ecs_task_recycle.task import Task
+
+_GUIDE: Final = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/"
+EVENTS: Final = _GUIDE + "service-event-messages-list.html"
+UNHEALTHY: Final = _GUIDE + "service-unhealthy-event-messages.html"
+REBALANCING: Final = _GUIDE + "service-rebalancing-event-messages-list.html"
+STOPPED: Final = _GUIDE + "stopped-task-error-codes.html"
+STOP_CODES: Final = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html"
+WHY_STOPPED: Final = "https://repost.aws/knowledge-center/ecs-task-stopped"
+NOT_LAUNCHED: Final = "https://github.com/telia-oss/terraform-aws-ecs-fargate/pull/58"
+DRAINING: Final = "https://github.com/aws/containers-roadmap/issues/2478"
+SEEN: Final = "https://gist.github.com/skyeagle/3729b3017c677d1eaa03439e2aa4ac28"
+
+_STARTED: Final = re.compile(r"has started \d+ tasks?: (.*)\.")
+_TASK_ID: Final = re.compile(r"\(task ([0-9a-f-]+)\)")
+
+
+class Verdict(StrEnum):
+    """What a message means for a start."""
+
+    COUNTS = "counts"
+    COUNTS_WITH_ROOM = "counts where there is room"
+    DOES_NOT_COUNT = "does not count"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message by its pattern, what it means, and where AWS or somebody else shows it."""
+
+    pattern: re.Pattern[str]
+    verdict: Verdict
+    source: str
+
+
+def _counts(pattern: str, source: str) -> Message:
+    return Message(re.compile(pattern), Verdict.COUNTS, source)
+
+
+def _counts_with_room(pattern: str, source: str) -> Message:
+    return Message(re.compile(pattern), Verdict.COUNTS_WITH_ROOM, source)
+
+
+def _does_not(pattern: str, source: str) -> Message:
+    return Message(re.compile(pattern), Verdict.DOES_NOT_COUNT, source)
+
+
+SERVICE_EVENTS: Final = (
+    _does_not(r"unable to place a task in ", REBALANCING),
+    _does_not(r"unable to AZ Rebalance", REBALANCING),
+    _does_not(r"unable to scale in", EVENTS),
+    _counts_with_room(r"unable to place a task", EVENTS),
+    _counts_with_room(r"unable to (start|stop or start) tasks", EVENTS),
+    _counts_with_room(r"unable to consistently start tasks", EVENTS),
+    _counts(r"failed to launch a task with \(error", NOT_LAUNCHED),
+    _counts(r"failed to register targets", EVENTS),
+    _counts(r"unable to assume", EVENTS),
+    _does_not(r"AZ balanced|AZ Rebalancing", REBALANCING),
+    _does_not(r"has reached a steady state", EVENTS),
+    _does_not(r"has (started|stopped) \d+ ", SEEN),
+    _does_not(r"has begun draining connections", SEEN),
+    _does_not(r"\bregistered \d+ |deregistered \d+ ", SEEN),
+    _does_not(r"is unhealthy in|failed container health checks", UNHEALTHY),
+    _does_not(r"operations are being throttled", EVENTS),
+    _does_not(r"deployment (completed|failed|in progress)", EVENTS),
+    _does_not(r"[Cc]apacity [Pp]rovider|desired count|rolling back", EVENTS),
+)
+"""The first row that fits decides."""
+
+# "stop code: stopped reason" of a task that nobody wanted to end.
+STOPPED_TASKS: Final = (
+    _does_not(r"^UserInitiated:", STOP_CODES),
+    _does_not(r"^(SpotInterruption|TerminationNotice|InfrastructureHealth):", STOP_CODES),
+    _does_not(r": Scaling activity initiated", WHY_STOPPED),
+    _does_not(r": Availability-zone rebalancing", REBALANCING),
+    _does_not(r": .*instance draining", DRAINING),
+    _does_not(r": Host EC2 \(instance .*\) (terminated|stopped)", WHY_STOPPED),
+    _does_not(r": .*(Spot Task was interrupted|performing maintenance)", WHY_STOPPED),
+    _counts(r"^TaskFailedToStart:", STOP_CODES),
+    _counts(r"^EssentialContainerExited:", STOP_CODES),
+    _counts(r": Essential container in task exited", STOPPED),
+    _counts(r": .*failed (ELB|container|service discovery) health checks", WHY_STOPPED),
+    _counts(r": .*(is unhealthy in|[Hh]ealth checks failed)", UNHEALTHY),
+    _counts(r": (CannotPull|CannotStart|CannotCreate|ResourceInitialization|OutOfMemory)", STOPPED),
+    _counts(r": (Task failed to start|Timeout waiting for|Internal)", STOPPED),
+)
+"""The first row that fits decides."""
+
+
+def judged_event(message: str) -> Verdict:
+    """Return what a service event means for a start."""
+    return _judged(SERVICE_EVENTS, message)
+
+
+def judged_stop(task: Task) -> Verdict:
+    """Return whether a task that is to stop, or has, failed by itself."""
+    return _judged(STOPPED_TASKS, f"{task.stop_code or ''}: {task.stopped_reason or ''}")
+
+
+def started_task_ids(message: str) -> list[str]:
+    """Return the ids of the tasks that a service event says to have been started."""
+    started = _STARTED.search(message)
+    return _TASK_ID.findall(started[1]) if started else []
+
+
+def _judged(table: tuple[Message, ...], text: str) -> Verdict:
+    fits = (each.verdict for each in table if each.pattern.search(text))
+    return next(fits, Verdict.UNKNOWN)

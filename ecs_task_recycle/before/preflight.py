@@ -39,8 +39,8 @@ from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.settings.parameters import Action, IfRunning
 from ecs_task_recycle.steps import work_list
 from ecs_task_recycle.steps.protection import under_protection
-from ecs_task_recycle.steps.settling import unsettled_seconds
 from ecs_task_recycle.watch.in_service import Snapshot
+from ecs_task_recycle.watch.reads import seconds_until_current
 from ecs_task_recycle.watch.watch import ServiceWatch
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Preflight:
         if self.settings.if_running is IfRunning.QUEUE and not is_alive:
             since.append(self.settings.started_before_at(run_started_at))
         now = self.clock.now()
-        self.clock.sleep(max((unsettled_seconds(now, each) for each in since), default=0.0))
+        self.clock.sleep(max((seconds_until_current(now, each) for each in since), default=0.0))
 
     def _alarmed(self, service: Service | None) -> list[str]:
         own = () if service is None else service.alarm_names

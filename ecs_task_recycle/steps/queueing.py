@@ -15,10 +15,9 @@ from ecs_task_recycle.record.store import RecordStore
 from ecs_task_recycle.steps.budget import Budget
 from ecs_task_recycle.steps.protection import under_protection
 from ecs_task_recycle.steps.scale_up import raised_from_now
-from ecs_task_recycle.steps.settling import unsettled_seconds
 from ecs_task_recycle.steps.work_list import created_before
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.memory import CONSISTENCY_SECONDS
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, seconds_until_current
 from ecs_task_recycle.watch.watch import ServiceWatch
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class Queueing:
         queued_at = self.store.queued_before_at
         if raises_again or queued_at is None:
             return CONSISTENCY_SECONDS
-        return unsettled_seconds(self.clock.now(), queued_at)
+        return seconds_until_current(self.clock.now(), queued_at)
 
     def _extended(self, plan: Plan, *, raises_again: bool) -> Plan:
         """Return the plan with all tasks that were created before the instant of the request.

@@ -17,7 +17,7 @@ from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import AwsCallError, RestoreError
 from ecs_task_recycle.model import CapacityReport, ScaleUp, Service
 from ecs_task_recycle.steps.scale_up import desired_count_command, limits_command
-from ecs_task_recycle.watch.memory import CONSISTENCY_SECONDS
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,7 +18,7 @@ from ecs_task_recycle.model import ScaleUp
 from ecs_task_recycle.steps.budget import Budget
 from ecs_task_recycle.watch.failed_starts import is_since
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.memory import CONSISTENCY_SECONDS
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
 from ecs_task_recycle.watch.wait import Wait
 from ecs_task_recycle.watch.watch import ServiceWatch
 
@@ -142,15 +142,6 @@ class Settling:
         )
         meant_to_run = len(snapshot.in_service) + len(snapshot.not_in_service)
         return new[: max(0, meant_to_run - self._found)]
-
-
-def unsettled_seconds(now: float, since_at: datetime) -> float:
-    """Return for how long a read may still show what was before an instant.
-
-    One that seems to lie ahead is another machine's, whose clock is.
-    """
-    age_seconds = max(0.0, now - since_at.timestamp())
-    return max(0.0, CONSISTENCY_SECONDS - age_seconds)
 
 
 def await_taken_away(clock: Clock, watch: ServiceWatch, budget: Budget) -> None:

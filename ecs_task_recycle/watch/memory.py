@@ -21,6 +21,7 @@ from ecs_task_recycle.watch.in_service import (
     why_not_ready,
 )
 from ecs_task_recycle.watch.messages import started_task_ids
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
 from ecs_task_recycle.watch.starts import StartTimes
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ REACH_LIMIT_SECONDS: Final = 60.0
 
 UNREAD_LIMIT_SECONDS: Final = 15.0
 """A new task that has failed to start is read at the latest so long after its creation."""
-
-CONSISTENCY_SECONDS: Final = 15.0
-"""How long a read may still show what was before a write."""
 
 
 class ServiceMemory:

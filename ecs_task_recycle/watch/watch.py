@@ -21,7 +21,8 @@ from ecs_task_recycle.report.progress_line import Pace
 from ecs_task_recycle.watch.failed_starts import FailedStarts
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.interference import Guard
-from ecs_task_recycle.watch.memory import CONSISTENCY_SECONDS, ServiceMemory
+from ecs_task_recycle.watch.memory import ServiceMemory
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
 from ecs_task_recycle.watch.timeline import Timeline
 from ecs_task_recycle.watch.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait, delay_seconds
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -38,8 +39,6 @@ from ecs_task_recycle.settings.input_json import (
 from ecs_task_recycle.settings.invocation import Invocation, read_invocation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import boto3
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AlreadyRunningError
@@ -13,9 +13,6 @@ from ecs_task_recycle.recycle import recycle
 from ecs_task_recycle.report.answer import Report
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action, IfRunning
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def act(run: Run) -> Report:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+from typing import Final, Protocol
 
 HEARTBEAT_SECONDS: Final = 60.0
 """While anything is awaited, a log line at least this often says what for."""

@@ -5,11 +5,7 @@ The class name is what a user sees (Lambda's ``errorType``), so it is part of th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
+from collections.abc import Mapping, Sequence
 
 type Fact = str | int | float | bool | list[str] | None
 

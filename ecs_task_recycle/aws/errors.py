@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -21,10 +22,6 @@ from botocore.exceptions import (
 
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 # Application Auto Scaling tries its caller's rights on the service first and answers with this.

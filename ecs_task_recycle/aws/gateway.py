@@ -6,6 +6,8 @@ seconds after a write; the answer to a write is fresh.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,9 +31,6 @@ from ecs_task_recycle.model import LoadBalancer, ScalableTarget, Service, Target
 from ecs_task_recycle.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-
     import boto3
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
     from mypy_boto3_cloudwatch import CloudWatchClient

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,8 +21,6 @@ from ecs_task_recycle.errors import AwsCallError
 from ecs_task_recycle.outcome import Ended, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import boto3
     from mypy_boto3_stepfunctions import SFNClient
 

@@ -5,15 +5,12 @@ The shapes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Types.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
 from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
 
 REPLACED: Final = "INACTIVE"
 """A deployment that has been completely replaced, and may be listed still.

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from ecs_task_recycle.aws.gateway import Gateway
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def alarm_refusals(

@@ -7,9 +7,10 @@ missing are named together, and so are all reasons to refuse the service as it i
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from ecs_task_recycle.aws import guardian
 from ecs_task_recycle.aws.gateway import Gateway
@@ -42,11 +43,6 @@ from ecs_task_recycle.steps.protection import under_protection
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.reads import seconds_until_current
 from ecs_task_recycle.watch.watch import ServiceWatch
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
 
 READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import Original
@@ -18,10 +19,6 @@ from ecs_task_recycle.steps.work_list import (
 )
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot, short
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,17 +5,13 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetH
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
 from ecs_task_recycle.model import LoadBalancer, TargetHealth
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot, target_health
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
 
 REGISTERED_WITHIN: Final = timedelta(seconds=60)
 """A task that has been running for so long would be registered by now."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from ecs_task_recycle.departures import with_departure
 from ecs_task_recycle.errors import RecycleError
@@ -19,10 +20,6 @@ from ecs_task_recycle.model import (
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.record import Memory, RunRecord
 from ecs_task_recycle.task import Task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
 
 
 @dataclass(slots=True, kw_only=True)

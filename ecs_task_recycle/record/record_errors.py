@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.errors import (
@@ -13,10 +14,6 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.record.record import RunRecord, foreign_arns, from_item
 from ecs_task_recycle.record.table import Item, RunTable
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 DEATHS_LIMIT: Final = 3
 

@@ -5,7 +5,8 @@ Each is one conditional write of an attribute that the run itself never overwrit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.outcome import Ended, Status
@@ -14,9 +15,6 @@ from ecs_task_recycle.record.record import RecordState, RunRecord
 from ecs_task_recycle.record.store import QUEUED, STOP, RecordStore
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.progress_line import standing
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 def request_stop(store: RecordStore, clock: Clock) -> Ended:

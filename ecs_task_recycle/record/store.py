@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ecs_task_recycle.aws.errors import retry
 from ecs_task_recycle.clock import Clock, as_utc
@@ -25,10 +26,6 @@ from ecs_task_recycle.record.record import (
     to_item,
 )
 from ecs_task_recycle.record.table import Item, RunTable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
 
 UNLIMITED_SECONDS: Final = 86_400.0
 """After so long without a renewal a run without any deadline is taken for dead."""

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.ht
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -17,8 +18,6 @@ from ecs_task_recycle.aws.errors import expect_refusal, translated
 from ecs_task_recycle.errors import PreconditionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import boto3
     from mypy_boto3_dynamodb import DynamoDBClient
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError
@@ -17,10 +18,6 @@ from ecs_task_recycle.steps.protection import in_order
 from ecs_task_recycle.steps.work_list import planned
 from ecs_task_recycle.watch.starts import quickest_start_seconds
 from ecs_task_recycle.watch.timeline import lowest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}
 

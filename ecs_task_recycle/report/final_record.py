@@ -7,14 +7,11 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ecs_task_recycle.outcome import Status
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 NAMESPACE: Final = "EcsTaskRecycle"
 UNITS: Final[Mapping[str, str]] = {

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.model import Plan
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.watch.starts import quickest_start_seconds
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 HOUR_MINUTES = 60
 

@@ -10,8 +10,8 @@ import difflib
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, cast
+from datetime import datetime, timedelta
+from typing import Final, cast
 
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import SettingsError
@@ -25,10 +25,6 @@ from ecs_task_recycle.settings.parameters import (
 )
 from ecs_task_recycle.settings.sources import source_of
 from ecs_task_recycle.settings.values import NamedTask, Resource, UnusableEntryError
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 # Long enough for any ARN, short enough for a log line.
 _REPR: Final = reprlib.Repr(maxstring=200)

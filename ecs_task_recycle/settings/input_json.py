@@ -10,17 +10,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 from zoneinfo import available_timezones
 
 from ecs_task_recycle.channels.mail.console import Place
 from ecs_task_recycle.channels.mail.times import zone_of
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import unknown_names
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 TABLE_VARIABLE: Final = "RUN_TABLE"
 """The environment variable by which the stack names its table of run records."""

@@ -5,9 +5,10 @@ Every default of an event stands here, once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.settings.values import (
     CLUSTER_ARN,
@@ -23,10 +24,6 @@ from ecs_task_recycle.settings.values import (
     resource,
     whole,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 REQUIRED: Final = object()
 MAX_WAIT_TIME_SECONDS: Final = 86_400

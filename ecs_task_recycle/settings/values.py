@@ -8,14 +8,11 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-inp
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from enum import StrEnum
-
+from enum import StrEnum
+from typing import cast
 
 # Names: up to 255 letters, digits, underscores and hyphens, for clusters and services alike.
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.aws.errors import retry
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.watch.starts import quickest_start_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 MAIL_SECONDS: Final = 20.0
 """What mailing may take of the reserve."""

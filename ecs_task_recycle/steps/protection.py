@@ -6,16 +6,13 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protec
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import Protection
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 
 OFTEN_SECONDS: Final = 20.0
 """A protection that is cleared is noticed, and its task stopped, within half a minute."""

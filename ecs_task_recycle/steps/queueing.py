@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import Clock
@@ -19,10 +20,6 @@ from ecs_task_recycle.steps.work_list import created_before
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, seconds_until_current
 from ecs_task_recycle.watch.watch import ServiceWatch
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 TASKS_LIMIT: Final = 5_000
 """The tasks of one run: so many fit into an item of DynamoDB, and are ECS's limit for a service.

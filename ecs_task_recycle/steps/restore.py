@@ -7,8 +7,9 @@ written belongs to somebody else.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.aws.errors import CONFLICT, retry
 from ecs_task_recycle.aws.gateway import Gateway
@@ -18,10 +19,6 @@ from ecs_task_recycle.errors import AwsCallError, RestoreError
 from ecs_task_recycle.model import CapacityReport, ScaleUp, Service
 from ecs_task_recycle.steps.scale_up import desired_count_command, limits_command
 from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
 
 RETRY_DELAYS_SECONDS: Final = (5.0,) * 5
 

@@ -9,7 +9,8 @@ instead, so that there is nothing left to choose.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import Clock
@@ -21,10 +22,6 @@ from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
 from ecs_task_recycle.watch.wait import Wait
 from ecs_task_recycle.watch.watch import ServiceWatch
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 PROTECTION_SECONDS: Final = 20.0
 """How often scale-in protection is read while every task is protected."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import LONGEST_WAIT_SECONDS
@@ -21,10 +22,6 @@ from ecs_task_recycle.steps.go_ahead import GoAhead
 from ecs_task_recycle.steps.protection import ProtectionLook, look
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
 
 SHORTEST_HAND_OVER_SECONDS: Final = 60.0
 """Waiting for longer than this is left to the guardian: it costs no compute."""

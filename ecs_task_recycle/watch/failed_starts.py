@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.errors import ReplacementError
 from ecs_task_recycle.model import ServiceEvent
 from ecs_task_recycle.task import NOT_YET_RUNNING, Task
 from ecs_task_recycle.watch.in_service import Snapshot, short
 from ecs_task_recycle.watch.messages import Verdict, judged_event, judged_stop
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 
 FAILED_STARTS_LIMIT: Final = 3
 

@@ -7,16 +7,12 @@ are not used: ECS counts tasks as running before they are healthy.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ecs_task_recycle.aws.gateway import Targets
 from ecs_task_recycle.model import LoadBalancer, Service, TargetHealth
 from ecs_task_recycle.task import Task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 
 SHOWN_TASKS_COUNT = 5
 

@@ -6,9 +6,10 @@ here, and a task that was seen to leave is never in service again.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import Targets
 from ecs_task_recycle.model import LoadBalancer, Service
@@ -23,11 +24,6 @@ from ecs_task_recycle.watch.in_service import (
 from ecs_task_recycle.watch.messages import started_task_ids
 from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
 from ecs_task_recycle.watch.starts import StartTimes
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-    from datetime import datetime
-
 
 REACH_LIMIT_SECONDS: Final = 60.0
 """After so long a new task's targets are read in any case."""

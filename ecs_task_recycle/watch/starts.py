@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import datetime
 
 from ecs_task_recycle.model import Original
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.failed_starts import is_since
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
 
 
 def quickest_start_seconds(tasks: Iterable[Original]) -> float:

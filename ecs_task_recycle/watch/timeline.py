@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import batched
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.model import InServicePoint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 POINTS_LIMIT: Final = 200
 

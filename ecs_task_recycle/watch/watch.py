@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import DESCRIBE_TASKS_LIMIT, Gateway
 from ecs_task_recycle.clock import HEARTBEAT_SECONDS, Clock, as_utc
@@ -25,11 +27,6 @@ from ecs_task_recycle.watch.memory import ServiceMemory
 from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
 from ecs_task_recycle.watch.timeline import Timeline
 from ecs_task_recycle.watch.wait import IDLE_SECONDS, SLOWEST_SECONDS, Wait, delay_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
-
 
 BEAT_SECONDS: Final = 15.0
 """How old a read may get of what is not in question: the service's deployments, other tasks."""

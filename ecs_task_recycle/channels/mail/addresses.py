@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from email.headerregistry import Address
 from email.utils import getaddresses
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.channels.mail.body import one_line
 from ecs_task_recycle.channels.mail.smtp import Envelope, NotSentError
 from ecs_task_recycle.settings.input_json import Mail
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 # Dot-atoms alone: whoever needs a quoted local part is too rare to be worth its ways to go wrong.
 # https://www.rfc-editor.org/rfc/rfc5322#section-3.2.3

@@ -6,13 +6,9 @@ What comes out is printable and short, whatever an event, a task or AWS has put 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+from typing import Final
 
 type Body = Mapping[str, object]
 

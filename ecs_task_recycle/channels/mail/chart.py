@@ -7,9 +7,11 @@ channel.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import batched, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.channels.mail.body import (
     Body,
@@ -22,11 +24,6 @@ from ecs_task_recycle.channels.mail.body import (
     short_id,
     started_at,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
 
 BARS_LIMIT: Final = 24
 LEVELS_LIMIT: Final = 6

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 from urllib.parse import quote
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 # https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html
 # https://docs.aws.amazon.com/govcloud-us/latest/UserGuide/using-govcloud.html

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.channels.mail.body import (
     Body,
@@ -27,9 +28,6 @@ from ecs_task_recycle.channels.mail.console import (
 from ecs_task_recycle.channels.mail.tables import Table, facts, tables
 from ecs_task_recycle.channels.mail.times import TimeFormat
 from ecs_task_recycle.channels.mail.verdict import Verdict, verdicts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Tone(StrEnum):

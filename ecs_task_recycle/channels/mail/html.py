@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import groupby, pairwise
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.channels.mail.body import SHORT_ID_LENGTH
 from ecs_task_recycle.channels.mail.chart import Bar, Picture
@@ -21,10 +22,6 @@ from ecs_task_recycle.channels.mail.digest import Digest
 from ecs_task_recycle.channels.mail.tables import Row, Table
 from ecs_task_recycle.channels.mail.times import duration
 from ecs_task_recycle.channels.mail.verdict import Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 
 TEMPLATE: Final = Path(__file__).with_name("mail.html")
 COLUMNS_COUNT: Final = 200

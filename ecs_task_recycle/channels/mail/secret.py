@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +15,6 @@ from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.settings.input_json import Mail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import boto3
 
 

@@ -10,14 +10,13 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from ecs_task_recycle.settings.input_json import Mail
 
 if TYPE_CHECKING:
-    from email.headerregistry import Address
-    from email.message import EmailMessage
-
     from _typeshed import ReadableBuffer
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ecs_task_recycle.channels.mail.body import (
     Body,
@@ -18,10 +19,6 @@ from ecs_task_recycle.channels.mail.body import (
 )
 from ecs_task_recycle.channels.mail.console import region_of
 from ecs_task_recycle.channels.mail.times import TimeFormat, age, duration
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
 
 SHOWN_ROWS_COUNT: Final = 50
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import Final
 
 from ecs_task_recycle.channels.mail.chart import Bar, Picture
 from ecs_task_recycle.channels.mail.digest import Digest
 from ecs_task_recycle.channels.mail.tables import Row, Table
 from ecs_task_recycle.channels.mail.times import duration
 from ecs_task_recycle.channels.mail.verdict import Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 COLUMNS_COUNT: Final = 60
 LABEL_WIDTH: Final = 10

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from ecs_task_recycle.channels.mail.body import instant, number, one_line
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 _MINUTE_SECONDS: Final = 60
 _HOUR_SECONDS: Final = 3_600

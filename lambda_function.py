@@ -157,8 +157,8 @@ def _run(
             run_id=run_id,
             event=segment_parameters(invocation.event, settings),
         )
-    return Run(
-        settings=settings,
+    return Run.of(
+        settings,
         run_id=run_id,
         # AWS may deliver one request twice under the same id.
         owner=uuid.uuid4().hex,

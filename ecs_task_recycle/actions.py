@@ -1,15 +1,13 @@
-"""What an event asks for: recycle, restore, stop, status; and what comes of a run that goes on."""
+"""What an event asks for: recycle, restore, stop, status."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.record.requests import request_more, request_stop, status_of
-from ecs_task_recycle.recycle import recycle
+from ecs_task_recycle.recycle import recycle, report_of, restore
 from ecs_task_recycle.report.answer import Report
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action, IfRunning
@@ -19,9 +17,11 @@ def act(run: Run) -> Report:
     """Do what the event asks, and report. Never raises for what AWS does: see ``report.error``."""
     match run.settings.action:
         case Action.STOP:
-            return _asked(run, lambda: request_stop(run.store(), run.clock))
+            return _asked(run, lambda: request_stop(run.record, run.clock))
         case Action.STATUS:
             return _status(run)
+        case Action.RESTORE:
+            return restore(run)
         case Action.RECYCLE if run.settings.if_running is IfRunning.QUEUE:
             return _recycle_or_queue(run)
         case _:
@@ -30,39 +30,33 @@ def act(run: Run) -> Report:
 
 def _recycle_or_queue(run: Run) -> Report:
     """Recycle; where a run goes on already, let it take this request, too."""
-    before_at = run.settings.started_before_at(as_utc(run.clock.now()))
+    before_at = run.settings.started_before_at(run.now_at)
     while True:
-        report = recycle(run)
+        again = run.anew()
+        report = recycle(again)
         if not isinstance(report.error, AlreadyRunningError) or run.settings.dry_run:
             return report
-        asked = _asked(run, lambda: request_more(run.store(), before_at, run.clock))
+        asked = _asked(again.anew(), lambda: request_more(run.record, before_at, run.clock))
         # Without an end, the other run has ended meanwhile: then this one need not be queued.
         if asked.error is not None or asked.progress.ended is not None:
             return asked
 
 
 def _asked(run: Run, ask: Callable[[], Ended | None]) -> Report:
-    progress = Progress(started_at=as_utc(run.clock.now()))
     try:
-        progress.ended = ask()
+        run.progress.ended = ask()
     except Exception as error:  # noqa: BLE001 - whatever comes is reported
-        progress.end(error)
-    return _report(run, progress)
+        run.progress.end(error)
+    run.progress.finished_at = run.now_at
+    return report_of(run)
 
 
 def _status(run: Run) -> Report:
-    progress = Progress(started_at=as_utc(run.clock.now()))
+    run_status = None
     try:
-        record = run.store().read()
+        run_status = status_of(run.record.read(), run.now_at)
+        run.progress.end(Ended(Status.STATUS))
     except Exception as error:  # noqa: BLE001 - whatever comes is reported
-        progress.end(error)
-        return _report(run, progress)
-    progress.end(Ended(Status.STATUS))
-    return _report(run, progress, status_of(record, as_utc(run.clock.now())))
-
-
-def _report(run: Run, progress: Progress, run_status: dict[str, object] | None = None) -> Report:
-    progress.finished_at = as_utc(run.clock.now())
-    return Report(
-        settings=run.settings, run_id=run.run_id, progress=progress, run_status=run_status
-    )
+        run.progress.end(error)
+    run.progress.finished_at = run.now_at
+    return report_of(run, run_status)

@@ -6,9 +6,11 @@ Instants (``_at``) are aware UTC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,21 +146,6 @@ class ScaleUp:
             self.written.max_capacity,
         )
 
-    def undone(self, now: Capacity) -> Capacity:
-        """Return a capacity with every number that still holds what was written put back."""
-        found, written = self.found, self.written
-        return Capacity(
-            desired_count=found.desired_count
-            if now.desired_count == written.desired_count
-            else now.desired_count,
-            min_capacity=found.min_capacity
-            if now.min_capacity == written.min_capacity
-            else now.min_capacity,
-            max_capacity=found.max_capacity
-            if now.max_capacity == written.max_capacity
-            else now.max_capacity,
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protection:
@@ -167,6 +154,23 @@ class Protection:
     task_arn: str
     until_at: datetime | None
     reason: str = "it is under scale-in protection"
+
+
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def under_protection(ends: Mapping[str, datetime | None]) -> tuple[Protection, ...]:
+    """Return the protected tasks, in the order in which their protection ends."""
+    return in_order(
+        Protection(task_arn=arn, until_at=until_at)
+        for arn, until_at in ends.items()
+        if until_at is not None
+    )
+
+
+def in_order(protections: Iterable[Protection]) -> tuple[Protection, ...]:
+    """Return protections in the order in which they end."""
+    return tuple(sorted(protections, key=lambda each: (each.until_at or NEVER, each.task_arn)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,58 +195,77 @@ class Original:
         return (self.started_at - self.created_at).total_seconds()
 
 
+def quickest_start_seconds(tasks: Iterable[Original]) -> float:
+    """Return how long the quickest of the tasks took from its creation to RUNNING, 0 if unknown."""
+    taken = [each.seconds_to_start for each in tasks]
+    return min((seconds for seconds in taken if seconds is not None), default=0.0)
+
+
+class By(StrEnum):
+    """How the tasks of a request are chosen."""
+
+    START = "start"
+    CREATION = "creation"
+    NAMES = "names"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which tasks were asked for, and how to ask for the rest of them.
+
+    By START: those started before ``before_at``. By CREATION: those created before it, the ones
+    that were just starting then among them. By NAMES: the named ones, whatever their age.
+    """
+
+    before_at: datetime
+    by: By = By.START
+
+    @property
+    def instant_at(self) -> datetime | None:
+        """The instant that tells the tasks from their replacements; None where names do."""
+        return None if self.by is By.NAMES else self.before_at
+
+    def parameters_for(self, remaining_arns: Iterable[str]) -> dict[str, str | list[str]]:
+        """Return the event parameters that ask for the remaining tasks, and for no others."""
+        if self.by is By.NAMES:
+            return {"tasks": [arn.rpartition("/")[2] for arn in remaining_arns]}
+        instant: dict[str, str | list[str]] = {"started_before": self.before_at.isoformat()}
+        return instant | ({"if_running": "queue"} if self.by is By.CREATION else {})
+
+    @property
+    def advice(self) -> str:
+        """The same in words, for a reason."""
+        before_at = self.before_at.isoformat()
+        match self.by:
+            case By.NAMES:
+                return "repeat the event with the remaining tasks to go on"
+            case By.CREATION:
+                return f'repeat it with started_before {before_at} and if_running "queue"'
+            case By.START:
+                return f"repeat the event with started_before {before_at} to go on"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run is to do, decided once, before anything is touched.
+    """What a run is to do for one request, decided before anything is touched.
 
     ``originals`` are the tasks to be replaced, in their order, ``protections`` those of them that
-    are under scale-in protection, ``gone`` what the event names and has stopped already
-    (``names_tasks``: it names tasks); ``in_service_count`` is how many tasks of the service are in
-    service; ``actions`` are the IAM actions that were tried and are allowed; ``scale_up`` is None
-    for a run that adds no task. ``dead_run_id`` is the run before, if it is dead and has not
-    closed its record, ``unrestored`` is what it left raised, if anything, and ``raised_since_at``
-    the instant from which on a task more may have been wanted. After ``finish_at`` no task may
-    still wait for its replacement. ``queued_before_at``: of the queued request that it holds, or
-    that has begun it; its tasks are those created before that, not those started.
-    ``refusals`` and ``nothing_to_do`` are why no task is stopped; ``remarks`` are what else the
+    are under scale-in protection, ``gone`` the named ones that have stopped already. ``found`` and
+    ``in_service_count`` are what the service has, ``adds_task`` whether it gets one task more.
+    After ``finish_at`` no task may still wait for its replacement. ``remarks`` are what else the
     answer has to name.
     """
 
+    selection: Selection
     deployment_id: str
-    run_started_at: datetime
-    started_before_at: datetime
     originals: tuple[Original, ...]
-    protections: tuple[Protection, ...]
-    gone: tuple[Original, ...] = ()
-    names_tasks: bool = False
-    in_service_count: int
-    checks_health: bool
     found: Capacity
-    scale_up: ScaleUp | None = None
-    dead_run_id: str | None = None
-    unrestored: ScaleUp | None = None
-    raised_since_at: datetime
+    in_service_count: int
+    protections: tuple[Protection, ...] = ()
+    gone: tuple[Original, ...] = ()
+    adds_task: bool = False
     finish_at: datetime | None = None
-    queued_before_at: datetime | None = None
-    refusals: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    nothing_to_do: str | None = None
-    actions: tuple[str, ...] = ()
-
-    @property
-    def required_in_service(self) -> int:
-        """How many have to be in service for the next one to be stopped, that one included."""
-        return (self.scale_up.written if self.scale_up else self.found).desired_count
-
-    @property
-    def goes_by_creation(self) -> bool:
-        """Whether tasks count that were created before the instant, though started after it."""
-        return self.queued_before_at is not None and not self.names_tasks
-
-    @property
-    def raised_at_once(self) -> ScaleUp | None:
-        """What is raised as soon as the record is taken; nothing, while all is protected."""
-        return self.scale_up if len(self.protections) < len(self.originals) else None
 
 
 class TaskOutcome(StrEnum):

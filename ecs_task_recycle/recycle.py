@@ -1,293 +1,293 @@
-"""Recycle a service: the six steps of the README, from top to bottom."""
+"""Recycle a service: the story from top to bottom, then its steps in their order."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace as changed
+from functools import partial
+from typing import Final
 
-from ecs_task_recycle.before.preflight import Preflight, require_work
-from ecs_task_recycle.clock import as_utc, pause
-from ecs_task_recycle.errors import AwsCallError, OwnershipLostError, PreconditionError
-from ecs_task_recycle.model import Plan
+from ecs_task_recycle.before.preflight import Request, preflight
+from ecs_task_recycle.errors import AwsCallError, PreconditionError, RunDiedError
+from ecs_task_recycle.model import By, Selection, quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
-from ecs_task_recycle.record.progress import Progress
-from ecs_task_recycle.record.record import RecordState, RunRecord
-from ecs_task_recycle.record.record_errors import require_few_deaths, require_own_tasks
-from ecs_task_recycle.record.store import RecordStore
+from ecs_task_recycle.record.item import foreign_arns
+from ecs_task_recycle.record.progress import Interrupted
+from ecs_task_recycle.record.record import RunRecord
 from ecs_task_recycle.report.answer import Report, log_end, log_start
-from ecs_task_recycle.report.progress_line import Pace
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.steps.budget import Budget
-from ecs_task_recycle.steps.ending import Ending
-from ecs_task_recycle.steps.go_ahead import GoAhead
-from ecs_task_recycle.steps.queueing import Queueing
-from ecs_task_recycle.steps.replacement import Replacer
-from ecs_task_recycle.steps.scale_up import Scaling
-from ecs_task_recycle.steps.work_list import WorkList
-from ecs_task_recycle.watch.interference import Guard
-from ecs_task_recycle.watch.starts import quickest_start_seconds
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.steps.budget import patiently, require_task
+from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, turns
+from ecs_task_recycle.steps.replacement import replace, rest
+from ecs_task_recycle.steps.restore import await_surplus_gone, hand_over, restored
+from ecs_task_recycle.steps.scale_up import scale_up
+
+INTERRUPTIONS_LIMIT: Final = 3
 
 logger = logging.getLogger(__name__)
 
 
 def recycle(run: Run) -> Report:
-    """Do what the event asks, and report. Never raises for what AWS does: see ``report.error``."""
-    progress = Progress(started_at=as_utc(run.clock.now()))
-    return _Recycling(run, run.store(), progress, record=None).report()
+    """Do what the event asks, and report. Never raises for what AWS does: see ``report.error``.
 
-
-def resume(run: Run, store: RecordStore, record: RunRecord, *, ends: Ended | None) -> Report:
-    """Go on with a run that an earlier invocation has handed over, or died of; and report.
-
-    ``record`` is what ``store`` has read. ``ends``: only restore, and end so.
+    A run that an earlier invocation has begun goes on with what it remembers: ``Run.recall``.
     """
-    recycling = _Recycling(run, store, Progress.from_record(record), record=record)
-    recycling.ends = ends
-    return recycling.report()
+    with reported(run), held(run):
+        heal(run)
+        for request in requests(run):
+            recycle_once(run, request)
+    return report_of(run)
 
 
-class _Recycling:
-    """The steps of one run, and what they share."""
+def recycle_once(run: Run, request: Request) -> None:
+    """Replace every task that one request asks for. Leaves by an exception if not all of them."""
+    with restored(run):
+        begin(run, request)
+        await_free_task(run)
+        scale_up(run)
+        for task in turns(run):
+            require_task(run)
+            replace(run, task)
+            rest(run, task)
+        require_none_protected(run)
 
-    def __init__(
-        self, run: Run, store: RecordStore, progress: Progress, *, record: RunRecord | None
-    ) -> None:
-        self._run = run
-        self._settings = run.settings
-        self._clock = run.clock
-        self._store = store
-        self._progress = progress
-        self._record = record
-        self.ends: Ended | None = None
-        self._died_with: str | None = None
-        self._deaths = 0
-        self._pace = Pace(clock=run.clock, progress=progress, settings=run.settings)
-        self._watch = ServiceWatch(run.gateway, run.clock, self._pace)
-        self._budget = Budget(
-            clock=run.clock,
-            began_at=run.clock.now(),
-            deadline_at=run.deadline_at,
-            stabilize_timeout_seconds=run.settings.stabilize_timeout_seconds,
+
+def restore(run: Run) -> Report:
+    """Put back what an interrupted run has left raised, and report, as ``recycle`` does."""
+    with reported(run), held(run):
+        heal(run)
+        end_of_restore(run)
+    return report_of(run)
+
+
+# -- around it all ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def reported(run: Run) -> Iterator[None]:
+    """Let whatever ends the run be its report, with a first and a last log line."""
+    log_start(run.settings, run.progress)
+    try:
+        yield
+    except Exception as how:  # noqa: BLE001 - our own mistakes, too, are reported
+        run.progress.end(how)
+    _note_still_stopping(run)
+    run.progress.note_departures(run.watch.memory.stopped_tasks())
+    run.progress.in_service = run.watch.timeline.points
+    run.progress.finished_at = run.now_at
+    log_end(report_of(run))
+
+
+def report_of(run: Run, run_status: Mapping[str, object] | None = None) -> Report:
+    """Return the report of a run that has ended; ``run_status``: what was asked of another one."""
+    return Report(
+        settings=run.settings,
+        run_id=run.run_id,
+        progress=run.progress,
+        run_status=run_status,
+        execution_arn=None if run.guardian is None else run.guardian.execution_arn,
+    )
+
+
+def _note_still_stopping(run: Run) -> None:
+    """Let the results tell which tasks are stopping still: for ever, if a host is lost."""
+    progress = run.progress
+    if not progress.results or isinstance(progress.ended, HandedOver):
+        return
+    try:
+        stopping = run.watch.still_stopping()
+    except AwsCallError as error:
+        logger.warning("Could not read the stopped tasks: %s", error, extra=dict(error.facts))
+        return
+    for arn, result in progress.results.items():
+        progress.results[arn] = changed(result, still_stopping=stopping.get(arn))
+    if stopping:
+        logger.info("%d stopped tasks are still stopping", len(stopping))
+
+
+@contextmanager
+def held(run: Run) -> Iterator[None]:
+    """Free the record whatever ends the block, unless the next invocation goes on with it."""
+    try:
+        yield
+    except HandedOver:
+        raise
+    except Exception as how:
+        run.progress.end(how)
+        if isinstance(how, OutOfTime):
+            hand_over(run, how)
+        while run.record.is_ours:
+            close(run)
+        raise
+
+
+def close(run: Run) -> None:
+    """Write the outcome into the record, once, and free the service for the next run.
+
+    The record stays ours where a request has been queued since the last write.
+    """
+    progress = run.progress
+    notes = progress.notes
+    progress.notes = [*notes, *_unserved(run)]
+    try:
+        run.record.close(
+            run.kept(),
+            status=progress.status.value,
+            reason=progress.reason,
+            is_completed=progress.status is Status.COMPLETED,
         )
-        self._go_ahead = GoAhead(
-            store=store, watch=self._watch, guardian=run.guardian, progress=progress
-        )
-        self._scaling = Scaling(
-            gateway=run.gateway,
-            clock=run.clock,
-            watch=self._watch,
-            budget=self._budget,
-            go_ahead=self._go_ahead,
-            progress=progress,
-        )
-        self._ending = Ending(
-            gateway=run.gateway,
-            clock=run.clock,
-            watch=self._watch,
-            store=store,
-            budget=self._budget,
-            go_ahead=self._go_ahead,
-            progress=progress,
+    except Exception as error:  # noqa: BLE001 - the outcome stands all the same
+        run.record.give_up()
+        note = f"The run record could not be closed: {error}"
+        logger.warning("%s", note)
+        progress.notes.append(note)
+        return
+    if run.record.is_ours:
+        progress.notes = notes
+
+
+def _unserved(run: Run) -> list[str]:
+    """Return what to say of a queued request that this run does not serve."""
+    instant_at = run.unserved_before_at
+    if instant_at is None or run.progress.status is Status.COMPLETED:
+        return []
+    request = f"to recycle also the tasks created before {instant_at.isoformat()}"
+    return [f"The request {request} was not served"]
+
+
+# -- heal ------------------------------------------------------------------------------------------
+
+
+def heal(run: Run) -> None:
+    """Put back what an interrupted run has left raised, before anything else is looked at.
+
+    A run that goes on in another invocation keeps what it has raised.
+    """
+    if run.recalled is None:
+        _inherit(run)
+    else:
+        _take_over(run, run.recalled)
+    if run.record.is_ours and run.progress.plan is None:
+        with restored(run):
+            require_goes_on(run)
+            run.start_guardian()
+
+
+def _inherit(run: Run) -> None:
+    """Take the record of a run that has died, with what it has left raised.
+
+    Raises AlreadyRunningError while its run may be alive, or where it was this one.
+    """
+    try:
+        record = run.record.find()
+    except AwsCallError as error:
+        if not error.denied:
+            raise
+        return  # The preflight names it, with all other permissions that are missing.
+    if record is None:
+        return
+    run.record.require_free(record)
+    if not record.is_open:
+        return
+    run.progress.interrupted = Interrupted(run_id=record.run_id, selection=record.selection)
+    if run.settings.dry_run:
+        run.remarks = (f"Run {record.run_id} is dead: what it left raised would be put back first",)
+        return
+    run.progress.scale_up = record.scale_up
+    run.progress.raised_since_at = record.raised_since_at
+    run.record.take(run.kept())
+
+
+def _take_over(run: Run, record: RunRecord) -> None:
+    """Go on with what an earlier invocation of this run has left.
+
+    Raises AlreadyRunningError if another one does, PreconditionError, AwsCallError.
+    """
+    patiently(run, partial(_require_own_tasks, run, record))
+    # Whether a write whose answer is lost has taken the record, only the next one tells.
+    taken = patiently(run, partial(run.record.take_over, record))
+    run.progress.segments, run.interruptions = taken.segments, taken.interruptions
+    run.is_watched_over = True
+
+
+def _require_own_tasks(run: Run, record: RunRecord) -> None:
+    """Raise PreconditionError for a record whose tasks are not in the service's own cluster."""
+    service = run.gateway.service()
+    if service is None or record.checkpoint is None:
+        return
+    foreign = foreign_arns(record.checkpoint, service.arn)
+    if foreign:
+        raise PreconditionError(
+            f"The run record of {run.gateway.name} names a task of another account, region or "
+            f"cluster: {foreign[0]:.200}.",
+            remedy="Nothing was touched. Delete the record if nobody of yours has written it.",
         )
 
-    def report(self) -> Report:
-        """Run from the first read to the last log line, whatever happens in between."""
-        log_start(self._settings, self._progress)
-        try:
-            plan = self._begin() if self._record is None else self._take_over(self._record)
-        except Exception as how:  # noqa: BLE001 - whatever ends a run is reported
-            self._progress.end(how)
+
+def require_goes_on(run: Run) -> None:
+    """Raise for a run that another invocation has begun, and that has to end now."""
+    if run.recalled is None:
+        return
+    if run.ends is not None:
+        raise run.ends
+    if run.interruptions >= INTERRUPTIONS_LIMIT:
+        raise RunDiedError(
+            f"Run {run.run_id} of {run.gateway.name} died {run.interruptions} times in a row "
+            "without replacing a task.",
+            remedy="The log says how far each invocation came. Invoke again once it can go on.",
+        )
+    run.require_not_stopped()
+
+
+def end_of_restore(run: Run) -> None:
+    """Raise the outcome of a run that only restores."""
+    interrupted = run.progress.interrupted
+    if interrupted is None:
+        raise Ended(Status.NOTHING_TO_DO, "no interrupted run found; nothing to restore")
+    dead = f"run {interrupted.run_id}"
+    if run.settings.dry_run:
+        text = f"{dead} is dead, the capacity that it left would be put back"
+        raise Ended(Status.PLANNED, text)
+    raise Ended(Status.RESTORED, f"the capacity that {dead} left raised is put back")
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def requests(run: Run) -> Iterator[Request]:
+    """Yield the event's own request, then each that is queued until the record is closed."""
+    yield Request.of(run)
+    while run.record.is_ours:
+        before_at = run.unserved_before_at
+        if before_at is None:
+            run.progress.end(Ended(Status.COMPLETED))
+            close(run)
         else:
-            is_over = self._is_over(plan)
-            while not is_over:
-                is_over = self._is_over(self._progress.plan or plan, serves_queued=True)
-        self._go_ahead.note()
-        self._progress.note_departures(self._watch.memory.stopped_tasks())
-        self._progress.finished_at = as_utc(self._clock.now())
-        report = Report(
-            settings=self._settings,
-            run_id=self._run.run_id,
-            progress=self._progress,
-            execution_arn=self._run.guardian.execution_arn if self._run.guardian else None,
-        )
-        log_end(report)
-        return report
+            by_creation = Selection(before_at=before_at, by=By.CREATION)
+            yield Request(selection=by_creation, is_queued=True)
 
-    def _is_over(self, plan: Plan, *, serves_queued: bool = False) -> bool:
-        """Recycle; whatever ends that, restoring comes next, or a hand-over.
 
-        Returns False if a queued request is to be served after that.
-        """
-        try:
-            self._recycle(self._queueing().accept(plan) if serves_queued else plan)
-        except Exception as how:  # noqa: BLE001 - our own mistakes, too, end in restoring
-            self._progress.end(how)
-            if isinstance(how, OutOfTime) and self._hand_over(how):
-                return True
-        else:
-            self._progress.end(Ended(Status.COMPLETED))
-        if not self._ending.restore(plan):
-            return False
-        self._ending.note_still_stopping()
-        return self._ending.close()
+def begin(run: Run, request: Request) -> None:
+    """Plan a request, take the record and have the run watched over, before anything is raised.
 
-    def _recycle(self, plan: Plan) -> None:
-        """Replace every task of the plan. Leaves by an exception if not all of them are."""
-        self._require_goes_on()
-        self._heal(plan)
-        raises = plan.scale_up is not None and self._progress.has_work
-        if raises and self._progress.to_restore is None:
-            self._turns(plan).wait_until_any_is_free()
-            plan = self._scaling.plan_anew(plan)
-        turns, replacer = self._turns(plan), self._replacer(plan)
-        guard = Guard(
-            deployment_id=plan.deployment_id, required_in_service=plan.required_in_service
-        )
-        self._watch.guard(guard)
-        if raises:
-            self._scaling.scale_up(plan)
-        if replacer.finish_in_hand():
-            self._pause(plan)
-        for task in turns.turns():
-            self._budget.require_task(self._progress)
-            if replacer.replace(task):
-                self._pause(plan)
-        turns.require_none_protected()
-
-    # -- before the first stop -------------------------------------------------------------------
-
-    def _begin(self) -> Plan:
-        """Return the plan. Raises Ended or an error for a run that has nothing to change."""
-        plan = Preflight(
-            gateway=self._run.gateway,
-            clock=self._clock,
-            settings=self._settings,
-            store=self._store,
-            watch=self._watch,
-            guardian=self._run.guardian,
-        ).check()
-        self._progress.plan = plan
-        self._watch.timeline.add(0.0, plan.in_service_count)
-        # What a dead run has left raised is restored also where there is nothing else to be done.
-        if plan.dead_run_id is None or self._settings.dry_run:
-            require_work(self._run.gateway, self._settings, plan, healed=False)
-            # With a guardian the first task may be replaced by another invocation.
-            is_alone = self._run.guardian is None
-            surge_seconds = quickest_start_seconds(plan.originals) if is_alone else 0.0
-            self._budget.require_task(self._progress, before_seconds=surge_seconds)
-        self._progress.to_restore = plan.unrestored or plan.raised_at_once
-        if self._progress.to_restore is plan.scale_up:
-            self._progress.raised_at = as_utc(self._clock.now())
-        self._store.take(self._progress)
-        return plan
-
-    def _take_over(self, record: RunRecord) -> Plan:
-        """Return the plan of a run that an earlier invocation has begun."""
-        plan = self._progress.plan
-        if plan is None:
-            raise PreconditionError(f"The run record of {self._run.gateway.name} holds no plan.")
-        self._budget.retry(lambda: require_own_tasks(self._run.gateway, record))
-        if record.state is RecordState.RUNNING:
-            # It died: how long the extra task was awaited before says nothing.
-            self._died_with, self._progress.raised_at = record.task, None
-        # Whether a write whose answer is lost has taken the record, only the next one tells.
-        self._deaths = self._budget.retry(lambda: self._store.take_over(record)).deaths
-        self._progress.segments += 1
-        self._watch.resume(plan.run_started_at, self._progress)
-        return plan
-
-    def _require_goes_on(self) -> None:
-        """Start the guardian of a new run; raise if one that was taken over has to end."""
-        if self._record is None:
-            if self._run.guardian is not None and not self._progress.results:
-                self._run.guardian.start(self._clock, deadline_at=self._run.deadline_at)
-            return
-        if self.ends is not None:
-            raise self.ends
-        require_few_deaths(self._run.gateway, self._run.run_id, self._deaths)
-        self._go_ahead.require_not_stopped()
-
-    def _heal(self, plan: Plan) -> None:
-        """Restore first what a dead run left, whether there is work or not."""
-        if plan.dead_run_id is not None:
-            require_work(self._run.gateway, self._settings, plan, healed=True)
-        self._ending.heal(plan)
-
-    # -- between the tasks -----------------------------------------------------------------------
-
-    def _turns(self, plan: Plan) -> WorkList:
-        return WorkList(
-            gateway=self._run.gateway,
-            clock=self._clock,
-            budget=self._budget,
-            policy=self._settings.protected_tasks,
-            progress=self._progress,
-            plan=plan,
-            go_ahead=self._go_ahead,
-            hands_over=self._run.guardian is not None,
-            pace=self._pace,
-        )
-
-    def _replacer(self, plan: Plan) -> Replacer:
-        return Replacer(
-            gateway=self._run.gateway,
-            clock=self._clock,
-            watch=self._watch,
-            go_ahead=self._go_ahead,
-            budget=self._budget,
-            settings=self._settings,
-            plan=plan,
-            progress=self._progress,
-            died_with=self._died_with,
-            pace=self._pace,
-        )
-
-    def _queueing(self) -> Queueing:
-        return Queueing(
-            gateway=self._run.gateway,
-            clock=self._clock,
-            watch=self._watch,
-            store=self._store,
-            budget=self._budget,
-            progress=self._progress,
-        )
-
-    def _pause(self, plan: Plan) -> None:
-        """Sleep after a task. Raises OutOfTime if no other one fits after that."""
-        seconds = float(self._settings.wait_time_seconds)
-        number = len(self._progress.results)
-        if number < len(plan.originals):
-            self._budget.require_task(self._progress, before_seconds=seconds, pauses=True)
-        else:
-            seconds = min(seconds, self._budget.rest_seconds(self._progress))
-        pause(
-            self._clock,
-            seconds,
-            lambda left: logger.info(
-                "Waiting after task %d: %d s left%s",
-                number,
-                left,
-                self._pace.suffix(),
-                extra={"number": number, "seconds_left": round(left), **self._pace.facts()},
-            ),
-        )
-
-    # -- when it goes on -------------------------------------------------------------------------
-
-    def _hand_over(self, how: OutOfTime) -> bool:
-        """Leave what is left to the guardian's next invocation; return whether that takes it."""
-        guardian = self._run.guardian
-        if guardian is None or not self._budget.fits_an_invocation(self._progress):
-            return False
-        try:
-            self._go_ahead.note()
-            self._progress.note_departures(self._watch.memory.stopped_tasks())
-            self._store.hand_over(self._progress, wait_seconds=how.wait_seconds)
-        except OwnershipLostError as lost:
-            self._progress.end(lost)
-            return False
-        except (AwsCallError, PreconditionError) as error:
-            logger.warning("Could not hand over: %s", error, extra=dict(error.facts))
-            return False
-        self._progress.end(HandedOver(guardian.execution_arn, wait_seconds=how.wait_seconds))
-        return True
+    Nothing of it where the run goes on with a request that an earlier invocation has begun.
+    """
+    require_goes_on(run)
+    if run.progress.plan is not None and not request.is_queued:
+        return
+    run.progress.ended = None
+    if run.restored_at is not None:
+        await_surplus_gone(run)
+    if request.is_queued:
+        require_task(run)
+        patiently(run, partial(preflight, run, request))
+    else:
+        preflight(run, request)
+    # With a guardian the first task may be replaced by another invocation.
+    is_alone = run.guardian is None
+    start_seconds = quickest_start_seconds(run.progress.planned.originals) if is_alone else 0.0
+    require_task(run, before_seconds=start_seconds)
+    run.record.take(run.kept())
+    run.start_guardian()

@@ -1,40 +1,194 @@
-"""One run: what is asked, and what it needs to do it."""
+"""One run: what is asked, what it knows, and what it needs to do it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
-from ecs_task_recycle.clock import Clock
-from ecs_task_recycle.record.store import RecordStore
+from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.model import By, Selection
+from ecs_task_recycle.outcome import Ended, Status
+from ecs_task_recycle.record.estimate import Estimate, estimate
+from ecs_task_recycle.record.progress import Progress
+from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord, progress_of
+from ecs_task_recycle.record.store import Kept, RecordStore
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.settings.event import Settings
+from ecs_task_recycle.watch.watch import ServiceWatch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Run:
-    """One run: what is asked, and what it needs to do it.
+    """The one context of a run. ``Run.of`` makes it; every step takes it.
 
-    ``owner`` is unique to one invocation, also where ``run_id`` comes twice; ``deadline_at`` is
-    when Lambda ends it (epoch seconds). Without a ``guardian`` the run ends with its invocation.
+    An invocation works on it from ``began_at`` to ``deadline_at`` (epoch seconds), when Lambda ends
+    it; without a ``guardian`` the run ends with it. ``recalled`` is the record that an
+    earlier invocation has left, ``ends`` how the run has to end now, if it has to; ``stopped_by_dead`` is the task that an
+    invocation had in hand when it died, ``interruptions`` how many have died in a row.
+    ``restored_at``: when this invocation has put capacity back. ``remarks`` are what the answer has
+    to name besides.
     """
 
     settings: Settings
     run_id: str
-    owner: str
     gateway: Gateway
-    table: RunTable
+    record: RecordStore
+    watch: ServiceWatch
     clock: Clock
+    guardian: Guardian | None
+    progress: Progress
+    began_at: float
     deadline_at: float
-    guardian: Guardian | None = None
+    recalled: RunRecord | None = None
+    ends: Ended | None = None
+    interruptions: int = 0
+    stopped_by_dead: str | None = None
+    restored_at: datetime | None = None
+    is_watched_over: bool = False
+    remarks: tuple[str, ...] = ()
 
-    def store(self) -> RecordStore:
-        """Return this invocation's hold on the service's run record."""
-        return RecordStore(
-            table=self.table,
-            clock=self.clock,
-            owner=self.owner,
-            run_id=self.run_id,
-            deadline_at=self.deadline_at,
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        run_id: str,
+        owner: str,
+        gateway: Gateway,
+        table: RunTable,
+        clock: Clock,
+        deadline_at: float,
+        guardian: Guardian | None = None,
+    ) -> Run:
+        """Return what one invocation works with; nothing is called yet.
+
+        ``owner`` is unique to the invocation, also where ``run_id`` comes twice.
+        """
+        progress = Progress(started_at=as_utc(clock.now()))
+        run = cls(
+            settings=settings,
+            run_id=run_id,
+            gateway=gateway,
+            record=RecordStore(
+                table=table, clock=clock, owner=owner, run_id=run_id, deadline_at=deadline_at
+            ),
+            watch=ServiceWatch(gateway, clock),
+            clock=clock,
+            guardian=guardian,
+            progress=progress,
+            began_at=clock.now(),
+            deadline_at=deadline_at,
         )
+        run.watch.tell_progress_by(run.estimate)
+        return run
+
+    def anew(self) -> Run:
+        """Return what the same invocation begins again with."""
+        return Run.of(
+            self.settings,
+            run_id=self.run_id,
+            owner=self.record.owner,
+            gateway=self.gateway,
+            table=self.record.table,
+            clock=self.clock,
+            deadline_at=self.deadline_at,
+            guardian=self.guardian,
+        )
+
+    @property
+    def now_at(self) -> datetime:
+        """The instant it is now."""
+        return as_utc(self.clock.now())
+
+    def estimate(self) -> Estimate | None:
+        """Return how far the run is and how long the rest may take; None before it has a plan."""
+        return estimate(self.progress, self.now_at, wait_seconds=self.settings.wait_time_seconds)
+
+    @property
+    def untouched(self) -> str:
+        """What a refusal says of the state in which it leaves the service."""
+        if self.restored_at is not None:
+            return "What a dead run had left raised was put back."
+        return "Nothing was touched."
+
+    # -- its record ------------------------------------------------------------------------------
+
+    def kept(self) -> Kept:
+        """Return what the record has to keep of the run as it is now."""
+        progress = self.progress
+        return Kept(
+            run_started_at=progress.started_at,
+            started_before_at=self._selection.before_at,
+            scale_up=progress.scale_up,
+            raised_since_at=progress.raised_since_at,
+            done_count=len(progress.results),
+            total_count=len(progress.tasks),
+            checkpoint=self._checkpoint(),
+        )
+
+    @property
+    def _selection(self) -> Selection:
+        """Which tasks are asked for; while an interrupted run is healed, those of that run."""
+        progress = self.progress
+        if progress.plan is not None:
+            return progress.plan.selection
+        if progress.interrupted is not None:
+            return progress.interrupted.selection
+        return Selection(before_at=progress.started_at)
+
+    def _checkpoint(self) -> Checkpoint:
+        progress, watch = self.progress, self.watch
+        return Checkpoint(
+            plan=progress.plan,
+            earlier=progress.earlier,
+            results=tuple(progress.results.values()),
+            protected=tuple(progress.protected.values()),
+            served_new_arns=tuple(watch.failed_starts.new_arns),
+            failed_new_tasks=tuple(watch.failed_starts.deaths.values()),
+            checks_health=watch.memory.checks_health,
+            in_service=watch.timeline.points,
+            raised_at=progress.raised_at,
+            seconds_to_start=progress.seconds_to_start,
+            interrupted=progress.interrupted,
+        )
+
+    def recall(self, record: RunRecord) -> None:
+        """Take in what an earlier invocation of this run knew, to go on with it."""
+        self.recalled, self.progress = record, progress_of(record)
+        if record.state is RecordState.RUNNING:
+            self.stopped_by_dead = record.task
+        self.watch.resume(record.run_started_at, record.checkpoint or Checkpoint())
+
+    def renew(self, *, task: str | None = None) -> None:
+        """Write what the run knows by now. Raises OwnershipLostError, AwsCallError."""
+        self.record.renew(self.kept(), task=task)
+
+    def require_go_ahead(self, *, task: str | None = None) -> None:
+        """Write down what comes next. Raises Ended if the run is to stop, OwnershipLostError."""
+        if self.guardian is not None:
+            self.guardian.require_running()
+        self.renew(task=task)
+        self.require_not_stopped()
+
+    def require_not_stopped(self) -> None:
+        """Raise Ended if somebody has asked the run to stop, as of the last write."""
+        if self.record.stop_requested:
+            raise Ended(Status.PARTIAL, 'the run was asked to stop by {"action": "stop"}')
+
+    @property
+    def unserved_before_at(self) -> datetime | None:
+        """The instant of a queued request that the run has not taken up, as of the last write."""
+        queued_at = self.record.queued_before_at
+        if queued_at is None or self.progress.plan is None:
+            return queued_at
+        in_hand = self.progress.plan.selection
+        is_taken_up = in_hand == Selection(before_at=queued_at, by=By.CREATION)
+        return None if is_taken_up else queued_at
+
+    def start_guardian(self) -> None:
+        """Have the run watched over, once. Raises Ended, AwsCallError."""
+        if self.guardian is not None and not self.is_watched_over:
+            self.guardian.start(self.clock, deadline_at=self.deadline_at)
+            self.is_watched_over = True

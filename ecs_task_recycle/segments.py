@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeGuard
 
+from ecs_task_recycle.aws.errors import retry_until
 from ecs_task_recycle.aws.guardian import LOOK_AGAIN_SECONDS
-from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import AlreadyRunningError, AwsCallError
+from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Ended, HandedOver, Status
 from ecs_task_recycle.record.record import RecordState, RunRecord
-from ecs_task_recycle.record.store import RecordStore
-from ecs_task_recycle.recycle import resume
+from ecs_task_recycle.recycle import recycle, restore
 from ecs_task_recycle.report.answer import Report
 from ecs_task_recycle.run import Run
+from ecs_task_recycle.settings.parameters import Action
 from ecs_task_recycle.steps.budget import RESERVE_SECONDS
 
 REASON_LIMIT: Final = 2_000
@@ -63,19 +63,16 @@ class Segment:
 
 def run_segment(run: Run) -> Segment:
     """Go on with the run that has this id, if it needs that and no invocation works on it."""
-    store = run.store()
-    record = _read(run, store)
+    record = _read(run)
     if not _is_open(record, run.run_id):
         return Segment()
-    now_at = as_utc(run.clock.now())
-    if record.state is RecordState.RUNNING and record.may_be_alive(now_at):
+    if record.state is RecordState.RUNNING and record.may_be_alive(run.now_at):
         return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
-    if record.resumes_at is not None and (early := record.resumes_at - now_at) > timedelta(0):
+    if record.resumes_at is not None and (early := record.resumes_at - run.now_at) > timedelta(0):
         return Segment(wait_seconds=math.ceil(early.total_seconds()))
-    ends = None
     if record.state is RecordState.UNRESTORED:
-        ends = Ended(Status.PARTIAL, record.reason or "it ended with its capacity raised")
-    report = resume(run, store, record, ends=ends)
+        run.ends = Ended(Status.PARTIAL, record.reason or "it ended with its capacity raised")
+    report = _go_on(run, record)
     if isinstance(report.error, AlreadyRunningError):
         # Step Functions invokes again what it has lost sight of: the other one goes on.
         return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
@@ -90,12 +87,11 @@ def end_run(run: Run, execution_status: str) -> Segment:
 
     A run that is alive sees the end of its guardian before its next stop, and restores by itself.
     """
-    store = run.store()
     while True:
-        record = _read(run, store)
+        record = _read(run)
         if not _is_open(record, run.run_id):
             return Segment()
-        report = _restored(run, store, record, execution_status)
+        report = _restored(run, record, execution_status)
         if report is not None:
             return Segment(report=report)
         if run.clock.now() + POLL_SECONDS + RESERVE_SECONDS >= run.deadline_at:
@@ -104,43 +100,35 @@ def end_run(run: Run, execution_status: str) -> Segment:
         run.clock.sleep(POLL_SECONDS)
 
 
+def _restored(run: Run, record: RunRecord, execution_status: str) -> Report | None:
+    """Restore, and report; None while another invocation works on the run."""
+    if record.state is RecordState.RUNNING and record.may_be_alive(run.now_at):
+        return None
+    run.ends = Ended(Status.PARTIAL, f"the guardian's execution is {execution_status}")
+    report = _go_on(run, record)
+    return None if isinstance(report.error, AlreadyRunningError) else report
+
+
+def _go_on(run: Run, record: RunRecord) -> Report:
+    run.recall(record)
+    return restore(run) if run.settings.action is Action.RESTORE else recycle(run)
+
+
 def _leave_to_another(run: Run, record: RunRecord) -> None:
     """Have the run looked after once its invocation is certainly dead, after this one's limit."""
-    logger.warning("Run %s may still be alive: it is looked after again", run.run_id)
+    logger.warning("Run %s may still be running; a follow-up execution will check it", run.run_id)
     if run.guardian is not None:
         first_look = record.owner_dead_at.timestamp() + 1
         run.guardian.start_another(run.clock, first_look=first_look)
 
 
-def _restored(
-    run: Run, store: RecordStore, record: RunRecord, execution_status: str
-) -> Report | None:
-    """Restore, and report; None while another invocation works on the run."""
-    if record.state is RecordState.RUNNING and record.may_be_alive(as_utc(run.clock.now())):
-        return None
-    ends = Ended(Status.PARTIAL, f"the guardian's execution is {execution_status}")
-    report = resume(run, store, record, ends=ends)
-    return None if isinstance(report.error, AlreadyRunningError) else report
-
-
-def _read(run: Run, store: RecordStore) -> RunRecord | None:
+def _read(run: Run) -> RunRecord | None:
     """Read the record, for as long as it takes: nobody repeats an invocation that ends in an error.
 
     Raises AwsCallError for what no later call mends, and right before the deadline.
     """
-    while True:
-        try:
-            return store.read()
-        except AwsCallError as error:
-            _require_another(run, error)
-        run.clock.sleep(POLL_SECONDS)
-
-
-def _require_another(run: Run, error: AwsCallError) -> None:
-    if not error.transient or run.clock.now() + RESERVE_SECONDS >= run.deadline_at:
-        raise error
-    text = "Could not read the run record, trying again: %s"
-    logger.warning(text, error, extra=dict(error.facts))
+    until = run.deadline_at - RESERVE_SECONDS
+    return retry_until(run.record.read, run.clock, until=until, every_seconds=POLL_SECONDS)
 
 
 def _is_open(record: RunRecord | None, run_id: str) -> TypeGuard[RunRecord]:

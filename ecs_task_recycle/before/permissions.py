@@ -1,12 +1,25 @@
-"""The permissions of a run: each is tried by a call, all that are missing are named together."""
+"""The permissions of a run: each is tried by a call, all that are missing are named together.
+
+AWS denies or refuses each call that only tries a permission, so none changes anything: decision 4.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
+from ecs_task_recycle.aws.errors import expect_refusal
+from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.errors import AwsCallError, PreconditionError
+from ecs_task_recycle.model import ScalableTarget, Service
+from ecs_task_recycle.settings.event import Settings
+from ecs_task_recycle.settings.parameters import ProtectedTasks
+
+AUTOSCALING_READ: Final = "application-autoscaling:DescribeScalableTargets"
+NO_TASK_ID: Final = "0" * 32
+"""The id of a task that cannot exist."""
 
 
 @dataclass(slots=True)
@@ -28,13 +41,64 @@ class Permissions:
         self.allowed += [each for each in actions if each not in self.allowed]
         return answer
 
-    def require(self) -> None:
-        """Raise PreconditionError if anything is missing, with the statement to add."""
+    def require(self, *, untouched: str) -> None:
+        """Raise PreconditionError if anything is missing, with the statement to add.
+
+        ``untouched`` says in which state that leaves the service.
+        """
         if not self.lacking:
             return
         statement = {"Effect": "Allow", "Action": self.lacking, "Resource": "*"}
         raise PreconditionError(
             f"The role lacks permissions: {', '.join(self.lacking)}.",
-            remedy=f"Nothing was touched. Add to its policy: {json.dumps(statement)}",
+            remedy=f"{untouched} Add to its policy: {json.dumps(statement)}",
             lacking_actions=self.lacking,
         )
+
+
+def probe_reads(gateway: Gateway, permissions: Permissions, service: Service | None) -> None:
+    """Try each read of a look by itself, to name all that are denied."""
+    trying = permissions.trying
+    trying(("ecs:ListTasks",), gateway.task_arns)
+    trying(("ecs:DescribeTasks",), lambda: gateway.tasks([NO_TASK_ID]))
+    if service is not None:
+        balancers = service.load_balancers
+        trying(("elasticloadbalancing:DescribeTargetHealth",), lambda: gateway.targets(balancers))
+
+
+def probe_writes(
+    gateway: Gateway,
+    permissions: Permissions,
+    settings: Settings,
+    *,
+    service: Service,
+    target: ScalableTarget | None,
+) -> None:
+    """Try every write that a run may need."""
+    trying = permissions.trying
+    trying(("ecs:StopTask",), lambda: _stop_no_task(gateway, service))
+    if settings.protected_tasks is ProtectedTasks.STOP:
+        trying(("ecs:UpdateTaskProtection",), lambda: gateway.clear_protection(NO_TASK_ID))
+    if not settings.raises_capacity:
+        return
+    trying(("ecs:UpdateService",), lambda: _set_impossible_count(gateway))
+    # Where the limits may not even be read, the service may well have some.
+    if target is not None or AUTOSCALING_READ in permissions.lacking:
+        trying(
+            ("application-autoscaling:RegisterScalableTarget",),
+            lambda: _set_impossible_limits(gateway),
+        )
+
+
+def _stop_no_task(gateway: Gateway, service: Service) -> None:
+    head = service.arn.split(":service/", maxsplit=1)[0]
+    arn = f"{head}:task/{gateway.cluster_name}/{NO_TASK_ID}"
+    gateway.stop_task(arn, reason="permission check")
+
+
+def _set_impossible_count(gateway: Gateway) -> None:
+    expect_refusal(lambda: gateway.set_desired_count(-1))
+
+
+def _set_impossible_limits(gateway: Gateway) -> None:
+    expect_refusal(lambda: gateway.set_limits(min_capacity=1, max_capacity=0))

@@ -1,29 +1,27 @@
-"""Which tasks an event asks for: those started before an instant, or exactly those it names."""
+"""Which tasks a request asks for, in which order: decided once, from one read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
-from ecs_task_recycle.model import Original
+from ecs_task_recycle.model import By, Original, Plan, Selection
 from ecs_task_recycle.settings.event import Settings
-from ecs_task_recycle.settings.parameters import Action, IfRunning
+from ecs_task_recycle.settings.parameters import IfRunning, ProtectedTasks
 from ecs_task_recycle.settings.values import NamedTask
-from ecs_task_recycle.steps.work_list import (
-    created_before,
-    original,
-    originals,
-    sorted_originals,
-)
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot, short
 
+STUCK_MARGIN: Final = timedelta(seconds=60)
+STUCK_WITHOUT_MEASURE: Final = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """The work list. ``gone`` are named tasks that have stopped already: they are replaced.
+class Selected:
+    """The tasks of a request. ``gone`` are named tasks that have stopped already: they are replaced.
 
     ``refusals`` are why named tasks cannot be meant.
     """
@@ -33,22 +31,137 @@ class Selection:
     refusals: tuple[str, ...] = ()
 
 
-def select(
-    gateway: Gateway, snapshot: Snapshot, settings: Settings, run_started_at: datetime
-) -> Selection:
-    """Return the tasks that an event asks for, as they are now. Raises AwsCallError.
+def selection_of(settings: Settings, run_started_at: datetime) -> Selection:
+    """Return which tasks an event asks for.
 
-    A request that may be queued gets the same whether a run is in progress or not.
+    A request that may be queued gets the same whether a run is in progress or not: by creation.
     """
-    if settings.tasks and settings.action is Action.RECYCLE:
-        return _named(gateway, snapshot, settings.tasks)
+    if settings.tasks:
+        return Selection(before_at=run_started_at, by=By.NAMES)
+    queues = settings.if_running is IfRunning.QUEUE
     before_at = settings.started_before_at(run_started_at)
-    if settings.if_running is IfRunning.QUEUE:
-        return Selection(originals=created_before(snapshot, before_at))
-    return Selection(originals=originals(snapshot, before_at, run_started_at))
+    return Selection(before_at=before_at, by=By.CREATION if queues else By.START)
 
 
-def _named(gateway: Gateway, snapshot: Snapshot, names: Iterable[NamedTask]) -> Selection:
+def select(
+    gateway: Gateway,
+    snapshot: Snapshot,
+    selection: Selection,
+    *,
+    names: Iterable[NamedTask],
+    now_at: datetime,
+) -> Selected:
+    """Return the tasks that are asked for, as they are now. Raises AwsCallError."""
+    match selection.by:
+        case By.NAMES:
+            return _named(gateway, snapshot, names)
+        case By.CREATION:
+            return Selected(originals=_created_before(snapshot, selection.before_at))
+        case By.START:
+            return Selected(originals=_started_before(snapshot, selection.before_at, now_at))
+
+
+def why_nothing_to_do(plan: Plan, settings: Settings) -> str | None:
+    """Return why there is nothing to recycle, None if there is something."""
+    if not plan.found.desired_count:
+        return "the desired count is 0"
+    if not plan.originals and plan.selection.by is By.NAMES:
+        return "none of the named tasks is running any more"
+    if not plan.originals:
+        return f"no task was started before {plan.selection.before_at.isoformat()}"
+    skips = settings.protected_tasks is ProtectedTasks.SKIP
+    if skips and len(plan.protections) == len(plan.originals):
+        return "all tasks are under scale-in protection"
+    return None
+
+
+def would_be_recycled(plan: Plan, settings: Settings) -> tuple[Original, ...]:
+    """Return the tasks that a run would recycle as things are now."""
+    if settings.protected_tasks is not ProtectedTasks.SKIP:
+        return plan.originals
+    skipped = {each.task_arn for each in plan.protections}
+    return tuple(task for task in plan.originals if task.arn not in skipped)
+
+
+# -- by instant ------------------------------------------------------------------------------------
+
+
+def _started_before(
+    snapshot: Snapshot, started_before_at: datetime, now_at: datetime
+) -> tuple[Original, ...]:
+    """Return the tasks started before an instant: those not in service first, then the oldest.
+
+    Stopping a task that is not in service costs nothing. A task that has not started yet is none
+    of them, unless it was created before that instant and is stuck: ``startedAt`` is the instant of
+    its transition to RUNNING.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+    """
+    live = _live(snapshot)
+    stuck_since_at = now_at - _longest_start(live)
+    return _sorted(
+        _original(task, snapshot)
+        for task in live
+        if (began_at := _began(task, stuck_since_at)) is not None and began_at < started_before_at
+    )
+
+
+def _created_before(snapshot: Snapshot, instant_at: datetime) -> tuple[Original, ...]:
+    """Return the tasks created before an instant, those that are still starting among them.
+
+    Such a task may have read its secrets before the instant, though it is RUNNING after it.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+    """
+    return _sorted(
+        _original(task, snapshot)
+        for task in _live(snapshot)
+        if (began_at := task.created_at or task.started_at) is not None and began_at < instant_at
+    )
+
+
+def _live(snapshot: Snapshot) -> list[Task]:
+    tasks = ((arn, task) for arn, task in snapshot.tasks.items() if task.is_meant_to_run)
+    return [task for arn, task in tasks if arn not in snapshot.leaving]
+
+
+def _original(task: Task, snapshot: Snapshot) -> Original:
+    return Original(
+        arn=task.arn,
+        created_at=task.created_at,
+        started_at=task.started_at,
+        not_in_service=snapshot.not_in_service.get(task.arn),
+        zone=task.zone,
+    )
+
+
+def _sorted(tasks: Iterable[Original]) -> tuple[Original, ...]:
+    """Return tasks in the order of their turns: those not in service first, then the oldest."""
+    return tuple(sorted(tasks, key=_order))
+
+
+def _began(task: Task, stuck_since_at: datetime) -> datetime | None:
+    """Return when a task was started, or created if it is stuck before that."""
+    if task.started_at is not None or task.created_at is None:
+        return task.started_at
+    return task.created_at if task.created_at < stuck_since_at else None
+
+
+def _longest_start(tasks: Iterable[Task]) -> timedelta:
+    """Return how long a task may take to RUNNING, by what the others took, before it is stuck."""
+    taken = [
+        task.started_at - task.created_at for task in tasks if task.started_at and task.created_at
+    ]
+    return 2 * max(taken) + STUCK_MARGIN if taken else STUCK_WITHOUT_MEASURE
+
+
+def _order(task: Original) -> tuple[bool, datetime, str]:
+    began_at = task.started_at or task.created_at
+    return task.not_in_service is None, began_at or datetime.max.replace(tzinfo=UTC), task.arn
+
+
+# -- by name ---------------------------------------------------------------------------------------
+
+
+def _named(gateway: Gateway, snapshot: Snapshot, names: Iterable[NamedTask]) -> Selected:
     """Find each named task: among the service's, or among those that ECS still describes.
 
     That is an hour long after a task has stopped. A task that is neither is not known.
@@ -61,20 +174,16 @@ def _named(gateway: Gateway, snapshot: Snapshot, names: Iterable[NamedTask]) -> 
         reason for name in by_id.values() if (reason := _refusal(gateway, name, known)) is not None
     ]
     found = [known[task_id] for task_id in by_id if task_id in known]
-    live = [task for task in found if _is_live(task, snapshot)]
-    return Selection(
-        originals=sorted_originals(original(task, snapshot) for task in live),
-        gone=tuple(original(task, snapshot) for task in found if task not in live),
+    live = [task for task in found if task.is_meant_to_run and task.arn not in snapshot.leaving]
+    return Selected(
+        originals=_sorted(_original(task, snapshot) for task in live),
+        gone=tuple(_original(task, snapshot) for task in found if task not in live),
         refusals=tuple(refusals),
     )
 
 
 def _described(gateway: Gateway, ids: Iterable[str]) -> dict[str, Task]:
     return {short(arn): task for arn, task in gateway.tasks(sorted(ids)).items()}
-
-
-def _is_live(task: Task, snapshot: Snapshot) -> bool:
-    return task.is_meant_to_run and task.arn not in snapshot.leaving
 
 
 def _refusal(gateway: Gateway, name: NamedTask, known: Mapping[str, Task]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ecs_task_recycle.departures import with_departure
@@ -11,44 +11,90 @@ from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.model import (
     CapacityReport,
     InServicePoint,
+    Original,
     Plan,
     Protection,
     ScaleUp,
+    Selection,
     TaskOutcome,
     TaskResult,
 )
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.record.record import Memory, RunRecord
 from ecs_task_recycle.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """A run that has died, whose capacity this one has put back, or would."""
+
+    run_id: str
+    selection: Selection
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """The state of a run.
 
+    ``plan`` is that of the request in hand, ``earlier`` the tasks of those served before.
     ``results`` holds the tasks that were stopped or are gone, in their order, ``protected`` those
-    that are waited for or spared; ``in_service`` is how many were in service and when;
-    ``seconds_to_start`` is what the extra task took; ``to_restore`` is what is raised; ``segments``
-    invocations have worked on it. ``ended`` is its outcome, ``errors`` are what made it fail, the
-    first one first.
+    that are waited for or spared. ``scale_up`` is what is raised, since ``raised_since_at`` by this
+    run or an interrupted one; ``raised_at`` is when the extra task began to be awaited, and
+    ``seconds_to_start`` what it took. ``segments`` invocations have worked on the run.
+
+    The rest is for the answer alone: ``in_service`` is how many were in service and when,
+    ``allowed_actions`` are the IAM actions that a dry run has tried. ``ended`` is the outcome,
+    ``errors`` are what made the run fail, the first one first.
     """
 
     started_at: datetime
     plan: Plan | None = None
+    earlier: tuple[Original, ...] = ()
     results: dict[str, TaskResult] = field(default_factory=dict)
     protected: dict[str, Protection] = field(default_factory=dict)
-    new_task_arns: set[str] = field(default_factory=set)
-    deaths: list[Task] = field(default_factory=list)
+    scale_up: ScaleUp | None = None
+    raised_since_at: datetime | None = None
     raised_at: datetime | None = None
     seconds_to_start: float | None = None
     segments: int = 1
+    interrupted: Interrupted | None = None
     in_service: tuple[InServicePoint, ...] = ()
-    to_restore: ScaleUp | None = None
+    allowed_actions: tuple[str, ...] = ()
     capacity: CapacityReport | None = None
     ended: Ended | None = None
     errors: list[Exception] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     finished_at: datetime | None = None
+
+    def begin(self, plan: Plan) -> None:
+        """Take up a request: the event's own, or one that was queued meanwhile."""
+        if self.plan is not None:
+            self.earlier = self.tasks
+            plan = replace(plan, gone=(*self.plan.gone, *plan.gone))
+        self.plan = plan
+        self.protected = {}
+
+    def put_back(self, capacity: CapacityReport) -> None:
+        """Note that nothing is raised any more."""
+        self.capacity = capacity
+        self.scale_up = self.raised_since_at = self.raised_at = self.seconds_to_start = None
+
+    @property
+    def planned(self) -> Plan:
+        """The plan of a run that has one."""
+        if self.plan is None:
+            raise AssertionError("the run has no plan yet")
+        return self.plan
+
+    @property
+    def tasks(self) -> tuple[Original, ...]:
+        """The work list: the tasks of every request so far, each once."""
+        current = () if self.plan is None else self.plan.originals
+        return tuple({task.arn: task for task in (*self.earlier, *current)}.values())
+
+    @property
+    def required_in_service(self) -> int:
+        """How many have to be in service for the next one to be stopped, that one included."""
+        return (self.scale_up.written if self.scale_up else self.planned.found).desired_count
 
     @property
     def seconds_to_replace(self) -> list[float]:
@@ -62,8 +108,7 @@ class Progress:
 
         Nobody waits for them: they may never be, and their protection forbids to replace them.
         """
-        originals = () if self.plan is None else self.plan.originals
-        lacking = {task.arn for task in originals if task.not_in_service is not None}
+        lacking = {task.arn for task in self.tasks if task.not_in_service is not None}
         return frozenset(lacking & self.protected.keys())
 
     @property
@@ -73,16 +118,20 @@ class Progress:
         return gone_count + sum(each.is_recycled for each in self.results.values())
 
     @property
+    def waiting_arns(self) -> set[str]:
+        """The tasks of the work list that are yet to be stopped."""
+        return {task.arn for task in self.tasks} - self.results.keys()
+
+    @property
     def has_work(self) -> bool:
         """Whether a task of the work list is yet to be stopped."""
-        originals = () if self.plan is None else self.plan.originals
-        return any(task.arn not in self.results for task in originals)
+        return bool(self.waiting_arns)
 
     @property
     def awaits_extra_task(self) -> bool:
         """Whether the extra task is yet to come into service."""
-        adds_task = self.plan is not None and self.plan.scale_up is not None
-        return adds_task and self.seconds_to_start is None and not self.results
+        adds_task = self.plan is not None and self.plan.adds_task and self.has_work
+        return adds_task and self.seconds_to_start is None
 
     @property
     def in_hand(self) -> TaskResult | None:
@@ -110,41 +159,6 @@ class Progress:
         reason = None if self.ended is None else self.ended.reason
         return ". ".join(filter(None, (reason, *self.notes))) or None
 
-    def as_memory(self) -> Memory | None:
-        """Return what another invocation needs to go on."""
-        if self.plan is None:
-            return None
-        return Memory(
-            plan=self.plan,
-            results=tuple(self.results.values()),
-            protected=tuple(self.protected.values()),
-            new_task_arns=tuple(self.new_task_arns),
-            deaths=tuple(self.deaths),
-            raised_at=self.raised_at,
-            seconds_to_start=self.seconds_to_start,
-            in_service=self.in_service,
-        )
-
-    @classmethod
-    def from_record(cls, record: RunRecord) -> Progress:
-        """Return what an earlier invocation of the same run knew."""
-        memory = record.memory
-        if memory is None:
-            return cls(started_at=record.run_started_at)
-        return cls(
-            started_at=record.run_started_at,
-            plan=memory.plan,
-            results={each.task_arn: each for each in memory.results},
-            protected={each.task_arn: each for each in memory.protected},
-            new_task_arns=set(memory.new_task_arns),
-            deaths=list(memory.deaths),
-            raised_at=memory.raised_at,
-            seconds_to_start=memory.seconds_to_start,
-            in_service=memory.in_service,
-            to_restore=record.scale_up,
-            segments=record.segments,
-        )
-
     def note_departures(self, stopped_tasks: Iterable[Task]) -> None:
         """Take in what the reads have shown of tasks that are STOPPED by now."""
         for task in stopped_tasks:
@@ -153,13 +167,11 @@ class Progress:
                 self.results[task.arn] = with_departure(result, task)
 
     def end(self, how: Exception) -> None:
-        """Note how the run ended: by an outcome, or by one more error."""
+        """Note how the run ended, once: by an outcome, or by one more error."""
         if isinstance(how, Ended):
             self.ended = how
-            return
-        if self.errors:
-            how.__cause__ = self.errors[-1]
-        self.errors.append(how)
+        elif how not in self.errors:
+            self.errors.append(how)
 
 
 def sentence_of(error: Exception) -> str:

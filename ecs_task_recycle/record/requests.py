@@ -10,11 +10,11 @@ from typing import Any
 
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.record.progress import Progress
-from ecs_task_recycle.record.record import RecordState, RunRecord
-from ecs_task_recycle.record.store import QUEUED, STOP, RecordStore
+from ecs_task_recycle.record.estimate import estimate
+from ecs_task_recycle.record.item import QUEUED, STOP
+from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord, progress_of
+from ecs_task_recycle.record.store import RecordStore
 from ecs_task_recycle.record.table import RunTable
-from ecs_task_recycle.report.progress_line import standing
 
 
 def request_stop(store: RecordStore, clock: Clock) -> Ended:
@@ -22,7 +22,7 @@ def request_stop(store: RecordStore, clock: Clock) -> Ended:
     while True:
         record, now_at = store.read(), as_utc(clock.now())
         if record is None or not record.is_open:
-            return Ended(Status.NOTHING_TO_DO, "no run is going on")
+            return Ended(Status.NOTHING_TO_DO, "no run is in progress")
         if _ask(store.table, record, {STOP: now_at.isoformat()}):
             return _asked_to_stop(record, now_at)
 
@@ -68,10 +68,10 @@ def request_more(store: RecordStore, before_at: datetime, clock: Clock) -> Ended
 def _ask(table: RunTable, record: RunRecord, values: dict[str, Any]) -> bool:
     """Write a request into a record whose run has not ended; return whether it took it."""
     queued_at = record.queued_before_at
-    guards: dict[str, Any] = {"run_id": record.run_id, "state": record.state.value}
+    conditions: dict[str, Any] = {"run_id": record.run_id, "state": record.state.value}
     if QUEUED in values:
-        guards[QUEUED] = None if queued_at is None else queued_at.isoformat()
-    return table.write(values, guards=guards).is_ours
+        conditions[QUEUED] = None if queued_at is None else queued_at.isoformat()
+    return table.write(values, conditions=conditions).is_ours
 
 
 def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
@@ -80,17 +80,17 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
         return {"run_id": None}
     is_at_work = record.state in (RecordState.RUNNING, RecordState.HANDED_OVER)
     is_dead = is_at_work and not record.may_be_alive(now_at)
-    told: dict[str, Any] = {
+    return {
         "run_id": record.run_id,
         "state": "dead" if is_dead else record.state.value,
         "started_at": record.run_started_at.isoformat(),
         "started_before": record.started_before_at.isoformat(),
-        "number": record.number,
-        "total": record.total,
+        "number": record.done_count,
+        "total": record.total_count,
         "awaited": _awaited(record) if is_at_work else None,
         "minutes_left": _minutes_left(record, now_at) if is_at_work else None,
         "segments": record.segments,
-        "deaths": record.deaths,
+        "deaths": record.interruptions,
         "stop_requested": record.stop_requested_at is not None,
         "queued_before": None
         if record.queued_before_at is None
@@ -98,18 +98,20 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
         "outcome": record.status,
         "reason": record.reason,
     }
-    return told
 
 
-def _awaited(record: RunRecord) -> str | None:
+def _awaited(record: RunRecord) -> str:
     if record.state is RecordState.HANDED_OVER:
         return "the guardian's next invocation"
     if record.task is not None:
         return f"the replacement of {record.task}"
-    return "the extra task" if record.scale_up is not None else "a task without protection"
+    known = record.checkpoint or Checkpoint()
+    if record.scale_up is not None and known.seconds_to_start is None:
+        return "the extra task"
+    return "a task without protection" if known.protected else "a task's turn"
 
 
 def _minutes_left(record: RunRecord, now_at: datetime) -> int | None:
     """Return what the rest takes at the pace so far; None before the second stop."""
-    stands = standing(Progress.from_record(record), now_at)
-    return None if stands is None else stands.minutes_left
+    known = estimate(progress_of(record), now_at)
+    return None if known is None else known.minutes_to_go

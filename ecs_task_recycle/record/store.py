@@ -1,30 +1,29 @@
-"""Who owns a service's run record: read it, take it, renew it, close it."""
+"""Who owns a service's run record: find it, take it, take it over, renew it, hand it over, close it.
+
+Each is one conditional write. What a run writes of itself is a ``Kept``, made for that write.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
-from ecs_task_recycle.aws.errors import retry
+from ecs_task_recycle.aws.errors import retry_until
 from ecs_task_recycle.clock import Clock, as_utc
-from ecs_task_recycle.errors import AwsCallError, PreconditionError, RestoreError
-from ecs_task_recycle.model import Plan
-from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.record import record_errors
-from ecs_task_recycle.record.progress import Progress
-from ecs_task_recycle.record.record import (
-    ATTRIBUTES,
-    REQUESTS,
-    RecordState,
-    RunRecord,
-    from_item,
-    renewed,
-    to_item,
+from ecs_task_recycle.errors import (
+    AlreadyRunningError,
+    AwsCallError,
+    OwnershipLostError,
+    PreconditionError,
 )
+from ecs_task_recycle.model import ScaleUp
+from ecs_task_recycle.record.item import OPTIONAL, QUEUED, REQUESTS, STOP, from_item, to_item
+from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
 from ecs_task_recycle.record.table import Item, RunTable
 
 UNLIMITED_SECONDS: Final = 86_400.0
@@ -33,17 +32,29 @@ UNLIMITED_SECONDS: Final = 86_400.0
 DEATH_MARGIN_SECONDS: Final = 30.0
 """How long a call that was under way at Lambda's limit may still take effect."""
 
-RETRY_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0)
-CLOSE_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0)
+RENEW_SECONDS: Final = 30.0
+"""For how long a write is tried again; a run that cannot renew its record stops no task."""
+CLOSE_SECONDS: Final = 7.0
 
 HANDED_OVER_SECONDS: Final = 1_200.0
 """How long a guardian may take for the next invocation: a few retries of Step Functions."""
 
-GUARDS: Final = ("owner", "version")
-STOP: Final = "stop_requested_at"
-QUEUED: Final = "queued_before_at"
+OWNERSHIP: Final = ("owner", "version")
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a run keeps of itself in its record, as of one write."""
+
+    run_started_at: datetime
+    started_before_at: datetime
+    scale_up: ScaleUp | None
+    raised_since_at: datetime | None
+    done_count: int
+    total_count: int
+    checkpoint: Checkpoint
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,193 +69,198 @@ class RecordStore:
     owner: str
     run_id: str
     deadline_at: float
+    last_read: RunRecord | None = None
     _seen: Item | None = None
-    _results_taken: int = 0
+    _was_read: bool = False
     _record: RunRecord | None = None
+    _taken_count: int = 0
 
     # -- before it is taken ----------------------------------------------------------------------
 
     def read(self) -> RunRecord | None:
         """Return the record, None where no run has left one in the last 90 days.
 
-        Raises PreconditionError for one that this version does not understand.
+        Raises PreconditionError for one that this version does not understand, AwsCallError.
         """
-        self._seen = self.table.read()
-        if self._seen is None:
-            return None
-        try:
-            return from_item(dict(self._seen))
-        except ValueError as problem:
-            raise record_errors.not_understood(self.table, problem) from problem
+        self._seen, self._was_read = self.table.read(), True
+        self.last_read = None
+        if self._seen is not None:
+            try:
+                self.last_read = from_item(dict(self._seen))
+            except ValueError as problem:
+                raise self._not_understood(problem) from problem
+        return self.last_read
 
-    def require_free(self, record: RunRecord | None) -> None:
-        """Raise AlreadyRunningError while a record's run may be alive, or where it was this one."""
-        if record is not None:
-            now_at = as_utc(self.clock.now())
-            record_errors.require_free(self.table.service, record, self.run_id, now_at)
+    def find(self) -> RunRecord | None:
+        """Return the record as it was read last; read it if it was not yet."""
+        return self.last_read if self._was_read else self.read()
 
-    def take(self, progress: Progress) -> None:
-        """Take the record that was read last, for a new run.
+    def require_free(self, record: RunRecord) -> None:
+        """Raise AlreadyRunningError while the run of a record may be alive, or where it was this.
 
-        What it has to restore is what a dead run left raised, or what this one raises next. It also
-        takes over what was queued for a dead run; one that has ended has said that it did not serve
-        it. Raises AlreadyRunningError if another run was first.
+        AWS may deliver an event once more, after its run.
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
         """
-        plan = self._plan(progress)
+        if record.may_be_alive(as_utc(self.clock.now())):
+            raise self._already_running(record)
+        if record.run_id == self.run_id and not record.is_open:
+            raise AlreadyRunningError(
+                f"Run {self.run_id} of {self.table.service} has ended already, as "
+                f"{record.status}: its event was delivered once more.",
+                remedy="Nothing was touched.",
+                running_run_id=self.run_id,
+            )
+
+    def take(self, kept: Kept) -> None:
+        """Take the record that was found, for this run; or write it anew, if it is taken.
+
+        A request that was queued for a run that has died stays in it. Raises AlreadyRunningError
+        if another run was first, AwsCallError.
+        """
+        if self._record is not None:
+            self._rewrite(CLOSE_SECONDS, **self._going_on(kept))
+            return
+        seen = self._seen or {}
         mine = RunRecord(
-            version=0 if self._seen is None else self._seen["version"],
+            version=seen.get("version", 0),
             state=RecordState.RUNNING,
             owner=self.owner,
             owner_dead_at=self._dead_at(),
             run_id=self.run_id,
-            run_started_at=plan.run_started_at,
-            started_before_at=plan.started_before_at,
-            scale_up=progress.to_restore,
-            total=len(plan.originals),
-            memory=progress.as_memory(),
+            run_started_at=kept.run_started_at,
+            started_before_at=kept.started_before_at,
         )
-        has_died = (self._seen or {}).get("state") in (RecordState.RUNNING, RecordState.HANDED_OVER)
-        self._take(renewed(mine), remove=[STOP] if has_died else REQUESTS)
+        has_died = seen.get("state") in (RecordState.RUNNING, RecordState.HANDED_OVER)
+        self._take(_next(mine, **_fields(kept)), remove=[STOP] if has_died else REQUESTS)
 
     def take_over(self, record: RunRecord) -> RunRecord:
         """Take the record that was read last, to go on with its run, and return it.
 
         An invocation that did not hand over has died. Raises AlreadyRunningError if another one
-        was first.
+        was first, AwsCallError.
         """
-        died = record.state is RecordState.RUNNING
-        mine = renewed(
+        has_died = record.state is RecordState.RUNNING
+        mine = _next(
             record,
             state=RecordState.RUNNING,
             owner=self.owner,
             owner_dead_at=self._dead_at(),
             segments=record.segments + 1,
-            deaths=record.deaths + 1 if died else 0,
+            interruptions=record.interruptions + 1 if has_died else 0,
         )
         self._take(mine)
-        self._results_taken = len(record.memory.results) if record.memory else 0
+        self._taken_count = record.done_count
         return mine
 
     def _take(self, mine: RunRecord, remove: Sequence[str] = ()) -> None:
-        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, remove=remove)
+        found = self._write(mine, CLOSE_SECONDS, remove=remove)
         if found is not None:
-            raise record_errors.already_running(self.table.service, record_errors.understood(found))
+            raise self._already_running(_understood(found))
 
     # -- while it is owned -----------------------------------------------------------------------
 
-    def renew(self, progress: Progress, *, task: str | None = None) -> None:
+    @property
+    def is_ours(self) -> bool:
+        """Whether this invocation has taken the record, and not given it away again."""
+        return self._record is not None and self._record.state is RecordState.RUNNING
+
+    def renew(self, kept: Kept, *, task: str | None = None) -> None:
         """Write what the run knows, what it has raised, and the task that it is about to stop.
 
-        Retried while it fails for a moment. Raises OwnershipLostError if another run has taken
-        over, AwsCallError.
+        Raises OwnershipLostError if another run has taken over, AwsCallError.
         """
-        self._rewrite(
-            RETRY_DELAYS_SECONDS, owner_dead_at=self._dead_at(), **self._told(progress, task=task)
-        )
+        self._rewrite(RENEW_SECONDS, **self._going_on(kept, task=task))
 
-    def _told(self, progress: Progress, *, task: str | None = None) -> dict[str, Any]:
-        """Return what the record says of a run that goes on."""
-        has_progress = len(progress.results) > self._results_taken
-        return {
-            "scale_up": progress.to_restore,
-            "started_before_at": self._plan(progress).started_before_at,
-            "number": len(progress.results),
-            "total": len(self._plan(progress).originals),
-            "task": task,
-            "deaths": 0 if has_progress else self._owned.deaths,
-            "resumes_at": None,
-            "memory": progress.as_memory(),
-        }
-
-    @staticmethod
-    def _plan(progress: Progress) -> Plan:
-        if progress.plan is None:
-            raise AssertionError("a run without a plan has no record")
-        return progress.plan
-
-    def hand_over(self, progress: Progress, *, wait_seconds: float) -> None:
+    def hand_over(self, kept: Kept, *, wait_seconds: float) -> None:
         """Leave the run to its guardian's next invocation; nobody else may take it for a while.
 
         Raises OwnershipLostError, AwsCallError.
         """
         resumes = self.clock.now() + wait_seconds
-        self._rewrite(
-            CLOSE_DELAYS_SECONDS,
-            state=RecordState.HANDED_OVER,
-            owner_dead_at=as_utc(resumes + HANDED_OVER_SECONDS),
-            **{**self._told(progress), "resumes_at": as_utc(resumes)},
-        )
+        changes = self._going_on(kept) | {
+            "state": RecordState.HANDED_OVER,
+            "owner_dead_at": as_utc(resumes + HANDED_OVER_SECONDS),
+            "resumes_at": as_utc(resumes),
+        }
+        self._rewrite(CLOSE_SECONDS, **changes)
 
-    def require_ownership(self, progress: Progress) -> None:
+    def require_ownership(self, kept: Kept) -> None:
         """Raise OwnershipLostError unless this run may still restore what it has raised.
 
         Before ``owner_dead_at`` nobody may take over: until then it is the owner even where the
         table does not answer, or is gone.
         """
         try:
-            self.renew(progress)
+            self.renew(kept)
         except (AwsCallError, PreconditionError) as error:
             if as_utc(self.clock.now()) >= self._owned.owner_dead_at:
-                raise record_errors.lost(self.run_id, self.table.service, None) from error
+                raise self._lost(None) from error
             logger.warning("Restoring without a renewed run record: %s", error)
 
-    def close(self, progress: Progress) -> bool:
-        """Write the outcome, and free the service for the next run; return whether it is closed.
+    def close(self, kept: Kept, *, status: str, reason: str | None, is_completed: bool) -> None:
+        """Write the outcome, and free the service for the next run.
 
-        It is not while a completed run has a queued request, nor where one has come since the last
-        write. What could not be restored is left to the next run. Raises OwnershipLostError,
-        AwsCallError.
+        The record stays open (``is_ours``) where a request has been queued since the last write:
+        it is seen now. A run that leaves its capacity raised frees the service, too; the next one
+        restores it. Raises OwnershipLostError, AwsCallError.
         """
         now_at = as_utc(self.clock.now())
-        is_unrestored = isinstance(progress.error, RestoreError)
-        mine = renewed(
+        is_restored = kept.scale_up is None
+        mine = _next(
             self._owned,
-            **self._told(progress)
+            **self._going_on(kept)
             | {
-                "state": RecordState.UNRESTORED if is_unrestored else RecordState.ENDED,
+                "state": RecordState.ENDED if is_restored else RecordState.UNRESTORED,
                 "owner_dead_at": now_at,
-                "status": progress.status.value,
-                "reason": progress.reason,
-                "ended_at": None if is_unrestored else now_at,
+                "status": status,
+                "reason": reason,
+                "ended_at": now_at if is_restored else None,
             },
         )
-        is_completed = progress.status is Status.COMPLETED
-        is_unserved = is_completed and self.queued_before_at is not None
-        guards = {QUEUED: None if is_unserved else (self._seen or {}).get(QUEUED)}
         remove = [QUEUED] if is_completed else []
-        found = self._write_patiently(mine, CLOSE_DELAYS_SECONDS, remove=remove, guards=guards)
+        conditions = {QUEUED: (self._seen or {}).get(QUEUED)}
+        found = self._write(mine, CLOSE_SECONDS, remove=remove, conditions=conditions)
         if found is None:
-            return True
-        if not self._is_still_ours(found):
-            raise record_errors.lost(self.run_id, self.table.service, found)
+            return
+        if not self._is_as_seen(found):
+            raise self._lost(found)
         self._seen = found
-        return False
+
+    def give_up(self) -> None:
+        """Write nothing more: the record is lost, or cannot be written."""
+        self._record = None
+
+    def _going_on(self, kept: Kept, *, task: str | None = None) -> dict[str, Any]:
+        """Return the fields of a run that goes on."""
+        has_progress = kept.done_count > self._taken_count
+        return _fields(kept) | {
+            "owner_dead_at": self._dead_at(),
+            "task": task,
+            "interruptions": 0 if has_progress else self._owned.interruptions,
+            "resumes_at": None,
+        }
 
     # -- requests of others to this run ----------------------------------------------------------
 
     @property
     def stop_requested(self) -> bool:
         """Whether somebody has asked the run to stop, as of the last write."""
-        return self._seen is not None and STOP in self._seen
+        return STOP in (self._seen or {})
 
     @property
     def queued_before_at(self) -> datetime | None:
-        """The instant of a queued request that the plan does not hold, as of the last write.
+        """The instant of a queued request, as of the last write.
 
-        It stays in the record until the run completes, should the run die before that.
+        It stays in the record until the run has completed, should the run die before that.
         """
         queued = (self._seen or {}).get(QUEUED)
-        queued_at = None if queued is None else datetime.fromisoformat(queued)
-        memory = None if self._record is None else self._record.memory
-        return None if memory and memory.plan.queued_before_at == queued_at else queued_at
+        return None if queued is None else datetime.fromisoformat(queued)
 
-    def accept_queued(self, progress: Progress) -> None:
-        """Write that the plan holds the request. Raises OwnershipLostError, AwsCallError."""
-        self._rewrite(CLOSE_DELAYS_SECONDS, **self._told(progress))
+    # -- writing ---------------------------------------------------------------------------------
 
-    def _is_still_ours(self, found: Item) -> bool:
+    def _is_as_seen(self, found: Item) -> bool:
         seen = self._seen or {}
-        return all(found.get(name) == seen.get(name) for name in GUARDS)
+        return all(found.get(name) == seen.get(name) for name in OWNERSHIP)
 
     @property
     def _owned(self) -> RunRecord:
@@ -252,41 +268,37 @@ class RecordStore:
             raise AssertionError("the record is not taken")
         return self._record
 
-    def _rewrite(self, delays_seconds: Iterable[float], **changes: Any) -> None:  # noqa: ANN401
-        found = self._write_patiently(renewed(self._owned, **changes), delays_seconds)
+    def _rewrite(self, seconds: float, **changes: Any) -> None:  # noqa: ANN401
+        found = self._write(_next(self._owned, **changes), seconds)
         if found is not None:
-            raise record_errors.lost(self.run_id, self.table.service, found)
+            raise self._lost(found)
 
-    def _write_patiently(
+    def _write(
         self,
         record: RunRecord,
-        delays_seconds: Iterable[float],
+        seconds: float,
         *,
         remove: Sequence[str] = (),
-        guards: Item | None = None,
+        conditions: Item | None = None,
     ) -> Item | None:
         """Write a record over the one that was seen; return the one that stood in the way."""
-        return retry(
-            lambda: self._write(record, remove, guards or {}),
-            self.clock,
-            delays_seconds=delays_seconds,
-            is_retryable=lambda error: error.transient,
-        )
+        write = partial(self._write_once, record, remove, conditions or {})
+        return retry_until(write, self.clock, until=self.clock.now() + seconds, every_seconds=2.0)
 
-    def _write(self, record: RunRecord, remove: Sequence[str], guards: Item) -> Item | None:
-        """Write once what changes. A repeated call whose first answer was lost finds its own."""
+    def _write_once(self, record: RunRecord, remove: Sequence[str], more: Item) -> Item | None:
+        """Write what changes. A repeated call whose first answer was lost finds its own."""
         values, seen = to_item(record), self._seen or {}
         changed = {name: value for name, value in values.items() if seen.get(name) != value}
-        gone = [name for name in (*ATTRIBUTES, *remove) if name in seen and name not in values]
-        mine = {name: seen.get(name) for name in GUARDS}
-        written = self.table.write(changed, remove=gone, guards={**mine, **guards})
+        gone = [name for name in (*OPTIONAL, *remove) if name in seen and name not in values]
+        mine = {name: seen.get(name) for name in OWNERSHIP}
+        written = self.table.write(changed, remove=gone, conditions={**mine, **more})
         if not written.is_ours:
-            if any(written.item.get(name) != values[name] for name in GUARDS):
+            if any(written.item.get(name) != values[name] for name in OWNERSHIP):
                 return written.item
             if any(written.item.get(name) != value for name, value in changed.items()):
                 # An earlier write of this invocation stands there, whose answers were all lost.
                 self._seen = written.item
-                return self._write(renewed(record), remove, guards)
+                return self._write_once(_next(record), remove, more)
         self._seen, self._record = written.item, record
         return None
 
@@ -294,3 +306,59 @@ class RecordStore:
         unlimited_at = self.clock.now() + UNLIMITED_SECONDS
         ends = unlimited_at if math.isinf(self.deadline_at) else self.deadline_at
         return as_utc(ends) + timedelta(seconds=DEATH_MARGIN_SECONDS)
+
+    # -- sentences -------------------------------------------------------------------------------
+
+    def _already_running(self, record: RunRecord | None) -> AlreadyRunningError:
+        if record is None:
+            return AlreadyRunningError(
+                f"Another run of {self.table.service} started at the same time.",
+                remedy="Nothing was touched. Invoke again after it has ended.",
+            )
+        return AlreadyRunningError(
+            f"Run {record.run_id} of {self.table.service} started at "
+            f"{record.run_started_at.isoformat(timespec='seconds')} and may be alive until "
+            f"{record.owner_dead_at.isoformat(timespec='seconds')}.",
+            remedy="Nothing was touched. Wait for its end, or until then.",
+            running_run_id=record.run_id,
+        )
+
+    def _lost(self, found: Item | None) -> OwnershipLostError:
+        self.give_up()
+        record = None if found is None else _understood(found)
+        other = "another run" if record is None else f"run {record.run_id}"
+        return OwnershipLostError(
+            f"Run {self.run_id} no longer owns the record of {self.table.service}: {other} has "
+            "taken it over.",
+            remedy="This run stopped nothing more and restored nothing; the other one does.",
+        )
+
+    def _not_understood(self, problem: ValueError) -> PreconditionError:
+        table = self.table
+        command = (
+            f"aws dynamodb delete-item --table-name {table.name} --region {table.region} "
+            f'--key \'{{"service": {{"S": "{table.service}"}}}}\''
+        )
+        return PreconditionError(
+            f"The run record of {table.service} in table {table.name} is not one that this "
+            f"version understands: {problem}.",
+            remedy="Nothing was touched. Deploy the version that wrote it; or, once no run is "
+            f"alive, delete it: {command}",
+        )
+
+
+def _fields(kept: Kept) -> dict[str, Any]:
+    return {field.name: getattr(kept, field.name) for field in fields(kept)}
+
+
+def _next(record: RunRecord, **changes: Any) -> RunRecord:  # noqa: ANN401 - its fields
+    """Return a record with changes, as the version after the one that was seen."""
+    return replace(record, version=record.version + 1, **changes)
+
+
+def _understood(item: Item) -> RunRecord | None:
+    """Return the record of an item, None where it is not one that can be read."""
+    try:
+        return from_item(dict(item))
+    except ValueError:
+        return None

@@ -72,28 +72,30 @@ class RunTable:
                 raise self._absent() from None
         return _plain(answer["Item"]) if "Item" in answer else None
 
-    def write(self, values: Item, *, remove: Sequence[str] = (), guards: Item) -> Written:
-        """Set and remove attributes, if the guarded ones are as given; None: there is none.
+    def write(self, values: Item, *, remove: Sequence[str] = (), conditions: Item) -> Written:
+        """Set and remove attributes, only if every condition holds.
+
+        None means that the attribute must be absent.
 
         The condition and the write are one call.
         """
         names, placeholders = {}, {}
-        sets, removes, conditions = [], [], []
+        sets, removes, expressions = [], [], []
         for number, (name, value) in enumerate(values.items()):
             names[f"#s{number}"], placeholders[f":s{number}"] = name, value
             sets.append(f"#s{number} = :s{number}")
         for number, name in enumerate(remove):
             names[f"#r{number}"] = name
             removes.append(f"#r{number}")
-        for number, (name, value) in enumerate(guards.items()):
+        for number, (name, value) in enumerate(conditions.items()):
             names[f"#g{number}"] = name
             if value is None:
-                conditions.append(f"attribute_not_exists(#g{number})")
+                expressions.append(f"attribute_not_exists(#g{number})")
             else:
                 placeholders[f":g{number}"] = value
-                conditions.append(f"#g{number} = :g{number}")
+                expressions.append(f"#g{number} = :g{number}")
         expression = f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else "")
-        return self._update(expression, " AND ".join(conditions), names, placeholders)
+        return self._update(expression, " AND ".join(expressions), names, placeholders)
 
     def _update(
         self, expression: str, condition: str, names: dict[str, str], values: dict[str, Any]

@@ -7,16 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ecs_task_recycle.before.selection import would_be_recycled
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError
-from ecs_task_recycle.model import Original, Plan, Protection, TaskOutcome, TaskResult
+from ecs_task_recycle.model import (
+    By,
+    Original,
+    Plan,
+    Protection,
+    TaskOutcome,
+    TaskResult,
+    in_order,
+    quickest_start_seconds,
+)
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.settings.parameters import Action, IfRunning, ProtectedTasks
-from ecs_task_recycle.steps.protection import in_order
-from ecs_task_recycle.steps.work_list import planned
-from ecs_task_recycle.watch.starts import quickest_start_seconds
 from ecs_task_recycle.watch.timeline import lowest
 
 LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}
@@ -87,10 +94,10 @@ class Report:
         facts: dict[str, Any] = {}
         if plan is not None and plan.remarks:
             facts["remarks"] = list(plan.remarks)
-        if self._work is not None and self._work.goes_by_creation:
+        if self._work is not None and self._work.selection.by is By.CREATION:
             facts["if_running"] = IfRunning.QUEUE.value
         if self.status is Status.PLANNED and plan is not None:
-            facts["permissions"] = list(plan.actions)
+            facts["permissions"] = list(progress.allowed_actions)
             if self._work is not None:
                 facts["at_least_seconds"] = self._at_least_seconds(self._work)
         is_continued = self.status is Status.CONTINUED
@@ -119,13 +126,13 @@ class Report:
         return {
             "original_desired_count": desired_count,
             "required_in_service": max(0, desired_count - missing_count),
-            "started_before": _border_of(plan),
+            "started_before": encode(plan.selection.instant_at),
         }
 
     def _interrupted_before(self) -> Json:
         """Return how to go on with the run whose capacity was restored, null if there is none."""
-        plan = self.progress.plan
-        return None if plan is None or plan.dead_run_id is None else _border_of(plan)
+        interrupted = self.progress.interrupted
+        return None if interrupted is None else encode(interrupted.selection.instant_at)
 
     def _in_service_facts(self) -> dict[str, Json]:
         points = () if self._work is None else self.progress.in_service
@@ -137,8 +144,11 @@ class Report:
     def _tasks(self) -> list[Json]:
         plan = self._work
         if self.status is Status.PLANNED and plan is not None:
-            return [{"task": task.arn, **_origin(task)} for task in planned(plan, self.settings)]
-        named = () if plan is None else (*plan.originals, *plan.gone)
+            return [
+                {"task": task.arn, **_origin(task)}
+                for task in would_be_recycled(plan, self.settings)
+            ]
+        named = () if plan is None else (*self.progress.tasks, *plan.gone)
         originals = {task.arn: task for task in named}
         gone = () if plan is None else map(_gone, plan.gone)
         results = (*gone, *self.progress.results.values())
@@ -150,7 +160,7 @@ class Report:
         spares = self.settings.protected_tasks is not ProtectedTasks.STOP
         if plan is not None and not self.progress.results and spares:
             skipped = plan.protections
-        originals = () if plan is None else plan.originals
+        originals = () if plan is None else self.progress.tasks
         lacks = {task.arn: task.not_in_service for task in originals}
         return [
             {
@@ -163,7 +173,7 @@ class Report:
 
     def _remaining(self) -> list[Json]:
         plan, results = self._work, self.progress.results
-        originals = () if plan is None else plan.originals
+        originals = () if plan is None else self.progress.tasks
         return [task.arn for task in originals if task.arn not in results]
 
     def _duration_seconds(self) -> float | None:
@@ -176,10 +186,6 @@ class Report:
         starts = len(plan.originals) + int(self.settings.maintain_service_state)
         pauses = len(plan.originals) * self.settings.wait_time_seconds
         return round(starts * quickest_start_seconds(plan.originals) + pauses)
-
-
-def _border_of(plan: Plan) -> Json:
-    return None if plan.names_tasks else encode(plan.started_before_at)
 
 
 def _gone(task: Original) -> TaskResult:

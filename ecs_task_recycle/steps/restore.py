@@ -1,165 +1,358 @@
-"""Restore the capacity: what this tool wrote goes back, whatever somebody else changed stays.
+"""Give the extra task back: wait until one can go, then the limits, then the desired count.
 
-Neither ECS nor Application Auto Scaling can compare and set. So whatever no longer holds what was
-written belongs to somebody else.
+Lowering the desired count makes ECS choose a task to stop, and it may choose a healthy one while
+another is still starting. So the service should have all its tasks in service first, one of them
+without scale-in protection; and if it will not, the tasks that never came into service are stopped
+instead, so that there is nothing left to choose.
+
+What this tool wrote goes back, whatever somebody else changed stays: neither ECS nor Application
+Auto Scaling can compare and set, so whatever no longer holds what was written is somebody else's.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
-from ecs_task_recycle.aws.errors import CONFLICT, retry
+from ecs_task_recycle.aws.errors import CONFLICT, retry_until
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.codec import encode
-from ecs_task_recycle.errors import AwsCallError, RestoreError
-from ecs_task_recycle.model import CapacityReport, ScaleUp, Service
-from ecs_task_recycle.steps.scale_up import desired_count_command, limits_command
-from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
+from ecs_task_recycle.errors import (
+    AwsCallError,
+    OwnershipLostError,
+    PreconditionError,
+    ReplacementError,
+    RestoreError,
+    StepTimeoutError,
+)
+from ecs_task_recycle.model import Capacity, CapacityReport, ScaleUp, Service
+from ecs_task_recycle.outcome import HandedOver, Interference, OutOfTime
+from ecs_task_recycle.run import Run
+from ecs_task_recycle.steps.budget import fits_an_invocation, restore_ends_at, work_seconds
+from ecs_task_recycle.watch.failed_starts import is_since
+from ecs_task_recycle.watch.in_service import Snapshot
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, read_until
+from ecs_task_recycle.watch.wait import Wait
 
-RETRY_DELAYS_SECONDS: Final = (5.0,) * 5
+RETRY_SECONDS: Final = 5.0
+TRANSIENT_SECONDS: Final = 30.0
+"""For how long a call that fails for a moment is repeated; a conflict, as long as there is time."""
 
-CONFLICT_DELAYS_SECONDS: Final = (5.0,) * 72
-"""Six minutes, if the run has them: nobody else would put the limits back before the next run."""
+PROTECTION_SECONDS: Final = 20.0
+"""How often scale-in protection is read while every task is protected."""
+
+TAKEN_AWAY_SECONDS: Final = 60.0
+"""How long ECS may take to stop the task that is too many; it stops none that is protected."""
+
+ALL_PROTECTED: Final = (
+    "the extra task: all tasks are under scale-in protection, ECS takes one away when the first "
+    "protection ends"
+)
 
 logger = logging.getLogger(__name__)
 
 
-class Restorer:
-    """Puts back, number by number, what still holds what was written."""
+@contextmanager
+def restored(run: Run) -> Iterator[None]:
+    """Put back what is raised, whatever ends the block; or hand it over to the next invocation."""
+    try:
+        yield
+    except Exception as how:
+        run.progress.end(how)
+        if isinstance(how, OutOfTime):
+            hand_over(run, how)
+        _restore(run, how)
+        raise
+    _restore(run, None)
 
-    def __init__(
-        self, gateway: Gateway, clock: Clock, scale_up: ScaleUp, *, retry_until: float
-    ) -> None:
-        """Take what was found and written; calls that fail are retried until an instant."""
-        self._gateway = gateway
-        self._clock = clock
-        self._found = scale_up.found
-        self._written = scale_up.written
-        self._changes_limits = scale_up.changes_limits
-        self._retry_until = retry_until
-        self._left_alone: list[str] = []
-        self._failed: list[tuple[str, AwsCallError]] = []
-        self._limits = (scale_up.found.min_capacity, scale_up.found.max_capacity)
-        self._now = scale_up.found
 
-    def restore(self, notes: Sequence[str]) -> CapacityReport:
-        """Put the limits back, then the desired count, and return what holds then.
+def hand_over(run: Run, how: OutOfTime) -> None:
+    """Raise HandedOver once the guardian's next invocation has the rest; return if it cannot.
 
-        ``notes`` says what the report has to name besides. Raises RestoreError with the commands
-        that put it right.
-        """
-        self._left_alone += notes
-        if self._changes_limits:
-            self._attempt(
-                self._restore_limits, lambda: limits_command(self._gateway, *self._limits)
-            )
-        self._attempt(
-            self._restore_desired_count,
-            lambda: desired_count_command(self._gateway, self._found.desired_count),
+    Raises OwnershipLostError.
+    """
+    guardian = run.guardian
+    if guardian is None or not run.record.is_ours or not fits_an_invocation(run):
+        return
+    run.progress.note_departures(run.watch.memory.stopped_tasks())
+    try:
+        run.record.hand_over(run.kept(), wait_seconds=how.wait_seconds)
+    except (AwsCallError, PreconditionError) as error:
+        logger.warning("Could not hand over: %s", error, extra=dict(error.facts))
+        return
+    raise HandedOver(guardian.execution_arn, wait_seconds=how.wait_seconds)
+
+
+def _restore(run: Run, how: Exception | None) -> None:
+    """Put back what is raised. Raises RestoreError, OwnershipLostError."""
+    scale_up = run.progress.scale_up
+    if scale_up is None or isinstance(how, OwnershipLostError | HandedOver):
+        return
+    try:
+        notes = _wait_until_one_can_go(run, scale_up, how)
+        run.progress.put_back(_put_back(run, scale_up, notes))
+    except (RestoreError, OwnershipLostError):
+        raise
+    except Exception as error:
+        # Nobody may be left without the commands.
+        raise _not_restored(run, [repr(error)], _commands(run, scale_up)) from error
+    run.restored_at = run.now_at
+
+
+# -- until one can go ------------------------------------------------------------------------------
+
+
+def _wait_until_one_can_go(run: Run, scale_up: ScaleUp, how: Exception | None) -> tuple[str, ...]:
+    """Wait until ECS has no healthy task to lose; return what the report has to name.
+
+    Raises OwnershipLostError.
+    """
+    condition = OneCanGo(run=run, scale_up=scale_up)
+    is_whole = scale_up.found.desired_count == scale_up.written.desired_count
+    if not is_whole:
+        wait = Wait(
+            awaited=f"{scale_up.written.desired_count} tasks in service, one of them without "
+            "scale-in protection, to take one away",
+            timeout_seconds=_patience_seconds(run, how),
+            is_guarded=False,
+            is_fresh=True,
         )
-        if self._failed:
-            raise self._error()
-        logger.info(
-            "Capacity put back: desired count %d",
-            self._now.desired_count,
-            extra={"now": encode(self._now), "left_alone": self._left_alone},
-        )
-        return CapacityReport(found=self._found, now=self._now, left_alone=tuple(self._left_alone))
-
-    def _attempt(self, action: Callable[[], None], command: Callable[[], str]) -> None:
-        """Try for a while: this is what must not be left undone."""
         try:
-            self._retry(
-                action,
-                RETRY_DELAYS_SECONDS,
-                lambda error: error.transient and error.code != CONFLICT,
+            is_whole = run.watch.until(condition, wait)
+        except (StepTimeoutError, AwsCallError) as error:
+            logger.info("Restoring while not all tasks are in service: %s", error)
+    run.record.require_ownership(run.kept())
+    # A deployment that somebody started has tasks of its own that are still starting.
+    if not is_whole and not isinstance(how, Interference):
+        _stop_surplus(run, scale_up)
+    return condition.notes
+
+
+def _patience_seconds(run: Run, how: Exception | None) -> float:
+    """Return how long to wait for all tasks to be in service before one is taken away."""
+    is_cut = isinstance(how, OutOfTime) and run.progress.in_hand is not None
+    if is_cut or isinstance(how, ReplacementError | StepTimeoutError | Interference):
+        return 0.0
+    # The reserve is for restoring itself.
+    return min(float(run.settings.stabilize_timeout_seconds), work_seconds(run))
+
+
+@dataclass(slots=True, kw_only=True)
+class OneCanGo:
+    """Whether the desired count may be lowered, or is no longer ours to lower.
+
+    ``notes`` is what the report has to name if no task can be taken away.
+    """
+
+    run: Run
+    scale_up: ScaleUp
+    notes: tuple[str, ...] = ()
+    _changed_since: float | None = None
+    _protection_read: float | None = None
+
+    def __call__(self, snapshot: Snapshot) -> bool | None:
+        """Return True if it may, None as long as it may not."""
+        now = self.run.clock.now()
+        if snapshot.service.desired_count == self.scale_up.written.desired_count:
+            self._changed_since = None
+            return True if self._can_spare_one(snapshot, now) else None
+        # Somebody has changed it, or the read is older than the last write.
+        if self._changed_since is None:
+            self._changed_since = now
+        return True if now - self._changed_since >= CONSISTENCY_SECONDS else None
+
+    def _can_spare_one(self, snapshot: Snapshot, now: float) -> bool:
+        """Whether all are in service, and not all of them under scale-in protection.
+
+        ECS takes no protected task away. With more of them than desired it would refuse to renew
+        any protection, until one ends.
+        """
+        spared = self.run.progress.spared_out_of_service & snapshot.not_in_service.keys()
+        if len(snapshot.in_service | spared) < self.scale_up.written.desired_count:
+            self.notes = ()
+            return False
+        read = self._protection_read
+        if self.notes and read is not None and now - read < PROTECTION_SECONDS:
+            return False
+        ends = self.run.gateway.protections(sorted(snapshot.in_service))
+        self._protection_read = now
+        self.notes = () if None in ends.values() else (ALL_PROTECTED,)
+        return not self.notes
+
+
+def _stop_surplus(run: Run, scale_up: ScaleUp) -> None:
+    """Stop the task that never came into service, if there is one more than found.
+
+    Then ECS has no healthy one to choose.
+    """
+    try:
+        surplus = _surplus(run, scale_up, run.watch.refresh())
+        ends = run.gateway.protections(surplus)
+        for arn in [arn for arn, until_at in ends.items() if until_at is None]:
+            run.gateway.stop_task(arn, reason="not in service in time, no longer wanted")
+    except AwsCallError as error:
+        logger.warning("Could not stop the surplus task: %s", error, extra=dict(error.facts))
+
+
+def _surplus(run: Run, scale_up: ScaleUp, snapshot: Snapshot) -> list[str]:
+    """Return the new tasks not in service, no more than there are too many."""
+    is_ours = snapshot.service.desired_count == scale_up.written.desired_count
+    since_at = run.progress.raised_since_at
+    if not is_ours or since_at is None or len(snapshot.service.deployments) != 1:
+        return []
+    known = snapshot.tasks
+    new = sorted(
+        arn
+        for arn in snapshot.not_in_service
+        if arn in known and is_since(known[arn].created_at, since_at)
+    )
+    meant_to_run = len(snapshot.in_service) + len(snapshot.not_in_service)
+    return new[: max(0, meant_to_run - scale_up.found.desired_count)]
+
+
+# -- put back --------------------------------------------------------------------------------------
+
+
+def _put_back(run: Run, scale_up: ScaleUp, notes: tuple[str, ...]) -> CapacityReport:
+    """Put the limits back, then the desired count, and return what holds then.
+
+    ``notes`` says what the report has to name besides. Raises RestoreError with the commands that
+    put it right.
+    """
+    work = PutBack(gateway=run.gateway, clock=run.clock, scale_up=scale_up, now=scale_up.found)
+    work.left_alone += notes
+    causes: list[str] = []
+    commands: list[str] = []
+    steps: list[tuple[Callable[[], None], Callable[[], str]]] = [
+        (work.desired_count, work.desired_count_command)
+    ]
+    if scale_up.changes_limits:
+        steps.insert(0, (work.limits, work.limits_command))
+    for step, command in steps:
+        until = restore_ends_at(run)
+        transient_until = min(until, run.clock.now() + TRANSIENT_SECONDS)
+        try:
+            retry_until(
+                step,
+                run.clock,
+                until=until,
+                every_seconds=RETRY_SECONDS,
+                is_retryable=partial(_is_worth_another_try, run.clock, transient_until),
             )
         except AwsCallError as error:
-            self._failed.append((command(), error))
+            causes.append(str(error))
+            commands.append(command())
+    if commands:
+        raise _not_restored(run, causes, commands, left_alone=work.left_alone)
+    logger.info(
+        "Capacity put back: desired count %d",
+        work.now.desired_count,
+        extra={"now": encode(work.now), "left_alone": work.left_alone},
+    )
+    return CapacityReport(found=scale_up.found, now=work.now, left_alone=tuple(work.left_alone))
 
-    def _retry(
-        self,
-        action: Callable[[], None],
-        delays_seconds: Sequence[float],
-        is_retryable: Callable[[AwsCallError], bool],
-    ) -> None:
-        retry(
-            action,
-            self._clock,
-            delays_seconds=delays_seconds,
-            is_retryable=lambda error: (
-                is_retryable(error) and self._clock.now() < self._retry_until
-            ),
+
+def _is_worth_another_try(clock: Clock, transient_until: float, error: AwsCallError) -> bool:
+    """Nobody else would put the limits back: a conflict is sat out as long as there is time."""
+    return error.code == CONFLICT or (error.transient and clock.now() < transient_until)
+
+
+@dataclass(slots=True, kw_only=True)
+class PutBack:
+    """Puts back, number by number, what still holds what was written; can be repeated.
+
+    ``now`` is what holds, as far as it is put back; ``left_alone`` what somebody else has changed.
+    """
+
+    gateway: Gateway
+    clock: Clock
+    scale_up: ScaleUp
+    now: Capacity
+    left_alone: list[str] = field(default_factory=list)
+    _limits: Capacity | None = None
+
+    def limits(self) -> None:
+        """Put the autoscaling limits back. Raises AwsCallError."""
+        found, written = self.scale_up.found, self.scale_up.written
+        counts = (found.desired_count, written.desired_count)
+        service = read_until(
+            self.gateway.service, lambda seen: _count(seen) in (0, *counts), self.clock
         )
-
-    def _restore_limits(self) -> None:
-        """Put the limits back, as soon as autoscaling takes another call."""
-        self._retry(
-            self._restore_limits_now,
-            CONFLICT_DELAYS_SECONDS,
-            lambda error: error.code == CONFLICT,
-        )
-
-    def _restore_limits_now(self) -> None:
-        found, written = self._found, self._written
-        service = self._read_known_service()
-        if service is None:
+        if _is_gone(service):
             # Autoscaling refuses every call for a service that does not exist.
-            self._leave_alone("the autoscaling limits: somebody has deleted the service")
-            self._now = replace(self._now, min_capacity=None, max_capacity=None)
+            self._leave("the autoscaling limits: somebody has deleted the service")
+            self.now = replace(self.now, min_capacity=None, max_capacity=None)
             return
-        target = self._settled(
-            self._gateway.scalable_target,
-            lambda seen: (
-                seen is not None
-                and (seen.min_capacity, seen.max_capacity)
-                == (written.min_capacity, written.max_capacity)
-            ),
+        ours = (written.min_capacity, written.max_capacity)
+        target = read_until(
+            self.gateway.scalable_target,
+            lambda seen: seen is not None and (seen.min_capacity, seen.max_capacity) == ours,
+            self.clock,
         )
         if target is None:
-            self._leave_alone("the scalable target: somebody has deregistered it")
-            self._now = replace(self._now, min_capacity=None, max_capacity=None)
+            self._leave("the scalable target: somebody has deregistered it")
+            self.now = replace(self.now, min_capacity=None, max_capacity=None)
             return
-        min_capacity = self._ours(
+        lowest = self._ours(
             "autoscaling minimum", target.min_capacity, found.min_capacity, written.min_capacity
         )
-        max_capacity = self._with_room_for_others(
+        highest = self._with_room(
             self._ours(
                 "autoscaling maximum", target.max_capacity, found.max_capacity, written.max_capacity
             ),
             target.max_capacity,
-            seen_desired_count=service.desired_count,
+            seen_count=_count(service),
         )
-        self._limits = (min_capacity, max_capacity)
-        if min_capacity is not None or max_capacity is not None:
-            self._gateway.set_limits(min_capacity=min_capacity, max_capacity=max_capacity)
-        self._now = replace(
-            self._now,
-            min_capacity=target.min_capacity if min_capacity is None else min_capacity,
-            max_capacity=target.max_capacity if max_capacity is None else max_capacity,
+        self._limits = replace(found, min_capacity=lowest, max_capacity=highest)
+        if lowest is not None or highest is not None:
+            self.gateway.set_limits(min_capacity=lowest, max_capacity=highest)
+        self.now = replace(
+            self.now,
+            min_capacity=target.min_capacity if lowest is None else lowest,
+            max_capacity=target.max_capacity if highest is None else highest,
         )
 
-    def _with_room_for_others(
-        self, max_capacity: int | None, seen_max_capacity: int, *, seen_desired_count: int
-    ) -> int | None:
+    def desired_count(self) -> None:
+        """Put the desired count back. Raises AwsCallError."""
+        found, written = self.scale_up.found.desired_count, self.scale_up.written.desired_count
+        service = read_until(self.gateway.service, lambda seen: _count(seen) == written, self.clock)
+        ours = self._ours("desired count", _count(service), found, written)
+        if ours is not None:
+            self.gateway.set_desired_count(ours)
+            service = read_until(
+                self.gateway.service, lambda seen: _count(seen) == ours, self.clock
+            )
+        self.now = replace(self.now, desired_count=_count(service))
+
+    def limits_command(self) -> str:
+        """Return the command that puts back those of the limits that are this tool's."""
+        return limits_command(self.gateway, self._limits or self.scale_up.found)
+
+    def desired_count_command(self) -> str:
+        """Return the command that puts the desired count back."""
+        return desired_count_command(self.gateway, self.scale_up.found.desired_count)
+
+    def _with_room(self, highest: int | None, seen_highest: int, *, seen_count: int) -> int | None:
         """Return the maximum to write, with room for a desired count that somebody else has set.
 
         Every call to autoscaling stops tasks that are above the maximum, one for the minimum alone
         as well.
         """
-        is_ours = seen_desired_count in (self._found.desired_count, self._written.desired_count)
-        limit = seen_max_capacity if max_capacity is None else max_capacity
-        if is_ours or seen_desired_count <= limit:
-            return max_capacity
-        self._leave_alone(
-            f"the autoscaling maximum is {seen_desired_count} and not {limit}: somebody set the "
-            f"desired count to {seen_desired_count}, and autoscaling would stop tasks"
+        ours = (self.scale_up.found.desired_count, self.scale_up.written.desired_count)
+        limit = seen_highest if highest is None else highest
+        if seen_count in ours or seen_count <= limit:
+            return highest
+        self._leave(
+            f"the autoscaling maximum is {seen_count} and not {limit}: somebody set the desired "
+            f"count to {seen_count}, and autoscaling would stop tasks"
         )
-        return seen_desired_count
+        return seen_count
 
     def _ours(self, name: str, seen: int, found: int | None, written: int | None) -> int | None:
         """Return what to put back, or None where nothing is to be done."""
@@ -167,68 +360,96 @@ class Restorer:
             return None
         if seen == written:
             return found
-        self._leave_alone(f"the {name} is {seen}: it was {found}, this run wrote {written}")
+        self._leave(f"the {name} is {seen}: it was {found}, this run wrote {written}")
         return None
 
-    def _leave_alone(self, note: str) -> None:
-        """Note once what stays, however often restoring has to be tried."""
-        if note not in self._left_alone:
-            self._left_alone.append(note)
-
-    def _restore_desired_count(self) -> None:
-        found, written = self._found.desired_count, self._written.desired_count
-        seen = self._settled(self._read_desired_count, lambda seen: seen == written)
-        ours = self._ours("desired count", seen, found, written)
-        if ours is not None:
-            self._gateway.set_desired_count(ours)
-            seen = self._settled(self._read_desired_count, lambda seen: seen == ours)
-        self._now = replace(self._now, desired_count=seen)
-
-    def _read_desired_count(self) -> int:
-        """Return the desired count; a service that somebody has deleted wants none."""
-        service = self._read_service()
-        return 0 if service is None else service.desired_count
-
-    def _read_known_service(self) -> Service | None:
-        """Read the service until its desired count is found or written, or no old state."""
-        counts = (self._found.desired_count, self._written.desired_count)
-        return self._settled(
-            self._read_service, lambda seen: seen is None or seen.desired_count in counts
-        )
-
-    def _read_service(self) -> Service | None:
-        """Return the service, None for one that somebody has deleted: ECS may still show it."""
-        service = self._gateway.service()
-        return None if service is None or service.status == "INACTIVE" else service
-
-    def _settled[T](self, read: Callable[[], T], expected: Callable[[T], bool]) -> T:
-        """Read until the expected is seen, or what is seen cannot be an old state any more."""
-        until = self._clock.now() + CONSISTENCY_SECONDS
-        seen = read()
-        while not expected(seen) and self._clock.now() < until:
-            self._clock.sleep(1)
-            seen = read()
-        return seen
-
-    def _error(self) -> RestoreError:
-        commands = [command for command, _ in self._failed]
-        causes = " ".join(str(error) for _, error in self._failed)
-        return RestoreError(
-            f"The capacity of {self._gateway.resource_id} could not be put back. {causes}",
-            remedy=f"Run: {' && '.join(commands)}",
-            commands=commands,
-            left_alone=self._left_alone,
-        )
+    def _leave(self, note: str) -> None:
+        """Note once what stays, however often it has to be tried."""
+        if note not in self.left_alone:
+            self.left_alone.append(note)
 
 
-def not_restored(gateway: Gateway, scale_up: ScaleUp, error: Exception) -> RestoreError:
-    """Return the error for a restore that ended in a way that nobody foresaw."""
-    found = scale_up.found
-    commands = [desired_count_command(gateway, found.desired_count)]
-    if scale_up.changes_limits:
-        commands.insert(0, limits_command(gateway, found.min_capacity, found.max_capacity))
+def _is_gone(service: Service | None) -> bool:
+    """Whether somebody has deleted the service: ECS may still show it for a while."""
+    return service is None or service.status == "INACTIVE"
+
+
+def _count(service: Service | None) -> int:
+    """Return the desired count; a service that is deleted wants none."""
+    return 0 if service is None or service.status == "INACTIVE" else service.desired_count
+
+
+# -- afterwards ------------------------------------------------------------------------------------
+
+
+def await_surplus_gone(run: Run) -> None:
+    """Wait until reads show what was restored, and which task ECS has stopped for it.
+
+    Whoever counts on that task, or stops another one meanwhile, has one less than they think.
+    Raises AwsCallError.
+    """
+    run.clock.sleep(CONSISTENCY_SECONDS)
+    wait = Wait(
+        awaited="ECS to stop the surplus task",
+        timeout_seconds=min(TAKEN_AWAY_SECONDS, work_seconds(run)),
+        is_guarded=False,
+    )
+    try:
+        run.watch.until(_has_no_surplus, wait)
+    except StepTimeoutError as error:
+        logger.info("Continuing with one surplus task: %s", error)
+
+
+def _has_no_surplus(snapshot: Snapshot) -> bool | None:
+    meant_to_run = len(snapshot.in_service) + len(snapshot.not_in_service)
+    return True if meant_to_run <= snapshot.service.desired_count else None
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+
+def _not_restored(
+    run: Run, causes: list[str], commands: list[str], *, left_alone: list[str] | None = None
+) -> RestoreError:
     return RestoreError(
-        f"The capacity of {gateway.resource_id} could not be put back. {error!r}",
+        f"The capacity of {run.gateway.resource_id} could not be put back. {' '.join(causes)}",
         remedy=f"Run: {' && '.join(commands)}",
         commands=commands,
+        left_alone=left_alone or [],
     )
+
+
+def _commands(run: Run, scale_up: ScaleUp) -> list[str]:
+    limits = [limits_command(run.gateway, scale_up.found)] if scale_up.changes_limits else []
+    return [*limits, desired_count_command(run.gateway, scale_up.found.desired_count)]
+
+
+def limits_command(gateway: Gateway, limits: Capacity) -> str:
+    """Return the command that writes the autoscaling limits that are given."""
+    options: dict[str, object] = {
+        "resource-id": gateway.resource_id,
+        "min-capacity": limits.min_capacity,
+        "max-capacity": limits.max_capacity,
+        "region": gateway.region,
+    }
+    return _command(
+        "application-autoscaling register-scalable-target --service-namespace ecs "
+        "--scalable-dimension ecs:service:DesiredCount",
+        {name: value for name, value in options.items() if value is not None},
+    )
+
+
+def desired_count_command(gateway: Gateway, desired_count: int) -> str:
+    """Return the command that writes the desired count."""
+    options: dict[str, object] = {
+        "cluster": gateway.cluster_name,
+        "service": gateway.service_name,
+        "desired-count": desired_count,
+        "region": gateway.region,
+    }
+    return _command("ecs update-service", options)
+
+
+def _command(verb: str, options: dict[str, object]) -> str:
+    given = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in options.items())
+    return f"aws {verb} {given}"

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
-from ecs_task_recycle.model import Original
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.failed_starts import is_since
-
-
-def quickest_start_seconds(tasks: Iterable[Original]) -> float:
-    """Return how long the quickest of the tasks took from its creation to RUNNING."""
-    taken = [each.seconds_to_start for each in tasks]
-    return min((seconds for seconds in taken if seconds is not None), default=0.0)
 
 
 class StartTimes:

@@ -18,8 +18,8 @@ from ecs_task_recycle.clock import HEARTBEAT_SECONDS, Clock, as_utc
 from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
 from ecs_task_recycle.model import Service
 from ecs_task_recycle.outcome import Interference, OutOfTime
-from ecs_task_recycle.record.progress import Progress
-from ecs_task_recycle.report.progress_line import Pace
+from ecs_task_recycle.record.estimate import Estimate, facts, suffix
+from ecs_task_recycle.record.record import Checkpoint
 from ecs_task_recycle.watch.failed_starts import FailedStarts
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.interference import Guard
@@ -40,9 +40,9 @@ logger = logging.getLogger(__name__)
 class ServiceWatch:
     """Polls one service for one run, and remembers over the whole run."""
 
-    def __init__(self, gateway: Gateway, clock: Clock, pace: Pace) -> None:
+    def __init__(self, gateway: Gateway, clock: Clock) -> None:
         """Take the gateway of the service; nothing is called yet."""
-        self._pace = pace
+        self._estimate: Callable[[], Estimate | None] = lambda: None
         self._gateway = gateway
         self._clock = clock
         now_at = as_utc(clock.now())
@@ -56,16 +56,20 @@ class ServiceWatch:
         # When each was read last; the list: when it last had nothing new to tell.
         self._service_read = self._tasks_read = self._listed = self._everything_read = -math.inf
 
-    def resume(self, run_started_at: datetime, progress: Progress) -> None:
+    def tell_progress_by(self, estimate: Callable[[], Estimate | None]) -> None:
+        """Let log lines say how far the run is."""
+        self._estimate = estimate
+
+    def resume(self, run_started_at: datetime, known: Checkpoint) -> None:
         """Remember what an earlier invocation of the same run has seen."""
         self.memory.run_started_at = self.failed_starts.run_started_at = run_started_at
-        self.failed_starts.new_arns |= progress.new_task_arns
-        self.failed_starts.deaths |= {task.arn: task for task in progress.deaths}
-        self.timeline = Timeline(progress.in_service)
-        self.memory.checks_health |= progress.plan is not None and progress.plan.checks_health
-        for arn, result in progress.results.items():
+        self.failed_starts.new_arns |= set(known.served_new_arns)
+        self.failed_starts.deaths |= {task.arn: task for task in known.failed_new_tasks}
+        self.timeline = Timeline(known.in_service)
+        self.memory.checks_health |= known.checks_health
+        for result in known.results:
             if result.stopped_at is not None:
-                self.stopped(arn)
+                self.stopped(result.task_arn)
 
     # -- what the run does itself ----------------------------------------------------------------
 
@@ -285,12 +289,12 @@ class ServiceWatch:
             "Waiting for %s for %d s%s: %s",
             wait.awaited,
             elapsed,
-            self._pace.suffix(),
+            suffix(self._estimate()),
             seen,
             extra={
                 "awaited": wait.awaited,
                 "seconds": round(elapsed),
                 "seen": seen,
-                **self._pace.facts(),
+                **facts(self._estimate()),
             },
         )

@@ -18,7 +18,8 @@ from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_emulator.server import serve
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import Capacity, ScaleUp
-from ecs_task_recycle.record.record import RecordState, RunRecord, to_item
+from ecs_task_recycle.record.item import to_item
+from ecs_task_recycle.record.record import RecordState, RunRecord
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.recycle import recycle
 from ecs_task_recycle.run import Run
@@ -76,8 +77,8 @@ def work(number: int, url: str, clock: WallClock, barrier: Barrier, connection: 
             "wait_time": 0,
             "stabilize_timeout": 840,
         }
-        run = Run(
-            settings=settings_from_event(event),
+        run = Run.of(
+            settings_from_event(event),
             run_id="the same request, delivered more than once",
             owner=f"process-{number}-round-{count}",
             gateway=gateway,

@@ -140,8 +140,8 @@ class Bench:
                 run_id=run_id,
                 event=segment_parameters(parameters, settings),
             )
-        return Run(
-            settings=settings,
+        return Run.of(
+            settings,
             run_id=run_id,
             owner=f"owner-{next(_owners)}",
             gateway=gateway,

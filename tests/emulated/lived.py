@@ -10,7 +10,8 @@ from ecs_emulator import Killed, StopKind
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.record.record import RecordState, RunRecord, to_item
+from ecs_task_recycle.record.item import to_item
+from ecs_task_recycle.record.record import RecordState, RunRecord
 from tests.emulated.bench import (
     CLUSTER,
     LAMBDA_SECONDS,

@@ -8,7 +8,8 @@ from typing import Any, Final
 from ecs_emulator import Knobs, World
 from ecs_emulator.dynamodb import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.record.record import RecordState, RunRecord, to_item
+from ecs_task_recycle.record.item import to_item
+from ecs_task_recycle.record.record import RecordState, RunRecord
 from tests.emulated.bench import CLUSTER, LAMBDA_SECONDS, SERVICE, a_service, autoscaled
 
 KNOBS: Final = Knobs(

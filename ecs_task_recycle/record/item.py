@@ -1,0 +1,190 @@
+"""The run record as a DynamoDB item; what an item says is checked like any other input."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from ecs_task_recycle.codec import decode, encode
+from ecs_task_recycle.model import Capacity, ScaleUp
+from ecs_task_recycle.record.packing import packed, unpacked
+from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
+
+FORMAT: Final = 2
+"""Of the item's layout: one that is not known here is refused, never half-read."""
+
+KEPT: Final = timedelta(days=90)
+"""How long the outcome of a run stays."""
+
+TEXT_LIMIT: Final = 10_000
+REASON_LIMIT: Final = 2_000
+
+CAPACITY_KEYS: Final = ("desired_count", "min_capacity", "max_capacity")
+
+OPTIONAL: Final = (
+    *("status", "reason", "task", "found", "written", "raised_since_at", "ended_at", "expires_at"),
+    *("memory", "resumes_at"),
+)
+"""The attributes that not every record has."""
+
+STOP: Final = "stop_requested_at"
+QUEUED: Final = "queued_before_at"
+REQUESTS: Final = (STOP, QUEUED)
+"""The attributes that others write, with a condition of their own: a run never overwrites them."""
+
+
+def to_item(record: RunRecord) -> dict[str, Any]:
+    """Return the attributes of a record, its key left out; those that are None stay away."""
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "version": record.version,
+        "state": record.state.value,
+        "owner": record.owner,
+        "owner_dead_at": record.owner_dead_at.isoformat(),
+        "run_id": record.run_id,
+        "run_started_at": record.run_started_at.isoformat(),
+        "started_before_at": record.started_before_at.isoformat(),
+        "number": record.done_count,
+        "total": record.total_count,
+        "task": record.task,
+        "segments": record.segments,
+        "deaths": record.interruptions,
+        "status": record.status,
+        "reason": None if record.reason is None else record.reason[:REASON_LIMIT],
+        "raised_since_at": encode(record.raised_since_at),
+        "resumes_at": encode(record.resumes_at),
+        "ended_at": encode(record.ended_at),
+    }
+    if record.scale_up is not None:
+        values["found"] = encode(record.scale_up.found)
+        values["written"] = encode(record.scale_up.written)
+    if record.ended_at is not None:
+        values["expires_at"] = int((record.ended_at + KEPT).timestamp())
+    if record.checkpoint is not None:
+        values["memory"] = packed(encode(record.checkpoint))
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def from_item(item: dict[str, Any]) -> RunRecord:
+    """Return the record of an item. Raises ValueError with what is wrong with it."""
+    found_format = item.get("format")
+    if found_format != FORMAT:
+        raise ValueError(f"its format is {found_format!r}, this version knows {FORMAT}")
+    try:
+        return _checked(item)
+    except (LookupError, TypeError, AttributeError, zlib.error, RecursionError) as problem:
+        raise ValueError(f"{type(problem).__name__}: {problem}") from problem
+
+
+def _checked(item: dict[str, Any]) -> RunRecord:
+    return RunRecord(
+        version=_count(item["version"]),
+        state=RecordState(item["state"]),
+        owner=_text(item["owner"]),
+        owner_dead_at=_instant(item["owner_dead_at"]),
+        run_id=_text(item["run_id"]),
+        run_started_at=_instant(item["run_started_at"]),
+        started_before_at=_instant(item["started_before_at"]),
+        scale_up=_scale_up(item),
+        raised_since_at=_instant_or_none(item, "raised_since_at"),
+        done_count=_count(item["number"]),
+        total_count=_count(item["total"]),
+        task=_text_or_none(item, "task"),
+        status=_text_or_none(item, "status"),
+        reason=_text_or_none(item, "reason"),
+        ended_at=_instant_or_none(item, "ended_at"),
+        resumes_at=_instant_or_none(item, "resumes_at"),
+        segments=_count(item.get("segments", 1)),
+        interruptions=_count(item.get("deaths", 0)),
+        stop_requested_at=_instant_or_none(item, STOP),
+        queued_before_at=_instant_or_none(item, QUEUED),
+        checkpoint=_checkpoint(item["memory"]) if "memory" in item else None,
+    )
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r:.80} is not a non-negative integer")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value or len(value) > TEXT_LIMIT:
+        raise ValueError(f"{value!r:.80} is not a text")
+    return value
+
+
+def _text_or_none(item: dict[str, Any], name: str) -> str | None:
+    return None if item.get(name) is None else _text(item[name])
+
+
+def _instant(value: object) -> datetime:
+    instant = datetime.fromisoformat(_text(value))
+    if instant.tzinfo is None:
+        raise ValueError(f"{value!r:.80} has no zone")
+    return instant
+
+
+def _instant_or_none(item: dict[str, Any], name: str) -> datetime | None:
+    return _instant(item[name]) if name in item else None
+
+
+def _scale_up(item: dict[str, Any]) -> ScaleUp | None:
+    """Read what was raised: it must be exactly what this tool writes for one task more."""
+    if "found" not in item and "written" not in item:
+        return None
+    found, written = (_capacity(item[name]) for name in ("found", "written"))
+    if written != ScaleUp.by_one(found).written:
+        raise ValueError(f"it says that {written} is one task more than {found}")
+    return ScaleUp(found=found, written=written)
+
+
+def _capacity(value: Any) -> Capacity:  # noqa: ANN401 - whatever stands there
+    desired_count, lowest, highest = (value[key] for key in CAPACITY_KEYS)
+    capacity = Capacity(
+        desired_count=_count(desired_count),
+        min_capacity=None if lowest is None else _count(lowest),
+        max_capacity=None if highest is None else _count(highest),
+    )
+    if (lowest is None) != (highest is None) or (lowest is not None and lowest > highest):
+        raise ValueError(f"{capacity} are not valid limits")
+    return capacity
+
+
+def _checkpoint(value: object) -> Checkpoint:
+    checkpoint = decode(Checkpoint, unpacked(value))
+    plan = checkpoint.plan
+    if plan is not None:
+        _capacity(encode(plan.found))
+        _count(plan.in_service_count)
+    for point in checkpoint.in_service:
+        _count(point.count)
+    return checkpoint
+
+
+def foreign_arns(checkpoint: Checkpoint, service_arn: str) -> list[str]:
+    """Return the task ARNs of a checkpoint that lie in another account, region or cluster.
+
+    Task ARNs made before the long format carry no cluster name.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
+    """
+    head, _, name = service_arn.partition(":service/")
+    cluster = name.rpartition("/")[0]
+    own = re.compile(rf"{re.escape(head)}:task/(?:{re.escape(cluster)}/)?[0-9A-Za-z-]+")
+    return [arn for arn in _arns(checkpoint) if not own.fullmatch(arn)]
+
+
+def _arns(checkpoint: Checkpoint) -> list[str]:
+    plan, results = checkpoint.plan, checkpoint.results
+    planned = () if plan is None else (*plan.originals, *plan.gone)
+    protections = () if plan is None else plan.protections
+    return [
+        *(each.arn for each in (*planned, *checkpoint.earlier)),
+        *(each.task_arn for each in (*protections, *checkpoint.protected)),
+        *(each.task_arn for each in results),
+        *(each.replacement_arn for each in results if each.replacement_arn is not None),
+        *checkpoint.served_new_arns,
+        *(task.arn for task in checkpoint.failed_new_tasks),
+    ]

@@ -8,7 +8,6 @@ restores nothing. What the item says is checked like any other input before it i
 from __future__ import annotations
 
 import re
-import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,8 +25,12 @@ from ecs_task_recycle.model import (
 from ecs_task_recycle.record.packing import packed, unpacked
 from ecs_task_recycle.task import Task
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the item's layout: one that is not known here is refused, never half-read."""
+
+FORMAT_WITHOUT_MEMORY: Final = 1
+"""Its memory is packed as no version since then unpacks it; the rest is as today, so that what a
+run of the version before has raised can be restored."""
 
 KEPT: Final = timedelta(days=90)
 """How long the outcome of a run stays."""
@@ -152,11 +155,13 @@ REQUESTS: Final = ("stop_requested_at", "queued_before_at")
 def from_item(item: dict[str, Any]) -> RunRecord:
     """Return the record of an item. Raises ValueError with what is wrong with it."""
     found_format = item.get("format")
-    if found_format != FORMAT:
-        raise ValueError(f"its format is {found_format!r}, this version knows {FORMAT}")
+    if found_format not in (FORMAT_WITHOUT_MEMORY, FORMAT):
+        raise ValueError(f"its format is {found_format!r:.80}, this version knows {FORMAT}")
+    if found_format == FORMAT_WITHOUT_MEMORY:
+        item = {name: value for name, value in item.items() if name != "memory"}
     try:
         return _checked(item)
-    except (LookupError, TypeError, AttributeError, zlib.error, RecursionError) as problem:
+    except (LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise ValueError(f"{type(problem).__name__}: {problem}") from problem
 
 

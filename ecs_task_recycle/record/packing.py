@@ -54,6 +54,7 @@ def unpacked(value: object) -> Json:
     if unpacking.unused_data:
         raise ValueError("its memory has bytes after its end")
     try:
-        return json.loads(content)
+        document: Json = json.loads(content)
     except RecursionError:
         raise ValueError("its memory is nested too deeply") from None
+    return document

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from random import Random
 from typing import Any, Final
 
 from botocore.exceptions import (
@@ -57,31 +58,35 @@ _SERVER_ERROR: Final = 500
 logger = logging.getLogger(__name__)
 
 
-def retry[T](
+def is_transient(error: AwsCallError) -> bool:
+    """Whether the same call may succeed later."""
+    return error.transient
+
+
+def retry_until[T](
     call: Callable[[], T],
     clock: Clock,
     *,
-    delays_seconds: Iterable[float],
-    is_retryable: Callable[[AwsCallError], bool],
+    until: float,
+    every_seconds: float = 5.0,
+    is_retryable: Callable[[AwsCallError], bool] = is_transient,
 ) -> T:
-    """Repeat a call after each delay while its error is retryable; raise the last error."""
-    for delay_seconds in delays_seconds:
-        answer = _attempt(call)
-        if not isinstance(answer, AwsCallError):
-            return answer
-        if not is_retryable(answer):
-            raise answer
-        text = "Retrying in %g s: %s"
-        logger.warning(text, delay_seconds, answer, extra=dict(answer.facts))
+    """Repeat a call while its error is retryable; raise the error after which time is up.
+
+    No call begins after ``until`` (seconds since the epoch) but the first one. The pauses differ by
+    a quarter, so that runs which failed together do not come back together; their seed is the
+    instant, so that a virtual clock repeats them.
+    """
+    while True:
+        try:
+            return call()
+        except AwsCallError as error:
+            delay_seconds = every_seconds * Random(clock.now()).uniform(0.75, 1.25)  # noqa: S311 - no secret
+            if not is_retryable(error) or clock.now() + delay_seconds > until:
+                raise
+            text = "Retrying in %.1f s: %s"
+            logger.warning(text, delay_seconds, error, extra=dict(error.facts))
         clock.sleep(delay_seconds)
-    return call()
-
-
-def _attempt[T](call: Callable[[], T]) -> T | AwsCallError:
-    try:
-        return call()
-    except AwsCallError as error:
-        return error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 
-from ecs_task_recycle.aws.errors import expect_refusal, retry, translated
+from ecs_task_recycle.aws.errors import expect_refusal, retry_until, translated
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.errors import AwsCallError
 from ecs_task_recycle.outcome import Ended, Status
@@ -39,7 +39,8 @@ LONGEST_WAIT_SECONDS: Final = 300.0
 """Between two looks at protected tasks: 47 hours are some 560 segments of the 2,776 that fit into
 an execution's 25,000 events, and less than 1 % of the time is computed."""
 
-START_DELAYS_SECONDS: Final = (1.0, 2.0, 4.0)
+START_WITHIN_SECONDS: Final = 10.0
+"""How long the start of an execution is tried again: nothing is raised before it has begun."""
 
 CONFIG: Final = Config(
     connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 5}
@@ -104,12 +105,7 @@ class Guardian:
                 )
 
         try:
-            retry(
-                start,
-                clock,
-                delays_seconds=START_DELAYS_SECONDS,
-                is_retryable=lambda error: error.transient,
-            )
+            retry_until(start, clock, until=clock.now() + START_WITHIN_SECONDS, every_seconds=2.0)
         except AwsCallError as error:
             if error.code != "ExecutionAlreadyExists":
                 raise

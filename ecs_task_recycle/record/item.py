@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -74,7 +73,7 @@ def from_item(item: dict[str, Any]) -> RunRecord:
         raise ValueError(f"its format is {found_format!r}, this version knows {FORMAT}")
     try:
         return _checked(item)
-    except (LookupError, TypeError, AttributeError, zlib.error, RecursionError) as problem:
+    except (LookupError, TypeError, AttributeError, RecursionError) as problem:
         raise ValueError(f"{type(problem).__name__}: {problem}") from problem
 
 

@@ -1,41 +1,41 @@
-"""The event becomes frozen settings here.
+"""Reads an event into frozen settings.
 
-Nothing in this module calls AWS or reads a clock. Every problem is found before the first is
-reported (:class:`~ecs_task_recycle.errors.SettingsError`).
+Nothing in this module calls AWS or reads a clock. It finds every problem before it raises
+:class:`~ecs_task_recycle.errors.SettingsError`.
 """
 
 from __future__ import annotations
 
 import difflib
-import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, cast
+from typing import Final
 
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.settings import parameters as known
 from ecs_task_recycle.settings.parameters import (
     PARAMETERS,
-    REQUIRED,
     Action,
     IfRunning,
     Parameter,
     ProtectedTasks,
 )
 from ecs_task_recycle.settings.sources import source_of
-from ecs_task_recycle.settings.values import NamedTask, Resource, UnusableEntryError
+from ecs_task_recycle.settings.values import Located, NamedTask, Resource, shown
 
-# Long enough for any ARN, short enough for a log line.
-_REPR: Final = reprlib.Repr(maxstring=200)
+_LONGEST_LIST: Final = 20
+"""How many unknown names an error lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one run is asked to do. Times are whole seconds, ``started_before`` is aware UTC.
+    """What one run is asked to do. ``started_before`` is aware UTC.
 
-    ``tasks``: exactly these, none for all; ``alarms``: those that the event names. ``parameters``:
-    the event's own words for what is not at its default, the names and ``tasks`` left out.
+    ``tasks`` names the only tasks to recycle; empty means all. ``alarms`` holds the alarms that the
+    event names. ``parameters`` repeats what the event sets to something else than the default, but
+    for the names and ``tasks``.
     """
 
     cluster_name: str
@@ -62,37 +62,44 @@ class Settings:
         return self.maintain_service_state or self.action is Action.RESTORE
 
     def started_before_at(self, now_at: datetime) -> datetime:
-        """Return the instant before which a task must have started, for a run that starts now."""
+        """Return the instant before which a task must have started, if the run starts now."""
         if self.older_than_hours is not None:
             return now_at - timedelta(hours=self.older_than_hours)
         return self.started_before or now_at
 
 
 def settings_from_event(event: object) -> Settings:
-    """Read the parameters of an invocation, also from under ``detail`` of an EventBridge event.
+    """Read the parameters of an event, which may stand under ``detail`` as in EventBridge's events.
 
-    Raises SettingsError naming every problem: parameter, value, what was expected.
+    Raises SettingsError, which names every problem: parameter, value and what was expected.
     """
     given = parameters_of(event)
     _require_names(event, given)
     problems = unknown_names(given, [parameter.name for parameter in PARAMETERS], "parameter")
-    values: dict[str, object] = {}
-    for parameter in PARAMETERS:
-        try:
-            values[parameter.name] = _value(parameter, given)
-        except ValueError as problem:
-            problems.append(str(problem))
-    problems += _disagreements(values)
+    problems += [problem for each in PARAMETERS if (problem := _problem(each, given))]
+    problems += [*_conflicts_of_places(given), *_conflicts_of_choices(given)]
     if problems:
         raise SettingsError.of("the event", problems)
-    return _settings(values)
-
-
-def _shown(value: object) -> str:
-    try:
-        return _REPR.repr(value)
-    except ValueError:  # Python refuses to write out integers of more than 4300 digits.
-        return f"{type(value).__name__} too large to show"
+    cluster, service = known.CLUSTER_NAME.of(given), known.SERVICE_NAME.of(given)
+    return Settings(
+        cluster_name=cluster.name,
+        service_name=service.name,
+        maintain_service_state=known.MAINTAIN_SERVICE_STATE.of(given),
+        wait_time_seconds=known.WAIT_TIME.of(given),
+        protected_tasks=known.PROTECTED_TASKS.of(given),
+        started_before=known.STARTED_BEFORE.of(given),
+        stabilize_timeout_seconds=known.STABILIZE_TIMEOUT.of(given),
+        dry_run=known.DRY_RUN.of(given),
+        action=known.ACTION.of(given),
+        finish_within_minutes=known.FINISH_WITHIN_MINUTES.of(given),
+        if_running=known.IF_RUNNING.of(given),
+        older_than_hours=known.OLDER_THAN_HOURS.of(given),
+        tasks=known.TASKS.of(given),
+        alarms=known.ALARMS.of(given),
+        region=cluster.region or service.region,
+        account=cluster.account or service.account,
+        parameters=_other_than_default(given),
+    )
 
 
 def parameters_of(event: object) -> Mapping[str, object]:
@@ -101,14 +108,14 @@ def parameters_of(event: object) -> Mapping[str, object]:
         kind = type(event).__name__
         raise SettingsError.of("the event", [f"it is {kind}, expected an object of parameters"])
     detail = event.get("detail")
-    known = {parameter.name for parameter in PARAMETERS}
-    if isinstance(detail, Mapping) and not known & set(event):
+    names = {parameter.name for parameter in PARAMETERS}
+    if isinstance(detail, Mapping) and not names & set(event):
         return detail
     return event
 
 
 def segment_parameters(event: object, settings: Settings) -> Mapping[str, object]:
-    """Return an event's parameters as the run's further invocations get them: named tasks by id.
+    """Return an event's parameters for the run's further invocations, with tasks named by id.
 
     With ARNs, 1,000 tasks may not fit into an execution's input of 262,144 bytes.
     https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
@@ -121,108 +128,81 @@ def _require_names(event: object, given: Mapping[str, object]) -> None:
     """Raise SettingsError with one sentence for an event of AWS's own that names no service."""
     if "cluster_name" in given or "service_name" in given or not isinstance(event, Mapping):
         return
-    sent = source_of(event)
-    if sent is not None:
-        source, advice = sent
-        problem = f"it comes from {source} without cluster_name and service_name; {advice}"
+    source = source_of(event)
+    if source is not None:
+        problem = (
+            f"it comes from {source} without cluster_name and service_name; let an EventBridge "
+            "rule or schedule invoke the function, with both in its constant input"
+        )
         raise SettingsError.of("the event", [problem])
 
 
-def unknown_names(given: Mapping[str, object], known: list[str], kind: str) -> list[str]:
+def unknown_names(given: Mapping[str, object], names: list[str], kind: str) -> list[str]:
     """Return a problem for each name that is not known, with the nearest one that is."""
+    unknown = [name for name in given if name not in names]
     problems = []
-    for name in given:
-        if name in known:
-            continue
-        nearest = difflib.get_close_matches(str(name)[:100], known, n=1, cutoff=0.0)
-        problems.append(f"{_shown(name)} is not a {kind}; the nearest is {nearest[0]}")
+    for name in unknown[:_LONGEST_LIST]:
+        nearest = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.0)
+        problems.append(f"{shown(name)} is not a {kind}; the nearest is {nearest[0]}")
+    if len(unknown) > _LONGEST_LIST:
+        problems.append(f"{len(unknown) - _LONGEST_LIST} more names are not a {kind}")
     return problems
 
 
-def _value(parameter: Parameter, given: Mapping[str, object]) -> object:
-    if parameter.name not in given:
-        if parameter.default is REQUIRED:
-            message = f"{parameter.name} is missing, expected {parameter.expected}"
-            raise ValueError(message)
-        return parameter.default
-    value = given[parameter.name]
+def _problem(parameter: Parameter[object], given: Mapping[str, object]) -> str | None:
     try:
-        return parameter.read(value)
-    except UnusableEntryError as unusable:
-        entry = _shown(unusable.entry)
-        message = f"{parameter.name} holds {entry}, expected {parameter.expected}"
-        raise ValueError(message) from None
-    except ValueError:
-        message = f"{parameter.name} is {_shown(value)}, expected {parameter.expected}"
-        raise ValueError(message) from None
+        parameter.of(given)
+    except ValueError as problem:
+        return str(problem)
+    return None
 
 
-def _disagreements(values: Mapping[str, object]) -> list[str]:
-    return [*_resource_disagreements(values), *_selection_disagreements(values)]
+def _readable[Value](parameter: Parameter[Value], given: Mapping[str, object]) -> Value | None:
+    """Return a parameter's value, None where it cannot be read: that is a problem of its own."""
+    return None if _problem(parameter, given) else parameter.of(given)
 
 
-def _selection_disagreements(values: Mapping[str, object]) -> list[str]:
-    """Return which ways to choose tasks are given together."""
-    given = [name for name in ("started_before", "older_than_hours", "tasks") if values.get(name)]
-    if values.get("tasks") and values.get("if_running") is IfRunning.QUEUE:
-        given.append('if_running "queue"')
-    if len(given) < 2:  # noqa: PLR2004 - one alone agrees with itself
-        return []
-    return [f"{' and '.join(given)} are given together, expected one of them"]
+def _conflicts_of_choices(given: Mapping[str, object]) -> Iterator[str]:
+    """Yield which ways to choose tasks exclude each other."""
+    ways = (known.STARTED_BEFORE, known.OLDER_THAN_HOURS, known.TASKS)
+    chosen = [each.name for each in ways if _readable(each, given)]
+    if _readable(known.TASKS, given) and _readable(known.IF_RUNNING, given) is IfRunning.QUEUE:
+        chosen.append('if_running "queue"')
+    if len(chosen) > 1:
+        yield f"{' and '.join(chosen)} cannot be combined"
 
 
-def _resource_disagreements(values: Mapping[str, object]) -> list[str]:
-    cluster, service = values.get("cluster_name"), values.get("service_name")
-    if not isinstance(cluster, Resource) or not isinstance(service, Resource):
-        return []
-    problems = []
-    if service.cluster not in (None, cluster.name):
-        problems.append(
-            f"service_name lies in cluster {service.cluster!r}, cluster_name is {cluster.name!r}"
-        )
-    if None not in (cluster.region, service.region) and cluster.region != service.region:
-        problems.append(f"cluster_name lies in {cluster.region}, service_name in {service.region}")
-    if None not in (cluster.account, service.account) and cluster.account != service.account:
-        accounts = f"{cluster.account}, service_name in account {service.account}"
-        problems.append(f"cluster_name lies in account {accounts}")
-    region = cluster.region or service.region
-    for task in cast("tuple[NamedTask, ...]", values.get("tasks") or ()):
-        if task.cluster not in (None, cluster.name):
-            text = f"tasks holds {task.id} of cluster {task.cluster!r}, expected {cluster.name!r}"
-            problems.append(text)
-        if None not in (task.region, region) and task.region != region:
-            problems.append(f"tasks holds {task.id} of {task.region}, expected {region}")
-    return problems
-
-
-def _settings(values: Mapping[str, object]) -> Settings:
-    cluster = cast("Resource", values["cluster_name"])
-    service = cast("Resource", values["service_name"])
-    return Settings(
-        cluster_name=cluster.name,
-        service_name=service.name,
-        maintain_service_state=cast("bool", values["maintain_service_state"]),
-        wait_time_seconds=cast("int", values["wait_time"]),
-        protected_tasks=cast("ProtectedTasks", values["protected_tasks"]),
-        started_before=cast("datetime | None", values["started_before"]),
-        stabilize_timeout_seconds=cast("int", values["stabilize_timeout"]),
-        dry_run=cast("bool", values["dry_run"]),
-        action=cast("Action", values["action"]),
-        finish_within_minutes=cast("int | None", values["finish_within_minutes"]),
-        if_running=cast("IfRunning", values["if_running"]),
-        older_than_hours=cast("float | None", values["older_than_hours"]),
-        tasks=cast("tuple[NamedTask, ...]", values["tasks"]),
-        alarms=cast("tuple[str, ...]", values["alarms"]),
+def _conflicts_of_places(given: Mapping[str, object]) -> Iterator[str]:
+    """Yield which names belong to different clusters, regions or accounts."""
+    cluster = _readable(known.CLUSTER_NAME, given)
+    service = _readable(known.SERVICE_NAME, given)
+    if cluster is None or service is None:
+        return
+    yield from _differences("service_name", service, cluster)
+    expected = Resource(
+        name=cluster.name,
         region=cluster.region or service.region,
         account=cluster.account or service.account,
-        parameters=_other_than_default(values),
     )
+    for task in _readable(known.TASKS, given) or ():
+        yield from _differences(f"task {task.id}", task, expected)
 
 
-def _other_than_default(values: Mapping[str, object]) -> dict[str, Json]:
-    named = ("cluster_name", "service_name", "tasks")
+def _differences(name: str, located: Located, cluster: Resource) -> Iterator[str]:
+    pairs = {
+        "cluster": (located.cluster, cluster.name),
+        "region": (located.region, cluster.region),
+        "account": (located.account, cluster.account),
+    }
+    for kind, (found, expected) in pairs.items():
+        if None not in (found, expected) and found != expected:
+            yield f"{name} is in {kind} {found}, expected {expected}"
+
+
+def _other_than_default(given: Mapping[str, object]) -> dict[str, Json]:
+    named = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
     return {
-        parameter.name: encode(values[parameter.name])
-        for parameter in PARAMETERS
-        if parameter.name not in named and values[parameter.name] != parameter.default
+        each.name: encode(value)
+        for each in PARAMETERS
+        if each not in named and (value := each.of(given)) != each.default
     }

@@ -1,18 +1,18 @@
-"""The parameters of an event: how each is read, what is expected of it, what it means.
-
-Every default of an event stands here, once.
-"""
+"""The parameters of an event: the reader, the expectation and the default of each, once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from ecs_task_recycle.settings.values import (
     CLUSTER_ARN,
     SERVICE_ARN,
+    NamedTask,
+    Resource,
     UnusableEntryError,
     alarm_name,
     boolean,
@@ -22,19 +22,19 @@ from ecs_task_recycle.settings.values import (
     one_of,
     positive,
     resource,
+    shown,
     whole,
 )
 
-REQUIRED: Final = object()
 MAX_WAIT_TIME_SECONDS: Final = 86_400
 STABILIZE_TIMEOUT_SECONDS: Final = (15, 840)
-FINISH_WITHIN_MINUTES: Final = (1, 10_080)
+FINISH_WITHIN_LIMITS_MINUTES: Final = (1, 10_080)
 """A week at most."""
-OLDER_THAN_HOURS: Final = 87_600
+LONGEST_AGE_HOURS: Final = 87_600
 """Ten years at most."""
 NAMED_TASKS: Final = 1_000
 ALARM_NAMES: Final = 100
-"""What one DescribeAlarms call takes.
+"""As many as one DescribeAlarms call takes.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""
 
 
@@ -48,7 +48,7 @@ class Action(StrEnum):
 
 
 class IfRunning(StrEnum):
-    """What becomes of a request that comes while a run of the same service goes on."""
+    """What to do with an event while another run of the service is in progress."""
 
     REFUSE = "refuse"
     QUEUE = "queue"
@@ -62,114 +62,142 @@ class ProtectedTasks(StrEnum):
     STOP = "stop"
 
 
+class Required:
+    """Stands for the default of a parameter that has none."""
+
+
+REQUIRED: Final = Required()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """One event parameter: how it is read, and what is expected of it."""
+class Parameter[Value]:
+    """One parameter of an event. ``expected`` completes the sentence "X is Y, expected ..."."""
 
     name: str
-    parse: Callable[[object], object]
+    parse: Callable[[object], Value]
     expected: str
-    default: object = REQUIRED
+    default: Value | Required = REQUIRED
 
-    def read(self, value: object) -> object:
-        """Return what a value means. Raises ValueError, UnusableEntryError for a list's entry."""
+    def of(self, given: Mapping[str, object]) -> Value:
+        """Return its value among those given, or its default. Raises ValueError, a sentence."""
+        if self.name not in given:
+            if isinstance(self.default, Required):
+                raise ValueError(f"{self.name} is missing, expected {self.expected}")
+            return self.default
+        value = given[self.name]
         try:
             return self.parse(value)
-        except UnusableEntryError:
-            raise
-        except (ValueError, TypeError, KeyError, OverflowError) as problem:
-            raise ValueError from problem
+        except UnusableEntryError as unusable:
+            found = f"holds {shown(unusable.entry)}"
+        except (ValueError, TypeError, KeyError, OverflowError):
+            found = f"is {shown(value)}"
+        raise ValueError(f"{self.name} {found}, expected {self.expected}")
 
     def accepts(self, value: object) -> bool:
         """Whether a value can be read."""
         try:
-            self.read(value)
+            self.of({self.name: value})
         except ValueError:
             return False
         return True
 
 
-PARAMETERS: Final = (
-    Parameter(
-        name="cluster_name",
-        parse=resource(CLUSTER_ARN, "cluster"),
-        expected="the name or ARN of an ECS cluster",
-    ),
-    Parameter(
-        name="service_name",
-        parse=resource(SERVICE_ARN, "service"),
-        expected="the name or ARN of an ECS service",
-    ),
-    Parameter(
-        name="maintain_service_state",
-        parse=boolean,
-        expected="true or false",
-        default=True,
-    ),
-    Parameter(
-        name="wait_time",
-        parse=whole(0, MAX_WAIT_TIME_SECONDS),
-        expected=f"whole seconds from 0 to {MAX_WAIT_TIME_SECONDS}",
-        default=30,
-    ),
-    Parameter(
-        name="protected_tasks",
-        parse=one_of(ProtectedTasks),
-        expected='"wait", "skip" or "stop"',
-        default=ProtectedTasks.WAIT,
-    ),
-    Parameter(
-        name="started_before",
-        parse=instant,
-        expected="an ISO 8601 instant with a zone, such as 2026-01-31T02:00:00Z",
-        default=None,
-    ),
-    Parameter(
-        name="older_than_hours",
-        parse=positive(OLDER_THAN_HOURS),
-        expected=f"a number of hours above 0, at most {OLDER_THAN_HOURS}",
-        default=None,
-    ),
-    Parameter(
-        name="tasks",
-        parse=list_of(named_task, NAMED_TASKS),
-        expected=f"a list of 1 to {NAMED_TASKS} ids or ARNs of ECS tasks",
-        default=(),
-    ),
-    Parameter(
-        name="alarms",
-        parse=list_of(alarm_name, ALARM_NAMES),
-        expected=f"a list of 1 to {ALARM_NAMES} names of CloudWatch alarms",
-        default=(),
-    ),
-    Parameter(
-        name="stabilize_timeout",
-        parse=whole(*STABILIZE_TIMEOUT_SECONDS),
-        expected="whole seconds from {} to {}".format(*STABILIZE_TIMEOUT_SECONDS),
-        default=600,
-    ),
-    Parameter(
-        name="finish_within_minutes",
-        parse=whole(*FINISH_WITHIN_MINUTES),
-        expected="whole minutes from {} to {}".format(*FINISH_WITHIN_MINUTES),
-        default=None,
-    ),
-    Parameter(
-        name="if_running",
-        parse=one_of(IfRunning),
-        expected='"refuse" or "queue"',
-        default=IfRunning.REFUSE,
-    ),
-    Parameter(
-        name="dry_run",
-        parse=boolean,
-        expected="true or false",
-        default=False,
-    ),
-    Parameter(
-        name="action",
-        parse=one_of(Action),
-        expected='"recycle", "restore", "stop" or "status"',
-        default=Action.RECYCLE,
-    ),
+CLUSTER_NAME: Final = Parameter[Resource](
+    name="cluster_name",
+    parse=resource(CLUSTER_ARN, "cluster"),
+    expected="the name or ARN of an ECS cluster",
+)
+SERVICE_NAME: Final = Parameter[Resource](
+    name="service_name",
+    parse=resource(SERVICE_ARN, "service"),
+    expected="the name or ARN of an ECS service",
+)
+MAINTAIN_SERVICE_STATE: Final = Parameter[bool](
+    name="maintain_service_state",
+    parse=boolean,
+    expected="true or false",
+    default=True,
+)
+WAIT_TIME: Final = Parameter[int](
+    name="wait_time",
+    parse=whole(0, MAX_WAIT_TIME_SECONDS),
+    expected=f"whole seconds from 0 to {MAX_WAIT_TIME_SECONDS}",
+    default=30,
+)
+PROTECTED_TASKS: Final = Parameter[ProtectedTasks](
+    name="protected_tasks",
+    parse=one_of(ProtectedTasks),
+    expected='"wait", "skip" or "stop"',
+    default=ProtectedTasks.WAIT,
+)
+STARTED_BEFORE: Final = Parameter[datetime | None](
+    name="started_before",
+    parse=instant,
+    expected="an ISO 8601 instant with a zone, such as 2026-01-31T02:00:00Z",
+    default=None,
+)
+OLDER_THAN_HOURS: Final = Parameter[float | None](
+    name="older_than_hours",
+    parse=positive(LONGEST_AGE_HOURS),
+    expected=f"a number of hours above 0, at most {LONGEST_AGE_HOURS}",
+    default=None,
+)
+TASKS: Final = Parameter[tuple[NamedTask, ...]](
+    name="tasks",
+    parse=list_of(named_task, NAMED_TASKS),
+    expected=f"a list of 1 to {NAMED_TASKS} ids or ARNs of ECS tasks",
+    default=(),
+)
+ALARMS: Final = Parameter[tuple[str, ...]](
+    name="alarms",
+    parse=list_of(alarm_name, ALARM_NAMES),
+    expected=f"a list of 1 to {ALARM_NAMES} names of CloudWatch alarms",
+    default=(),
+)
+STABILIZE_TIMEOUT: Final = Parameter[int](
+    name="stabilize_timeout",
+    parse=whole(*STABILIZE_TIMEOUT_SECONDS),
+    expected="whole seconds from {} to {}".format(*STABILIZE_TIMEOUT_SECONDS),
+    default=600,
+)
+FINISH_WITHIN_MINUTES: Final = Parameter[int | None](
+    name="finish_within_minutes",
+    parse=whole(*FINISH_WITHIN_LIMITS_MINUTES),
+    expected="whole minutes from {} to {}".format(*FINISH_WITHIN_LIMITS_MINUTES),
+    default=None,
+)
+IF_RUNNING: Final = Parameter[IfRunning](
+    name="if_running",
+    parse=one_of(IfRunning),
+    expected='"refuse" or "queue"',
+    default=IfRunning.REFUSE,
+)
+DRY_RUN: Final = Parameter[bool](
+    name="dry_run",
+    parse=boolean,
+    expected="true or false",
+    default=False,
+)
+ACTION: Final = Parameter[Action](
+    name="action",
+    parse=one_of(Action),
+    expected='"recycle", "restore", "stop" or "status"',
+    default=Action.RECYCLE,
+)
+
+PARAMETERS: Final[tuple[Parameter[object], ...]] = (
+    CLUSTER_NAME,
+    SERVICE_NAME,
+    MAINTAIN_SERVICE_STATE,
+    WAIT_TIME,
+    PROTECTED_TASKS,
+    STARTED_BEFORE,
+    OLDER_THAN_HOURS,
+    TASKS,
+    ALARMS,
+    STABILIZE_TIMEOUT,
+    FINISH_WITHIN_MINUTES,
+    IF_RUNNING,
+    DRY_RUN,
+    ACTION,
 )

@@ -1,18 +1,19 @@
-"""How the values of an event's parameters are read: each by a function that raises for nonsense.
+"""Readers for the values of an event's parameters: each returns a typed value or raises.
 
-ValueError, TypeError, KeyError or OverflowError: the value is not what is expected. Strings are
-accepted where EventBridge input templates put values into quotes, nothing vaguer.
+ValueError, TypeError, KeyError or OverflowError means that the value is not what is expected.
+Readers accept strings where EventBridge input templates put values into quotes, nothing vaguer.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
 """
 
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import cast
+from typing import Final
 
 # Names: up to 255 letters, digits, underscores and hyphens, for clusters and services alike.
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
@@ -27,26 +28,31 @@ _TASK_ID = "[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TASK = re.compile(rf"(?:{_ARN_HEAD}:task/(?:(?P<cluster>{_NAME})/)?)?(?P<task>{_TASK_ID})")
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 _ALARM_NAME_LENGTH = 255
+# Long enough for any ARN, short enough for a log line.
+_REPR: Final = reprlib.Repr(maxstring=200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """A cluster or service as the event named it: its name, and what its ARN adds."""
+class Located:
+    """Where something lies, as far as its ARN tells; a bare name tells nothing."""
+
+    region: str | None = None
+    account: str | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource(Located):
+    """A cluster or service as the event names it."""
 
     name: str
-    region: str | None = None
-    account: str | None = None
-    cluster: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamedTask:
-    """A task as the event named it: its id, and what its ARN adds."""
+class NamedTask(Located):
+    """A task as the event names it."""
 
     id: str
-    region: str | None = None
-    account: str | None = None
-    cluster: str | None = None
 
 
 class UnusableEntryError(ValueError):
@@ -58,29 +64,42 @@ class UnusableEntryError(ValueError):
         self.entry = entry
 
 
+def shown(value: object) -> str:
+    """Return a value for an error's sentence: one printable line, cut where it is long."""
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # Python refuses to write out integers of more than 4300 digits.
+        return f"{type(value).__name__} too large to show"
+
+
+def text(value: object) -> str:
+    """Read a string."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def boolean(value: object) -> bool:
     """Read true or false, also in quotes."""
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}[cast("str", value)]
+    return value if isinstance(value, bool) else {"true": True, "false": False}[text(value)]
 
 
 def one_of[Choice: StrEnum](choices: type[Choice]) -> Callable[[object], Choice]:
-    """Return how to read one of the words of an enumeration."""
+    """Return a reader for the words of an enumeration."""
 
     def parse(value: object) -> Choice:
-        return choices(cast("str", value))
+        return choices(text(value))
 
     return parse
 
 
 def whole(lowest: int, highest: int) -> Callable[[object], int]:
-    """Return how to read a whole number in a range, also in quotes."""
+    """Return a reader for whole numbers in a range, also in quotes."""
 
     def parse(value: object) -> int:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value):
             value = int(value)
-        if type(value) is not int or not lowest <= value <= highest:
+        if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
             raise ValueError
         return value
 
@@ -88,21 +107,23 @@ def whole(lowest: int, highest: int) -> Callable[[object], int]:
 
 
 def positive(highest: float) -> Callable[[object], float]:
-    """Return how to read a number above 0, also in quotes."""
+    """Return a reader for numbers above 0, also in quotes."""
 
     def parse(value: object) -> float:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", value):
             value = float(value)
-        if type(value) not in (int, float) or not 0 < cast("float", value) <= highest:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise TypeError
+        if not 0 < value <= highest:
             raise ValueError
-        return float(cast("float", value))
+        return float(value)
 
     return parse
 
 
 def instant(value: object) -> datetime:
-    """Read an ISO 8601 instant with a zone; the result is UTC."""
-    read = datetime.fromisoformat(cast("str", value))
+    """Read an ISO 8601 instant with a zone; return it in UTC."""
+    read = datetime.fromisoformat(text(value))
     if read.tzinfo is None:
         raise ValueError
     return read.astimezone(UTC)
@@ -111,7 +132,7 @@ def instant(value: object) -> datetime:
 def list_of[Entry](
     parse: Callable[[object], Entry], longest: int
 ) -> Callable[[object], tuple[Entry, ...]]:
-    """Return how to read a list without repetitions; raises UnusableEntryError for an entry."""
+    """Return a reader for lists; it drops repetitions and raises UnusableEntryError."""
 
     def parse_list(value: object) -> tuple[Entry, ...]:
         if not isinstance(value, list) or not 1 <= len(value) <= longest:
@@ -129,43 +150,32 @@ def list_of[Entry](
 
 def named_task(value: object) -> NamedTask:
     """Read the id or ARN of a task."""
-    match = _TASK.fullmatch(cast("str", value))
+    match = _TASK.fullmatch(text(value))
     if match is None:
         raise ValueError
-    groups = match.groupdict()
-    return NamedTask(
-        id=groups["task"],
-        region=groups["region"],
-        account=groups["account"],
-        cluster=groups["cluster"],
-    )
+    task_id, region, account, cluster = match.group("task", "region", "account", "cluster")
+    return NamedTask(id=task_id, region=region, account=account, cluster=cluster)
 
 
 def alarm_name(value: object) -> str:
     """Read the name of a CloudWatch alarm."""
-    if not isinstance(value, str) or not value.isprintable():
+    name = text(value)
+    if not name.isprintable() or not 1 <= len(name) <= _ALARM_NAME_LENGTH:
         raise ValueError
-    if not 1 <= len(value) <= _ALARM_NAME_LENGTH:
-        raise ValueError
-    return value
+    return name
 
 
 def resource(arn: re.Pattern[str], kind: str) -> Callable[[object], Resource]:
-    """Return how to read the name or ARN of a cluster or service."""
+    """Return a reader for the name or ARN of a cluster or service."""
 
     def parse(value: object) -> Resource:
-        text = cast("str", value)
-        if re.fullmatch(_NAME, text):
-            return Resource(name=text)
-        match = arn.fullmatch(text)
+        name_or_arn = text(value)
+        if re.fullmatch(_NAME, name_or_arn):
+            return Resource(name=name_or_arn)
+        match = arn.fullmatch(name_or_arn)
         if match is None:
             raise ValueError
-        groups = match.groupdict()
-        return Resource(
-            name=groups[kind],
-            region=groups["region"],
-            account=groups["account"],
-            cluster=groups["cluster"],
-        )
+        name, region, account, cluster = match.group(kind, "region", "account", "cluster")
+        return Resource(name=name, region=region, account=account, cluster=cluster)
 
     return parse

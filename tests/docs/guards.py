@@ -42,7 +42,7 @@ def different(said: Iterable[str], actual: Iterable[str], *, of: str) -> list[st
 # ---- Tables ----
 
 
-def wrong_parameters(text: str, parameters: Iterable[Parameter]) -> list[str]:
+def wrong_parameters(text: str, parameters: Iterable[Parameter[Any]]) -> list[str]:
     rows = {codes(row["Parameter"])[0]: row for row in table(text, "Parameter")}
     known = {each.name: each for each in parameters}
     return [
@@ -57,7 +57,7 @@ def wrong_parameters(text: str, parameters: Iterable[Parameter]) -> list[str]:
     ]
 
 
-def _parameter_cells(parameter: Parameter) -> dict[str, str]:
+def _parameter_cells(parameter: Parameter[Any]) -> dict[str, str]:
     if parameter.default is REQUIRED:
         required, default = "yes", NO_DEFAULT
     else:

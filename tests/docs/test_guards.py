@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HEAD = "| Parameter | Required | Default | Expected |\n|---|---|---|---|\n"
 KNOWN = [
     Parameter(name="name", parse=str, expected="a name"),
-    Parameter(name="wait", parse=str, expected="seconds", default=30),
+    Parameter[object](name="wait", parse=str, expected="seconds", default=30),
     Parameter(name="started_before", parse=str, expected="an instant", default=None),
 ]
 TRUE_ROWS = [

@@ -10,9 +10,9 @@ import pytest
 
 from ecs_task_recycle.settings.event import settings_from_event
 from ecs_task_recycle.settings.parameters import (
-    FINISH_WITHIN_MINUTES,
+    FINISH_WITHIN_LIMITS_MINUTES,
+    LONGEST_AGE_HOURS,
     MAX_WAIT_TIME_SECONDS,
-    OLDER_THAN_HOURS,
     PARAMETERS,
     STABILIZE_TIMEOUT_SECONDS,
     ProtectedTasks,
@@ -222,13 +222,15 @@ def test_the_limits_of_a_schedule_are_those_of_an_event() -> None:
     assert (wait["MinValue"], wait["MaxValue"]) == (0, MAX_WAIT_TIME_SECONDS)
     assert (timeout["MinValue"], timeout["MaxValue"]) == STABILIZE_TIMEOUT_SECONDS
     assert protected["AllowedValues"] == [each.value for each in ProtectedTasks]
-    minutes = [str(each) for each in range(FINISH_WITHIN_MINUTES[1] + 100)]
+    minutes = [str(each) for each in range(FINISH_WITHIN_LIMITS_MINUTES[1] + 100)]
     taken = [int(each) for each in minutes if accepts("ScheduledFinishWithinMinutes", each)]
-    assert taken == list(range(FINISH_WITHIN_MINUTES[0], FINISH_WITHIN_MINUTES[1] + 1))
+    assert taken == list(
+        range(FINISH_WITHIN_LIMITS_MINUTES[0], FINISH_WITHIN_LIMITS_MINUTES[1] + 1)
+    )
     assert accepts("ScheduledFinishWithinMinutes", "")
-    hours = range(0, OLDER_THAN_HOURS + 1000, 50)
+    hours = range(0, LONGEST_AGE_HOURS + 1000, 50)
     taken = [each for each in hours if accepts("ScheduledOlderThanHours", str(each))]
-    assert taken == list(range(50, OLDER_THAN_HOURS + 1, 50))
+    assert taken == list(range(50, LONGEST_AGE_HOURS + 1, 50))
     assert accepts("ScheduledOlderThanHours", "1")
     assert accepts("ScheduledOlderThanHours", "")
 

@@ -77,7 +77,9 @@ def memory_of(count: int) -> Memory:
     return Memory(plan=plan, results=results, new_task_arns=new_task_arns, in_service=in_service)
 
 
-@pytest.mark.parametrize("count", [1_200, 5_000], ids=["1,200 tasks", "5,000, ECS's own limit"])
+@pytest.mark.parametrize(
+    "count", [30, 1_200, 5_000], ids=["30 tasks", "1,200", "5,000, ECS's own limit"]
+)
 def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]) -> None:
     memory = memory_of(count)
     record = RunRecord(

@@ -347,6 +347,26 @@ def test_a_scheduled_event_without_parameters_names_what_is_missing() -> None:
     assert [problem.split(" ")[0] for problem in problems] == ["cluster_name", "service_name"]
 
 
+def test_of_many_unknown_names_the_first_are_told_and_the_rest_counted() -> None:
+    problems = problems_of_event(NAMED | {f"name-{number}": 1 for number in range(20_000)})
+    assert len(problems) == 21
+    assert problems[-1] == "19980 more names are not a parameter"
+
+
+def deeply_nested() -> object:
+    nested: object = []
+    for _ in range(50_000):
+        nested = [nested]
+    return nested
+
+
+@pytest.mark.parametrize("name", [each.name for each in PARAMETERS])
+def test_a_deeply_nested_value_is_refused_in_a_short_sentence(name: str) -> None:
+    [problem] = problems_of_event(NAMED | {name: deeply_nested()})
+    assert problem.startswith(f"{name} ")
+    assert len(problem) < 500
+
+
 def test_a_misspelt_parameter_is_told_its_nearest() -> None:
     [problem] = problems_of_event(NAMED | {"waittime": 3})
     assert problem == "'waittime' is not a parameter; the nearest is wait_time"
@@ -356,9 +376,9 @@ def test_arns_that_disagree_are_refused() -> None:
     other = "arn:aws:ecs:us-east-1:210987654321:service/store/web"
     problems = problems_of_event({"cluster_name": CLUSTER_ARN, "service_name": other})
     assert problems == [
-        "service_name lies in cluster 'store', cluster_name is 'shop'",
-        "cluster_name lies in eu-west-1, service_name in us-east-1",
-        "cluster_name lies in account 123456789012, service_name in account 210987654321",
+        "service_name is in cluster store, expected shop",
+        "service_name is in region us-east-1, expected eu-west-1",
+        "service_name is in account 210987654321, expected 123456789012",
     ]
 
 
@@ -633,7 +653,7 @@ def test_nonsense_is_refused_in_a_sentence_with_value_and_expectation(
 )  # fmt: skip
 def test_ways_to_choose_tasks_exclude_each_other(given: dict[str, object], named: str) -> None:
     [problem] = problems_of_event(NAMED | given)
-    assert problem == f"{named} are given together, expected one of them"
+    assert problem == f"{named} cannot be combined"
 
 
 @pytest.mark.parametrize(
@@ -641,7 +661,7 @@ def test_ways_to_choose_tasks_exclude_each_other(given: dict[str, object], named
     [
         (
             {**NAMED, "tasks": [f"arn:aws:ecs:eu-west-1:123456789012:task/other/{TASK_ID}"]},
-            f"tasks holds {TASK_ID} of cluster 'other', expected 'shop'",
+            f"task {TASK_ID} is in cluster other, expected shop",
         ),
         (
             {
@@ -649,11 +669,17 @@ def test_ways_to_choose_tasks_exclude_each_other(given: dict[str, object], named
                 "service_name": "web",
                 "tasks": [f"arn:aws:ecs:us-east-1:123456789012:task/{TASK_ID}"],
             },
-            f"tasks holds {TASK_ID} of us-east-1, expected eu-west-1",
+            f"task {TASK_ID} is in region us-east-1, expected eu-west-1",
+        ),
+        (
+            {
+                "cluster_name": "shop",
+                "service_name": SERVICE_ARN,
+                "tasks": [f"arn:aws:ecs:eu-west-1:210987654321:task/shop/{TASK_ID}"],
+            },
+            f"task {TASK_ID} is in account 210987654321, expected 123456789012",
         ),
     ],
 )
-def test_tasks_of_another_cluster_or_region_are_refused_at_once(
-    event: dict[str, object], problem: str
-) -> None:
+def test_tasks_of_another_place_are_refused_at_once(event: dict[str, object], problem: str) -> None:
     assert problems_of_event(event) == [problem]

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from ecs_task_recycle.before.preflight import Request, preflight
+from ecs_task_recycle.before.refusals import require_service
 from ecs_task_recycle.errors import AwsCallError, PreconditionError, RunDiedError
 from ecs_task_recycle.model import By, Selection, quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
@@ -57,6 +58,7 @@ def recycle_once(run: Run, request: Request) -> None:
 def restore(run: Run) -> Report:
     """Put back what an interrupted run has left raised, and report, as ``recycle`` does."""
     with reported(run), held(run):
+        require_service(run.gateway, run.gateway.service(), account=run.settings.account)
         heal(run)
         end_of_restore(run)
     return report_of(run)
@@ -285,9 +287,10 @@ def begin(run: Run, request: Request) -> None:
         patiently(run, partial(preflight, run, request))
     else:
         preflight(run, request)
-    # With a guardian the first task may be replaced by another invocation.
-    is_alone = run.guardian is None
-    start_seconds = quickest_start_seconds(run.progress.planned.originals) if is_alone else 0.0
-    require_task(run, before_seconds=start_seconds)
+    if run.progress.has_work:
+        # With a guardian the first task may be replaced by another invocation.
+        is_alone = run.guardian is None
+        start_seconds = quickest_start_seconds(run.progress.planned.originals) if is_alone else 0.0
+        require_task(run, before_seconds=start_seconds)
     run.record.take(run.kept())
     run.start_guardian()

@@ -24,11 +24,11 @@ class Run:
     """The one context of a run. ``Run.of`` makes it; every step takes it.
 
     An invocation works on it from ``began_at`` to ``deadline_at`` (epoch seconds), when Lambda ends
-    it; without a ``guardian`` the run ends with it. ``recalled`` is the record that an
-    earlier invocation has left, ``ends`` how the run has to end now, if it has to; ``stopped_by_dead`` is the task that an
-    invocation had in hand when it died, ``interruptions`` how many have died in a row.
-    ``restored_at``: when this invocation has put capacity back. ``remarks`` are what the answer has
-    to name besides.
+    it; without a ``guardian`` the run ends with it. ``recalled`` is the record that an earlier
+    invocation has left, ``ends`` how the run has to end now, if it has to; ``stopped_by_dead`` is
+    the task that an invocation had in hand when it died, ``interruptions`` how many have died in a
+    row. ``restored_at``: when this invocation has put capacity back. ``remarks`` are what the
+    answer has to name besides.
     """
 
     settings: Settings

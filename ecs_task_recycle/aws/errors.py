@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, Final
@@ -77,7 +77,7 @@ def retry_until[T](
     a quarter, so that runs which failed together do not come back together; their seed is the
     instant, so that a virtual clock repeats them.
     """
-    while True:
+    while True:  # noqa: PLR1702 - a question more is plainer than a function more
         try:
             return call()
         except AwsCallError as error:

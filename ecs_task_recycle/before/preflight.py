@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -96,15 +97,17 @@ def preflight(run: Run, request: Request) -> None:
     """
     permissions = Permissions()
     _let_reads_settle(run, request)
-    facts = _read(run, permissions)
-    snapshot, selected = _select(run, request, facts.snapshot)
-    plan = _plan(run, request, selected, facts, snapshot)
+    facts, selected = _select(run, request, _read(run, permissions))
+    plan = _plan(run, request, selected, facts)
+    reasons = _reasons(run, facts, selected)
+    if request.is_queued:
+        _require_servable(run, plan, reasons)
     run.progress.begin(plan)
     run.progress.allowed_actions = tuple(permissions.allowed)
     if not run.watch.timeline.points:
         run.watch.timeline.add(0.0, plan.in_service_count)
-    reasons = _reasons(run, facts, snapshot, selected)
-    _require_work(run, request, plan, reasons)
+    if not request.is_queued:
+        _require_work(run, plan, reasons)
 
 
 # -- facts -----------------------------------------------------------------------------------------
@@ -132,7 +135,7 @@ def _read(run: Run, permissions: Permissions) -> Facts:
     if service is not None or not permissions.lacking:
         require_service(gateway, service, account=run.settings.account)
     target = trying((AUTOSCALING_READ,), gateway.scalable_target)
-    snapshot = trying(_read_actions(service), partial(run.watch.refresh, known=service))
+    snapshot = trying(_read_actions(service), partial(run.watch.refresh, lists=True, known=service))
     if snapshot is None:
         probe_reads(gateway, permissions, service)
     protections = _protections(run, permissions, snapshot)
@@ -190,8 +193,8 @@ def _probe_writes(
 # -- plan ------------------------------------------------------------------------------------------
 
 
-def _select(run: Run, request: Request, snapshot: Snapshot) -> tuple[Snapshot, Selected]:
-    """Return the tasks that are asked for, and the service with all of them."""
+def _select(run: Run, request: Request, facts: Facts) -> tuple[Facts, Selected]:
+    """Return the tasks that are asked for, and the facts with all of them."""
     find = partial(
         select,
         run.gateway,
@@ -199,17 +202,18 @@ def _select(run: Run, request: Request, snapshot: Snapshot) -> tuple[Snapshot, S
         names=run.settings.tasks,
         now_at=run.now_at,
     )
-    selected = find(snapshot)
-    unseen = {task.arn for task in selected.originals} - snapshot.tasks.keys()
+    selected = find(facts.snapshot)
+    unseen = {task.arn for task in selected.originals} - facts.snapshot.tasks.keys()
     if not unseen:
-        return snapshot, selected
+        return facts, selected
     # A task that is named may be newer than the list that was read.
     run.watch.memory.learn_arns(unseen)
-    snapshot = run.watch.refresh(known=snapshot.service)
-    return snapshot, find(snapshot)
+    facts = changed(facts, snapshot=run.watch.refresh(known=facts.service))
+    return facts, find(facts.snapshot)
 
 
-def _plan(run: Run, request: Request, selected: Selected, facts: Facts, snapshot: Snapshot) -> Plan:
+def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
+    snapshot = facts.snapshot
     found = Capacity.of(snapshot.service, facts.target)
     remarks = (*run.remarks, *zonal_shifts(snapshot))
     _log_found(found.desired_count, snapshot, selected.originals, remarks)
@@ -260,8 +264,9 @@ def _log_found(
 # -- verdicts --------------------------------------------------------------------------------------
 
 
-def _reasons(run: Run, facts: Facts, snapshot: Snapshot, selected: Selected) -> list[str]:
+def _reasons(run: Run, facts: Facts, selected: Selected) -> list[str]:
     """Return every reason not to recycle the service as it is."""
+    snapshot = facts.snapshot
     maintain = run.settings.maintain_service_state
     return [
         *refusals(snapshot.service, facts.target, maintain=maintain),
@@ -272,21 +277,19 @@ def _reasons(run: Run, facts: Facts, snapshot: Snapshot, selected: Selected) -> 
     ]
 
 
-def _require_work(run: Run, request: Request, plan: Plan, reasons: Sequence[str]) -> None:
-    """Raise for a request that stops no task: its outcome, or PreconditionError."""
+def _require_work(run: Run, plan: Plan, reasons: Sequence[str]) -> None:
+    """Raise for a run that stops no task: its outcome, or PreconditionError."""
     settings = run.settings
-    nothing_to_do = why_nothing_to_do(plan, settings)
-    if request.is_queued:
-        _require_servable(run, plan, reasons)
-    elif reasons:
+    if reasons:
         raise PreconditionError(
             f"Service {run.gateway.name} is not recycled: {'; '.join(reasons)}.",
             remedy=run.untouched,
             reasons=list(reasons),
         )
-    elif nothing_to_do is not None:
+    nothing_to_do = why_nothing_to_do(plan, settings)
+    if nothing_to_do is not None:
         raise Ended(Status.NOTHING_TO_DO, nothing_to_do)
-    elif settings.dry_run:
+    if settings.dry_run:
         count = len(would_be_recycled(plan, settings))
         raise Ended(Status.PLANNED, f"{count} tasks would be recycled")
 
@@ -297,9 +300,10 @@ def _require_servable(run: Run, plan: Plan, reasons: Sequence[str]) -> None:
         return
     if reasons:
         raise Ended(Status.PARTIAL, "; ".join(reasons))
-    if len(run.progress.tasks) > TASKS_LIMIT:
+    done_count = len(run.progress.tasks)
+    if done_count + len(plan.originals) > TASKS_LIMIT:
         raise Ended(
             Status.PARTIAL,
             f"{len(plan.originals)} tasks of a queued request do not fit into its record of "
-            f"{len(run.progress.earlier)}; repeat the request",
+            f"{done_count}; repeat the request",
         )

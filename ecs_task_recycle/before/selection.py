@@ -21,7 +21,7 @@ STUCK_WITHOUT_MEASURE: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """The tasks of a request. ``gone`` are named tasks that have stopped already: they are replaced.
+    """The tasks of a request. ``gone`` are named ones that have stopped already: replaced.
 
     ``refusals`` are why named tasks cannot be meant.
     """

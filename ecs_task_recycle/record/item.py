@@ -14,6 +14,10 @@ from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
 FORMAT: Final = 2
 """Of the item's layout: one that is not known here is refused, never half-read."""
 
+FORMAT_WITHOUT_MEMORY: Final = 1
+"""Its memory is packed as no version since then unpacks it; the rest is as today, so that what a
+run of the version before has raised can be restored."""
+
 KEPT: Final = timedelta(days=90)
 """How long the outcome of a run stays."""
 
@@ -69,8 +73,10 @@ def to_item(record: RunRecord) -> dict[str, Any]:
 def from_item(item: dict[str, Any]) -> RunRecord:
     """Return the record of an item. Raises ValueError with what is wrong with it."""
     found_format = item.get("format")
-    if found_format != FORMAT:
-        raise ValueError(f"its format is {found_format!r}, this version knows {FORMAT}")
+    if found_format not in (FORMAT_WITHOUT_MEMORY, FORMAT):
+        raise ValueError(f"its format is {found_format!r:.80}, this version knows {FORMAT}")
+    if found_format == FORMAT_WITHOUT_MEMORY:
+        item = {name: value for name, value in item.items() if name != "memory"}
     try:
         return _checked(item)
     except (LookupError, TypeError, AttributeError, RecursionError) as problem:

@@ -1,4 +1,4 @@
-"""Who owns a service's run record: find it, take it, take it over, renew it, hand it over, close it.
+"""Who owns a service's run record: find it, take it (over), renew it, hand it over, close it.
 
 Each is one conditional write. What a run writes of itself is a ``Kept``, made for that write.
 """

@@ -17,17 +17,17 @@ import pytest
 
 from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_task_recycle.before import preflight
 from ecs_task_recycle.channels.mail.console import Place
 from ecs_task_recycle.channels.mail.verdict import verdicts
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
-    AwsCallError,
+    PreconditionError,
     RunDiedError,
     StepTimeoutError,
 )
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.steps import queueing
 from tests.emulated.bench import (
     ACCESS_KEY,
     LAMBDA_SECONDS,
@@ -348,7 +348,7 @@ def test_a_stop_without_a_run_says_so(bench: Bench) -> None:
 
     answer = ask(bench, world, action="stop").answer()
 
-    assert (answer["status"], answer["reason"]) == ("nothing_to_do", "no run is going on")
+    assert (answer["status"], answer["reason"]) == ("nothing_to_do", "no run is in progress")
 
 
 def stop_execution(world: World) -> None:
@@ -583,7 +583,7 @@ def test_a_queued_request_that_cannot_be_served_ends_the_run_with_a_sentence(
 ) -> None:
     world, report = queued_once_restored(bench, lambda w: w.faults.deny("ecs:ListTasks"))
 
-    assert isinstance(report.error, AwsCallError)
+    assert isinstance(report.error, PreconditionError)
     assert "ecs:ListTasks" in str(report.reason)
     assert "was not served" in str(report.reason)
     assert capacity(world)[0] == TASKS
@@ -645,6 +645,8 @@ def scaled_above_the_maximum(world: World) -> None:
 
 
 def deployed(world: World) -> None:
+    service = world.service("demo", "web")
+    service.knobs = replace(service.knobs, pending=200.0)
     world.start_deployment("demo", "web")
 
 
@@ -699,7 +701,7 @@ def test_what_is_left_of_a_queued_request_is_gone_on_with_by_what_the_mail_says(
         asked.append(without_latency(bench, w, if_running="queue"))
 
     world.after_call("StopTask", 2, lambda w: w.at(w.elapsed + 15, ask))
-    report = bench.recycle(world, deadline_seconds=420, wait_time=0, stabilize_timeout=120)
+    report = bench.recycle(world, deadline_seconds=360, wait_time=0, stabilize_timeout=120)
     assert asked[0].status is Status.QUEUED
     assert report.status is Status.PARTIAL
     assert 'and if_running "queue"' in str(report.reason)
@@ -716,7 +718,7 @@ def test_what_is_left_of_a_queued_request_is_gone_on_with_by_what_the_mail_says(
 def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queueing, "TASKS_LIMIT", TASKS + 1)
+    monkeypatch.setattr(preflight, "TASKS_LIMIT", TASKS + 1)
     world = three_segments()
     world.at(200, lambda w: without_latency(bench, w, if_running="queue"))
 

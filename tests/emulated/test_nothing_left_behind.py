@@ -140,17 +140,18 @@ def test_restore_says_so_when_there_is_nothing(bench: Bench) -> None:
     answer = bench.recycle(world, action="restore").answer()
 
     assert answer["status"] == "nothing_to_do"
-    assert answer["reason"] == "no run has left anything behind"
+    assert answer["reason"] == "no interrupted run found; nothing to restore"
     assert world.writes == []
 
 
-def test_a_run_that_heals_keeps_the_extra_task_it_finds(bench: Bench) -> None:
+def test_a_run_puts_back_what_a_dead_one_had_raised_before_it_raises_itself(bench: Bench) -> None:
     world = killed_after(bench, quick_world(), 25)
 
     report = bench.recycle(world, **QUICK)
 
     assert report.status is Status.COMPLETED
-    assert [count for _, count, _ in world.desired_history()] == [2, 3, 2]
+    assert [count for _, count, _ in world.desired_history()] == [2, 3, 2, 3, 2]
+    assert world.lowest_in_service() == 2
     assert capacity(world) == FOUND
 
 
@@ -166,10 +167,9 @@ def test_a_run_without_surge_puts_back_what_a_dead_one_had_raised(bench: Bench) 
 
 def test_a_refused_run_still_puts_back_what_a_dead_one_had_raised(bench: Bench) -> None:
     world = killed_after(bench, quick_world(), 25)
-    world.start_deployment("demo", "web")
-    world.advance(2)
+    world.set_alarm("busy", "ALARM")
 
-    report = bench.recycle(world, **QUICK)
+    report = bench.recycle(world, alarms=["busy"], **QUICK)
 
     assert "What a dead run had left raised was put back" in str(report.error)
     assert capacity(world) == FOUND

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, World
-from ecs_task_recycle.report.progress_line import Standing
+from ecs_task_recycle.record.estimate import Estimate
 from tests.emulated.bench import a_service, stopped_by_us
 
 if TYPE_CHECKING:
@@ -133,4 +133,4 @@ def test_how_long_protected_tasks_are_waited_for_is_not_guessed(bench: Bench) ->
     [(None, "3 of 12"), (1, "3 of 12, about 1 min left"), (125, "3 of 12, about 2 h 5 min left")],
 )
 def test_a_standing_is_short(minutes: int | None, words: str) -> None:
-    assert str(Standing(number=3, total=12, minutes_left=minutes)) == words
+    assert str(Estimate(recycled_count=3, total_count=12, minutes_to_go=minutes)) == words

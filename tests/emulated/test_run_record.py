@@ -489,15 +489,12 @@ def tampered(world: World, change: Callable[[dict[str, Any]], None]) -> None:
     put(world, **{**item, "memory": packed(memory)})
 
 
-def a_hundred_more(memory: dict[str, Any]) -> None:
-    memory["plan"]["scale_up"]["written"]["desired_count"] += 100
+def a_negative_count(memory: dict[str, Any]) -> None:
+    memory["plan"]["found"]["desired_count"] = -1
 
 
-def another_capacity(memory: dict[str, Any]) -> None:
-    memory["plan"]["scale_up"] = {
-        "found": {"desired_count": 99, "min_capacity": None, "max_capacity": None},
-        "written": {"desired_count": 100, "min_capacity": None, "max_capacity": None},
-    }
+def half_of_the_limits(memory: dict[str, Any]) -> None:
+    memory["plan"]["found"]["min_capacity"] = 1
 
 
 def of_another_cluster(memory: dict[str, Any]) -> None:
@@ -523,9 +520,9 @@ def of_no_task(memory: dict[str, Any]) -> None:
     "change",
     sweep(
         [
-            a_hundred_more,
+            a_negative_count,
             of_another_account,
-            another_capacity,
+            half_of_the_limits,
             of_another_cluster,
             gone_of_another_cluster,
             of_no_task,

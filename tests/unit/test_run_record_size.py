@@ -13,11 +13,12 @@ from ecs_task_recycle.model import (
     InServicePoint,
     Original,
     Plan,
-    ScaleUp,
+    Selection,
     TaskOutcome,
     TaskResult,
 )
-from ecs_task_recycle.record.record import Memory, RecordState, RunRecord, from_item, to_item
+from ecs_task_recycle.record.item import from_item, to_item
+from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
 from ecs_task_recycle.watch.timeline import POINTS_LIMIT
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def result(original: Original, number: int) -> TaskResult:
     )
 
 
-def memory_of(count: int) -> Memory:
+def checkpoint_of(count: int) -> Checkpoint:
     originals = tuple(
         Original(
             arn=arn(),
@@ -59,29 +60,28 @@ def memory_of(count: int) -> Memory:
     found = Capacity(desired_count=count, min_capacity=1, max_capacity=count)
     plan = Plan(
         deployment_id="ecs-svc/1234567890123456789",
-        run_started_at=AT,
-        started_before_at=AT,
+        selection=Selection(before_at=AT),
         originals=originals,
         protections=(),
         in_service_count=count,
-        checks_health=True,
         found=found,
-        scale_up=ScaleUp.by_one(found),
-        raised_since_at=AT,
+        adds_task=True,
     )
     new_task_arns = tuple(str(each.replacement_arn) for each in results)
     in_service = tuple(
         InServicePoint(seconds=round(number * 37.77, 1), count=count + number * 7 % 3)
         for number in range(POINTS_LIMIT)
     )
-    return Memory(plan=plan, results=results, new_task_arns=new_task_arns, in_service=in_service)
+    return Checkpoint(
+        plan=plan, results=results, served_new_arns=new_task_arns, in_service=in_service
+    )
 
 
 @pytest.mark.parametrize(
     "count", [30, 1_200, 5_000], ids=["30 tasks", "1,200", "5,000, ECS's own limit"]
 )
 def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]) -> None:
-    memory = memory_of(count)
+    checkpoint = checkpoint_of(count)
     record = RunRecord(
         version=1,
         state=RecordState.RUNNING,
@@ -90,11 +90,11 @@ def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]
         run_id="run",
         run_started_at=AT,
         started_before_at=AT,
-        memory=memory,
+        checkpoint=checkpoint,
     )
 
     item = to_item(record)
 
-    assert from_item(item).memory == memory
+    assert from_item(item).checkpoint == checkpoint
     measured(f"run record of {count} tasks: {len(item['memory'])} bytes of memory")
     assert len(item["memory"]) < ITEM_LIMIT_BYTES

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from ecs_task_recycle.before.preflight import Request, preflight
-from ecs_task_recycle.before.refusals import require_service
+from ecs_task_recycle.before.refusals import require_account, require_service
 from ecs_task_recycle.errors import AwsCallError, PreconditionError, RunDiedError
 from ecs_task_recycle.model import By, Selection, quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
@@ -58,8 +58,11 @@ def recycle_once(run: Run, request: Request) -> None:
 def restore(run: Run) -> Report:
     """Put back what an interrupted run has left raised, and report, as ``recycle`` does."""
     with reported(run), held(run):
-        require_service(run.gateway, run.gateway.service(), account=run.settings.account)
+        service = run.gateway.service()
+        require_account(run.gateway, service, account=run.settings.account)
         heal(run)
+        if run.progress.interrupted is None:
+            require_service(run.gateway, service, account=run.settings.account)
         end_of_restore(run)
     return report_of(run)
 

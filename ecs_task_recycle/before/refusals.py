@@ -32,8 +32,15 @@ def require_service(gateway: Gateway, service: Service | None, *, account: str |
             f"of {gateway.region}.",
             remedy=CHECK_NAMES,
         )
+    require_account(gateway, service, account=account)
+
+
+def require_account(gateway: Gateway, service: Service | None, *, account: str | None) -> None:
+    """Raise PreconditionError for a service of another account than that of the event's ARNs."""
+    if service is None or account is None:
+        return
     own_account = service.arn.split(":")[4]
-    if account not in (None, own_account):
+    if account != own_account:
         raise PreconditionError(
             f"Service {gateway.name} lies in account {own_account}, the event names {account}.",
             remedy=CHECK_NAMES,
@@ -118,8 +125,19 @@ def revision_refusals(snapshot: Snapshot) -> list[str]:
 def _limit_refusals(
     service: Service, target: ScalableTarget | None, *, maintain: bool
 ) -> list[str]:
-    """Refuse a desired count above the maximum: any call to autoscaling would scale it in."""
-    if not maintain or target is None or service.desired_count <= target.max_capacity:
+    """Refuse a desired count outside the limits: any call to autoscaling would move it into them.
+
+    One of 0 is a service that is shut down, which has nothing to recycle.
+    """
+    if not maintain or target is None or not service.desired_count:
+        return []
+    if service.desired_count < target.min_capacity:
+        reason = (
+            f"its desired count {service.desired_count} is below the autoscaling minimum "
+            f"{target.min_capacity}, and raising it would make autoscaling start tasks"
+        )
+        return [reason]
+    if service.desired_count <= target.max_capacity:
         return []
     reason = (
         f"its desired count {service.desired_count} is above the autoscaling maximum "

@@ -16,6 +16,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -31,7 +32,7 @@ from ecs_task_recycle.errors import (
     RestoreError,
     StepTimeoutError,
 )
-from ecs_task_recycle.model import Capacity, CapacityReport, ScaleUp, Service
+from ecs_task_recycle.model import Capacity, CapacityReport, ScaleUp
 from ecs_task_recycle.outcome import HandedOver, Interference, OutOfTime
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.steps.budget import fits_an_invocation, restore_ends_at, work_seconds
@@ -46,6 +47,13 @@ TRANSIENT_SECONDS: Final = 30.0
 
 PROTECTION_SECONDS: Final = 20.0
 """How often scale-in protection is read while every task is protected."""
+
+MOVED_SECONDS: Final = 60.0
+"""How long autoscaling may take to move the desired count into limits that were written."""
+
+KNOWN_AFTER_DELETION: Final = timedelta(hours=1)
+"""For so long, at least, ECS shows a deleted service as INACTIVE before it is MISSING.
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeleteService.html"""
 
 TAKEN_AWAY_SECONDS: Final = 60.0
 """How long ECS may take to stop the task that is too many; it stops none that is protected."""
@@ -225,7 +233,13 @@ def _put_back(run: Run, scale_up: ScaleUp, notes: tuple[str, ...]) -> CapacityRe
     ``notes`` says what the report has to name besides. Raises RestoreError with the commands that
     put it right.
     """
-    work = PutBack(gateway=run.gateway, clock=run.clock, scale_up=scale_up, now=scale_up.found)
+    work = PutBack(
+        gateway=run.gateway,
+        clock=run.clock,
+        scale_up=scale_up,
+        now=scale_up.found,
+        believes_missing=_believes_missing(run),
+    )
     work.left_alone += notes
     causes: list[str] = []
     commands: list[str] = []
@@ -258,6 +272,16 @@ def _put_back(run: Run, scale_up: ScaleUp, notes: tuple[str, ...]) -> CapacityRe
     return CapacityReport(found=scale_up.found, now=work.now, left_alone=tuple(work.left_alone))
 
 
+def _believes_missing(run: Run) -> bool:
+    """Whether a service that ECS does not know may be taken for deleted.
+
+    Not one that this invocation has seen, nor one that would still be shown as INACTIVE.
+    """
+    since_at = run.progress.raised_since_at
+    is_long_ago = since_at is None or run.now_at - since_at > KNOWN_AFTER_DELETION
+    return is_long_ago and run.watch.memory.service is None
+
+
 def _is_worth_another_try(clock: Clock, transient_until: float, error: AwsCallError) -> bool:
     """Nobody else would put the limits back: a conflict is sat out as long as there is time."""
     return error.code == CONFLICT or (error.transient and clock.now() < transient_until)
@@ -274,17 +298,16 @@ class PutBack:
     clock: Clock
     scale_up: ScaleUp
     now: Capacity
+    believes_missing: bool
     left_alone: list[str] = field(default_factory=list)
     _limits: Capacity | None = None
+    _set_again_count: int | None = None
 
     def limits(self) -> None:
         """Put the autoscaling limits back. Raises AwsCallError."""
         found, written = self.scale_up.found, self.scale_up.written
-        counts = (found.desired_count, written.desired_count)
-        service = read_until(
-            self.gateway.service, lambda seen: _count(seen) in (0, *counts), self.clock
-        )
-        if _is_gone(service):
+        seen_count = self._read_count(found.desired_count, written.desired_count)
+        if seen_count is None:
             # Autoscaling refuses every call for a service that does not exist.
             self._leave("the autoscaling limits: somebody has deleted the service")
             self.now = replace(self.now, min_capacity=None, max_capacity=None)
@@ -307,7 +330,7 @@ class PutBack:
                 "autoscaling maximum", target.max_capacity, found.max_capacity, written.max_capacity
             ),
             target.max_capacity,
-            seen_count=_count(service),
+            seen_count=seen_count,
         )
         self._limits = replace(found, min_capacity=lowest, max_capacity=highest)
         if lowest is not None or highest is not None:
@@ -317,18 +340,53 @@ class PutBack:
             min_capacity=target.min_capacity if lowest is None else lowest,
             max_capacity=target.max_capacity if highest is None else highest,
         )
+        is_ours = seen_count in (found.desired_count, written.desired_count)
+        if not is_ours and seen_count < (self.now.min_capacity or 0):
+            self._set_again(seen_count)
 
     def desired_count(self) -> None:
         """Put the desired count back. Raises AwsCallError."""
         found, written = self.scale_up.found.desired_count, self.scale_up.written.desired_count
-        service = read_until(self.gateway.service, lambda seen: _count(seen) == written, self.clock)
-        ours = self._ours("desired count", _count(service), found, written)
+        seen_count = self._read_count(written)
+        ours = None
+        if seen_count is not None and seen_count != self._set_again_count:
+            ours = self._ours("desired count", seen_count, found, written)
         if ours is not None:
             self.gateway.set_desired_count(ours)
-            service = read_until(
-                self.gateway.service, lambda seen: _count(seen) == ours, self.clock
-            )
-        self.now = replace(self.now, desired_count=_count(service))
+            seen_count = self._read_count(ours)
+        self.now = replace(self.now, desired_count=seen_count or 0)
+
+    def _read_count(self, *expected: int) -> int | None:
+        """Read the desired count until it is an expected one, or no old state; None: no service.
+
+        Raises AwsCallError for a service that ECS does not know though it was there just now.
+        """
+        service = read_until(
+            self.gateway.service,
+            lambda seen: seen is not None and seen.desired_count in expected,
+            self.clock,
+        )
+        if service is None and not self.believes_missing:
+            text = "the service is not there, though it was just now"
+            raise AwsCallError.of("ecs:DescribeServices", "MISSING", text, transient=True)
+        is_gone = service is None or service.status == "INACTIVE"
+        return None if service is None or is_gone else service.desired_count
+
+    def _set_again(self, count: int) -> None:
+        """Set a count again that somebody has set below the minimum: autoscaling has raised it.
+
+        Every call to autoscaling does, a few seconds later: a service that was shut down runs
+        again. https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
+        """
+        until = self.clock.now() + MOVED_SECONDS
+        while self._read_count(count) == count and self.clock.now() < until:
+            self.clock.sleep(1)
+        self.gateway.set_desired_count(count)
+        self._set_again_count = count
+        self._leave(
+            f"the desired count is {count}: somebody set it below the autoscaling minimum of "
+            f"{self.now.min_capacity}"
+        )
 
     def limits_command(self) -> str:
         """Return the command that puts back those of the limits that are this tool's."""
@@ -367,16 +425,6 @@ class PutBack:
         """Note once what stays, however often it has to be tried."""
         if note not in self.left_alone:
             self.left_alone.append(note)
-
-
-def _is_gone(service: Service | None) -> bool:
-    """Whether somebody has deleted the service: ECS may still show it for a while."""
-    return service is None or service.status == "INACTIVE"
-
-
-def _count(service: Service | None) -> int:
-    """Return the desired count; a service that is deleted wants none."""
-    return 0 if service is None or service.status == "INACTIVE" else service.desired_count
 
 
 # -- afterwards ------------------------------------------------------------------------------------

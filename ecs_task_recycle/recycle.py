@@ -19,6 +19,7 @@ from ecs_task_recycle.record.progress import Interrupted
 from ecs_task_recycle.record.record import RunRecord
 from ecs_task_recycle.report.answer import Report, log_end, log_start
 from ecs_task_recycle.run import Run
+from ecs_task_recycle.settings.parameters import Action
 from ecs_task_recycle.steps.budget import patiently, require_task
 from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, turns
 from ecs_task_recycle.steps.replacement import replace, rest
@@ -185,8 +186,9 @@ def _inherit(run: Run) -> None:
 
     Raises AlreadyRunningError while its run may be alive, or where it was this one.
     """
+    only_restores = run.settings.action is Action.RESTORE
     try:
-        record = run.record.find()
+        record = run.record.read_to_restore() if only_restores else run.record.find()
     except AwsCallError as error:
         if not error.denied:
             raise

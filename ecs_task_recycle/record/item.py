@@ -32,6 +32,11 @@ OPTIONAL: Final = (
 )
 """The attributes that not every record has."""
 
+NEEDED_TO_RESTORE: Final = (
+    *("version", "state", "owner", "owner_dead_at", "run_id"),
+    *("found", "written", "raised_since_at"),
+)
+
 STOP: Final = "stop_requested_at"
 QUEUED: Final = "queued_before_at"
 REQUESTS: Final = (STOP, QUEUED)
@@ -80,6 +85,21 @@ def from_item(item: dict[str, Any]) -> RunRecord:
     try:
         return _checked(item)
     except (LookupError, TypeError, AttributeError, RecursionError) as problem:
+        raise ValueError(f"{type(problem).__name__}: {problem}") from problem
+
+
+def restorable(item: dict[str, Any]) -> RunRecord:
+    """Return as much of an item's record as restoring needs: what was found, written, and by whom.
+
+    Whatever version has written the rest, and whether or not its memory can be read. Raises
+    ValueError where not even that is told.
+    """
+    dead_at = item.get("owner_dead_at")
+    others = {"run_started_at": dead_at, "started_before_at": dead_at, "number": 0, "total": 0}
+    known = {name: item[name] for name in (*NEEDED_TO_RESTORE, *others) if name in item}
+    try:
+        return _checked(others | known)
+    except (LookupError, TypeError, AttributeError) as problem:
         raise ValueError(f"{type(problem).__name__}: {problem}") from problem
 
 
@@ -153,8 +173,10 @@ def _capacity(value: Any) -> Capacity:  # noqa: ANN401 - whatever stands there
         min_capacity=None if lowest is None else _count(lowest),
         max_capacity=None if highest is None else _count(highest),
     )
-    if (lowest is None) != (highest is None) or (lowest is not None and lowest > highest):
-        raise ValueError(f"{capacity} are not valid limits")
+    if (lowest is None) != (highest is None):
+        raise ValueError(f"{capacity} has one limit without the other")
+    if lowest is not None and not lowest <= desired_count <= highest:
+        raise ValueError(f"{capacity} has a desired count outside its limits")
     return capacity
 
 

@@ -8,8 +8,9 @@ restores nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from ecs_task_recycle.model import (
     InServicePoint,
@@ -22,6 +23,8 @@ from ecs_task_recycle.model import (
 )
 from ecs_task_recycle.record.progress import Interrupted, Progress
 from ecs_task_recycle.task import Task
+
+LONGEST_LIFE: Final = timedelta(days=3)
 
 
 class RecordState(StrEnum):
@@ -97,8 +100,11 @@ class RunRecord:
         return self.state is not RecordState.ENDED
 
     def may_be_alive(self, now_at: datetime) -> bool:
-        """Whether its owner may still be working."""
-        return self.is_open and now_at < self.owner_dead_at
+        """Whether its owner may still be working.
+
+        No run writes an instant that lies further ahead than the longest pause and a day.
+        """
+        return self.is_open and now_at < self.owner_dead_at <= now_at + LONGEST_LIFE
 
     @property
     def selection(self) -> Selection:

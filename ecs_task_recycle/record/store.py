@@ -22,7 +22,15 @@ from ecs_task_recycle.errors import (
     PreconditionError,
 )
 from ecs_task_recycle.model import ScaleUp
-from ecs_task_recycle.record.item import OPTIONAL, QUEUED, REQUESTS, STOP, from_item, to_item
+from ecs_task_recycle.record.item import (
+    OPTIONAL,
+    QUEUED,
+    REQUESTS,
+    STOP,
+    from_item,
+    restorable,
+    to_item,
+)
 from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
 from ecs_task_recycle.record.table import Item, RunTable
 
@@ -90,6 +98,17 @@ class RecordStore:
             except ValueError as problem:
                 raise self._not_understood(problem) from problem
         return self.last_read
+
+    def read_to_restore(self) -> RunRecord | None:
+        """Return the record as ``read`` does; of one that is not understood, what restoring needs.
+
+        Raises PreconditionError where not even that is told, AwsCallError.
+        """
+        try:
+            return self.read()
+        except PreconditionError as refused:
+            self.last_read = _least(self._seen or {}, refused)
+            return self.last_read
 
     def find(self) -> RunRecord | None:
         """Return the record as it was read last; read it if it was not yet."""
@@ -362,3 +381,14 @@ def _understood(item: Item) -> RunRecord | None:
         return from_item(dict(item))
     except ValueError:
         return None
+
+
+def _least(item: Item, refused: PreconditionError) -> RunRecord:
+    """Return what restoring needs of an item that is not understood; raise if it does not tell."""
+    try:
+        record = restorable(dict(item))
+    except ValueError:
+        raise refused from None
+    if record.scale_up is None:
+        raise refused
+    return record

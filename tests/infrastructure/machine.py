@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from tests.infrastructure.template import Stack
 
-PATH: Final = re.compile(r"\$(\.[a-zA-Z_]+)*")
-"""What is used of JSONPath: the whole, or a field by its name."""
+PATH: Final = re.compile(r"\$(\.[a-zA-Z_]+)*|States\.[A-Za-z]+\(\$(\.[a-zA-Z_]+)+(, \d+)?\)")
+"""What is used of JSONPath: the whole, or a field by its name; and functions of one."""
 
 
 def definition(of: Stack) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""What botocore raises, and what AWS answers with HTTP 200 all the same, as AwsCallError.
+"""Turns botocore's exceptions, and failures inside a 200 answer, into AwsCallError.
 
-Each names the IAM action of its call.
+Each error names the IAM action of its call. A call that may succeed later is repeated here, too.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-# Application Auto Scaling tries its caller's rights on the service first and answers with this.
+# Application Auto Scaling checks its caller's rights on the service first; this is its answer.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
 _LACKING: Final = re.compile(r"missing the following permissions: \[?([^\]]*)")
-# Where a signature is wrong, AWS repeats the request as it would have signed it: with its token.
+# When a signature is wrong, AWS repeats the request as it would have signed it, token included.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 _REQUEST: Final = re.compile(
     r"\s*The Canonical String for this request should have been.*", re.DOTALL
 )
 CONFLICT: Final = "ConcurrentUpdateException"
-"""Application Auto Scaling is still at work for an earlier call."""
+"""Application Auto Scaling's answer while it still works on an earlier call."""
 _TRANSIENT: Final = frozenset(
     {
         "ThrottlingException",
@@ -124,15 +124,17 @@ def translated(action: str) -> Iterator[None]:
     except ClientError as error:
         raise _from_answer(action, error) from error
     except (HTTPClientError, BotoConnectionError) as error:
-        raise AwsCallError.of(action, type(error).__name__, _told(error), transient=True) from error
+        raise AwsCallError.of(
+            action, type(error).__name__, _safe_message(error), transient=True
+        ) from error
     except BotoCoreError as error:
         raise AwsCallError.of(action, type(error).__name__, str(error)) from error
 
 
-def _told(error: HTTPClientError | BotoConnectionError) -> str:
-    """Return what an error says; of one that botocore only passes on, nothing but its kind.
+def _safe_message(error: HTTPClientError | BotoConnectionError) -> str:
+    """Return an error's message, but no words of the HTTP library.
 
-    The words of those are the HTTP library's: they may quote a header, and so a session token.
+    They may quote a header, and so a session token.
     """
     if type(error) is not HTTPClientError:
         return str(error)
@@ -157,7 +159,7 @@ def _from_answer(action: str, error: ClientError) -> AwsCallError:
 
 
 def expect_refusal(call: Callable[[], object]) -> None:
-    """Make a call whose only possible answers are a refusal or a denial; raise the denial."""
+    """Make a call that AWS can only reject. Raises AwsCallError if it is denied or not answered."""
     try:
         call()
     except AwsCallError as error:
@@ -166,12 +168,15 @@ def expect_refusal(call: Callable[[], object]) -> None:
 
 
 def expect_only_gone(action: str, failures: Sequence[Any]) -> None:
-    """Likewise for calls on service tasks, where a task that is stopping is not valid any more."""
+    """Check the failures[] of a protection call. Raises AwsCallError unless the task is gone.
+
+    A task that is stopping counts as gone: AWS calls it not valid.
+    """
     expect_only_missing(action, [each for each in failures if each["reason"] != "TASK_NOT_VALID"])
 
 
 def expect_only_missing(action: str, failures: Sequence[Any]) -> None:
-    """Check the failures[] of a 200 answer: a thing that is not there is told by its absence.
+    """Check the failures[] of a 200 answer. Raises AwsCallError for any reason but MISSING.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
     """

@@ -1,4 +1,4 @@
-"""From the wire to the model: what botocore returns, as the engine's own values.
+"""Converts botocore's answers into the model's values.
 
 The shapes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Types.html
 """
@@ -13,7 +13,7 @@ from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEve
 from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
 
 REPLACED: Final = "INACTIVE"
-"""A deployment that has been completely replaced, and may be listed still.
+"""The status of a deployment that was completely replaced. ECS may still list it.
 
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
 """
@@ -89,7 +89,7 @@ def _load_balancer(described: Any) -> LoadBalancer:  # noqa: ANN401 - an answer 
 
 
 def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # noqa: ANN401 - botocore's
-    """Return a task as DescribeTasks shows it; ``instance_ids``: EC2 ids by their ARNs in ECS."""
+    """Return a task as DescribeTasks shows it. ``instance_ids``: by container instance ARN."""
     containers = described.get("containers", ())
     addresses = _ip_addresses(described)
     return Task(
@@ -126,9 +126,9 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
 
 
 def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's
-    """Whether a task is reached at its instance (bridge and host networking).
+    """Whether a task uses its instance's address (bridge or host networking).
 
-    Only asked of one that has been running: before that, its own interface may not be shown.
+    False for a task that has not run yet: DescribeTasks may not show its own interface before.
     """
     if "containerInstanceArn" not in described or described["lastStatus"] in NOT_YET_RUNNING:
         return False
@@ -138,7 +138,7 @@ def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botoc
 def _ip_addresses(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
     """Return the addresses of a task's own network interfaces (awsvpc), each once.
 
-    Which of them its target groups know is up to the groups: IPv4 or IPv6, of any interface.
+    A target group may know the task by any of them, IPv4 or IPv6.
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterface.html
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html
     """
@@ -159,7 +159,7 @@ def _ip_addresses(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answe
 
 
 def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answer of botocore's
-    """Return what a target group says of a target.
+    """Return a target's health as DescribeTargetHealth shows it.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AdministrativeOverride.html
     """
@@ -173,5 +173,5 @@ def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answe
 
 
 def protected_until(row: Any) -> datetime | None:  # noqa: ANN401 - an answer of botocore's
-    """Return when a row of GetTaskProtection says that the protection ends, None without one."""
+    """Return when a task's protection ends, by its row of GetTaskProtection; None without one."""
     return row.get("expirationDate") if row["protectionEnabled"] else None

@@ -23,6 +23,7 @@ from botocore.exceptions import (
 
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
+from ecs_task_recycle.text import one_line
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 # Application Auto Scaling checks its caller's rights on the service first; this is its answer.
@@ -54,6 +55,9 @@ _TRANSIENT: Final = frozenset(
     }
 )
 _SERVER_ERROR: Final = 500
+_LONGEST_CODE: Final = 100
+LONGEST_MESSAGE: Final = 2_000
+"""What is kept of a text from AWS, as one line: it enters reasons, logs and mails."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,12 +125,13 @@ def translated(action: str) -> Iterator[None]:
     """Turn what botocore raises into an AwsCallError that names the IAM action."""
     try:
         yield
+    # The first two without their causes, which may quote the request with its session token.
     except ClientError as error:
-        raise _from_answer(action, error) from error
+        raise _from_answer(action, error) from None
     except (HTTPClientError, BotoConnectionError) as error:
         raise AwsCallError.of(
             action, type(error).__name__, _safe_message(error), transient=True
-        ) from error
+        ) from None
     except BotoCoreError as error:
         raise AwsCallError.of(action, type(error).__name__, str(error)) from error
 
@@ -142,15 +147,18 @@ def _safe_message(error: HTTPClientError | BotoConnectionError) -> str:
 
 
 def _from_answer(action: str, error: ClientError) -> AwsCallError:
-    code = error.response.get("Error", {}).get("Code", "Unknown")
-    message = _REQUEST.sub("", error.response.get("Error", {}).get("Message", ""))
+    answered = error.response.get("Error", {})
+    code = one_line(answered.get("Code", "Unknown"), longest=_LONGEST_CODE)
+    message = _REQUEST.sub("", answered.get("Message", ""))
     if error.operation_name == "AssumeRole":
         # The session assumes its role at the first call, whatever that is.
         action = "sts:AssumeRole"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     lacking = _LACKING.search(message)
+    message = one_line(message, longest=LONGEST_MESSAGE)
     if lacking:
-        actions = re.findall(r"[a-z0-9-]+:[A-Za-z]+", lacking.group(1)) or [action]
+        found = re.findall(r"[a-z0-9-]{1,40}:[A-Za-z]{1,60}", lacking.group(1)[:LONGEST_MESSAGE])
+        actions = found or [action]
         return AwsCallError.of(action, code, message, lacking_actions=actions)
     if code in _DENIED:
         return AwsCallError.of(action, code, message, lacking_actions=[action])
@@ -182,7 +190,6 @@ def expect_only_missing(action: str, failures: Sequence[Any]) -> None:
     """
     for failure in failures:
         if failure.get("reason") != "MISSING":
-            detail = failure.get("detail", "")
-            raise AwsCallError.of(
-                action, failure.get("reason", "Unknown"), f"{failure.get('arn')} {detail}".strip()
-            )
+            reason = one_line(failure.get("reason", "Unknown"), longest=_LONGEST_CODE)
+            message = f"{failure.get('arn')} {failure.get('detail', '')}"
+            raise AwsCallError.of(action, reason, one_line(message, longest=LONGEST_MESSAGE))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -43,6 +44,9 @@ CONFIG: Final = Config(
     read_timeout=15,
     retries={"mode": "standard", "total_max_attempts": 8},
 )
+LIST_PAGES_LIMIT: Final = 200
+"""A page lists up to 100 of the 5,000 tasks that a service may have.
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html"""
 DESCRIBE_TASKS_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
 DESCRIBE_ALARMS_LIMIT: Final = 100
@@ -120,15 +124,26 @@ class Gateway:
         return service_of(answer["services"][0]) if answer["services"] else None
 
     def task_arns(self) -> tuple[str, ...]:
-        """Return the ARNs of the tasks whose desired status is RUNNING."""
-        arns: list[str] = []
-        pages = self._ecs.get_paginator("list_tasks").paginate(
-            cluster=self.cluster_name, serviceName=self.service_name, desiredStatus="RUNNING"
+        """Return the ARNs of the tasks whose desired status is RUNNING.
+
+        Raises AwsCallError if the pages do not end: botocore only notices a token that comes twice
+        in a row.
+        """
+        paginator = self._ecs.get_paginator("list_tasks")
+        pages = iter(
+            paginator.paginate(
+                cluster=self.cluster_name, serviceName=self.service_name, desiredStatus="RUNNING"
+            )
         )
         with translated("ecs:ListTasks"):
-            for page in pages:
-                arns += page["taskArns"]
-        return tuple(arns)
+            arns = tuple(
+                arn for page in islice(pages, LIST_PAGES_LIMIT) for arn in page["taskArns"]
+            )
+            one_too_many = next(pages, None)
+        if one_too_many is not None:
+            message = f"its list goes on after {LIST_PAGES_LIMIT} pages"
+            raise AwsCallError.of("ecs:ListTasks", "EndlessPages", message, transient=True)
+        return arns
 
     def tasks(self, arns: Sequence[str], *, with_instances: bool = False) -> dict[str, Task]:
         """Return by ARN the tasks that ECS still shows; it drops a task an hour after its stop.

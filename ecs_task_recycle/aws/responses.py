@@ -9,14 +9,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from ecs_task_recycle.aws.errors import LONGEST_MESSAGE
 from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
 from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
+from ecs_task_recycle.text import one_line
 
 REPLACED: Final = "INACTIVE"
 """The status of a deployment that was completely replaced. ECS may still list it.
 
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
 """
+
+
+def _prose[Words: (str, str | None)](text: Words) -> Words:
+    """Return a text of AWS's as one line: it enters reasons, and commands stand beside those."""
+    return text and one_line(text, longest=LONGEST_MESSAGE)
 
 
 def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botocore's
@@ -45,7 +52,9 @@ def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botoco
         ),
         alarm_names=_alarm_names(described.get("deploymentConfiguration", {}).get("alarms", {})),
         events=tuple(
-            ServiceEvent(id=each["id"], created_at=each["createdAt"], message=each["message"])
+            ServiceEvent(
+                id=each["id"], created_at=each["createdAt"], message=_prose(each["message"])
+            )
             for each in described.get("events", ())
         ),
     )
@@ -74,7 +83,7 @@ def _deployment(described: Any) -> Deployment:  # noqa: ANN401 - an answer of bo
         id=described["id"],
         status=described["status"],
         rollout_state=described.get("rolloutState"),
-        rollout_reason=described.get("rolloutStateReason"),
+        rollout_reason=_prose(described.get("rolloutStateReason")),
         uses_vpc_lattice=bool(described.get("vpcLatticeConfigurations")),
     )
 
@@ -103,8 +112,10 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
         started_at=described.get("startedAt"),
         stopped_at=described.get("stoppedAt"),
         stop_code=described.get("stopCode"),
-        stopped_reason=described.get("stoppedReason"),
-        container_reason=next((each["reason"] for each in containers if each.get("reason")), None),
+        stopped_reason=_prose(described.get("stoppedReason")),
+        container_reason=_prose(
+            next((each["reason"] for each in containers if each.get("reason")), None)
+        ),
         exit_codes=tuple(
             each["exitCode"] for each in containers if each.get("exitCode") is not None
         ),
@@ -167,7 +178,7 @@ def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answe
     return TargetHealth(
         state=described["TargetHealth"]["State"],
         reason_code=described["TargetHealth"].get("Reason"),
-        description=described["TargetHealth"].get("Description"),
+        description=_prose(described["TargetHealth"].get("Description")),
         zonal_shift=override if str(override).startswith("zonal_shift") else None,
     )
 

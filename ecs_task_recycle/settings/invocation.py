@@ -16,6 +16,8 @@ from ecs_task_recycle.errors import SettingsError
 SEGMENT: Final = "segment_of"
 EXECUTION_ENDED: Final = "Step Functions Execution Status Change"
 
+# The statuses that template.yaml's rule forwards.
+_ENDED: Final = frozenset({"ABORTED", "FAILED", "TIMED_OUT"})
 # The names of executions: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
@@ -58,7 +60,8 @@ def _ended(detail: object) -> Invocation:
     try:
         fields: Mapping[str, object] = dict(detail) if isinstance(detail, Mapping) else {}
         following = json.loads(str(fields["input"]))["next"]
-        return _segment(following, execution_status=str(fields["status"])[:40])
-    except (KeyError, TypeError, ValueError, AttributeError):
+        (status,) = _ENDED & {str(fields["status"])}
+        return _segment(following, execution_status=status)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         problem = "it reports the end of an execution that is not a guardian"
         raise SettingsError.of("the event", [problem]) from None

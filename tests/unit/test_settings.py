@@ -656,6 +656,14 @@ def test_ways_to_choose_tasks_exclude_each_other(given: dict[str, object], named
     assert problem == f"{named} cannot be combined"
 
 
+def test_of_many_tasks_of_another_place_the_first_are_told_and_the_rest_counted() -> None:
+    head = "arn:aws:ecs:eu-west-1:123456789012:task/other"
+    tasks = [f"{head}/{number:032x}" for number in range(1000)]
+    problems = problems_of_event({**NAMED, "tasks": tasks})
+    assert len(problems) == 21
+    assert problems[-1] == "980 more such problems of tasks"
+
+
 @pytest.mark.parametrize(
     "event, problem",
     [

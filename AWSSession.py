@@ -39,16 +39,15 @@ _ROLE_ARN: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+", r
 def get_aws_session(credentials: AwsCredentials = DEFAULT_CHAIN) -> boto3.Session:
     """Return a session that signs with the keys, else the profile, else the default chain.
 
-    ``credentials`` are as read from input.json: None for what is not given. With ``role_arn``, that
-    role is assumed with them at the first call and again, by itself, whenever 15 minutes or less of
-    its credentials remain, so a run may last longer than they do. STS is asked in the session's own
-    region. Keys that are given hide the profile whole; without ``region_name`` the region comes
-    from the profile or from the environment, as boto3 finds it.
+    With ``role_arn``, the first call assumes that role, in the session's own region. Later calls
+    assume it again once 15 minutes or less of its credentials remain, so a run may outlast them.
+    Keys hide the profile and its region. Without ``region_name``, the region comes from the profile
+    or the environment, as boto3 finds it.
 
-    Nothing is called here. Raises SettingsError for half a pair of keys, an unknown profile, AWS
-    configuration files that cannot be read, a missing or impossible region, or a ``role_arn`` that
-    is none. Later, at the first call, credentials that cannot be found are botocore's
-    NoCredentialsError, and a role that may not be assumed is a ClientError of operation AssumeRole.
+    This function calls nothing. It raises SettingsError for half a pair of keys, an unknown
+    profile, AWS configuration files that cannot be read, a missing or invalid region, and an
+    invalid ``role_arn``. The first call raises botocore's NoCredentialsError if there are no
+    credentials, and a ClientError of operation AssumeRole if the role may not be assumed.
 
     https://docs.aws.amazon.com/boto3/latest/guide/credentials.html
     https://docs.aws.amazon.com/sdkref/latest/guide/feature-sts-regionalized-endpoints.html

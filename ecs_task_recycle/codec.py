@@ -1,7 +1,7 @@
-"""Frozen dataclasses to JSON and back, by their annotations.
+"""Converts frozen dataclasses to JSON and back, by their annotations.
 
-Understands str, int, float, bool, None, datetime, StrEnum, tuples of one type, unions with None and
-dataclasses of these. Anything else is a mistake of ours and raises TypeError.
+It knows str, int, float, bool, None, datetime, StrEnum, tuples of one type, unions with None and
+dataclasses of these. Any other type is a programming mistake and raises TypeError.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def encode(value: object) -> Json:
 
 
 def decode[T](kind: type[T], document: Json) -> T:
-    """Return the value of a type from its JSON form."""
+    """Return the value of a type from its JSON form.
+
+    Raises TypeError, KeyError or ValueError for a document of another form.
+    """
     return typing.cast("T", _decode(kind, document))
 
 
@@ -62,7 +65,7 @@ def _checked(kind: object, document: Json) -> Json:
     if kind is types.NoneType and document is None:
         return None
     if not number_for_float and type(document) is not kind:
-        message = f"{document!r} is not {kind}"
+        message = f"{type(document).__name__} is not {kind}"
         raise TypeError(message)
     return document
 

@@ -1,4 +1,4 @@
-"""Log records as JSON, one a line, with their facts as fields.
+"""Writes log records as JSON, one a line, with their facts as fields.
 
 https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Final
@@ -14,10 +15,18 @@ from typing import Final
 _STANDARD: Final = frozenset(
     (*vars(logging.makeLogRecord({})), "message", "asctime", "aws_request_id")
 )
+# botocore logs errors by itself, with what AWS answered. When a signature is wrong, AWS repeats the
+# request as it would have signed it, token included.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+_TOKEN: Final = re.compile(r"(x-amz-security-token[\s'\":=]{1,6}(?:b')?)[\w+/=%.-]+", re.IGNORECASE)
+
+
+def _without_token(text: str) -> str:
+    return _TOKEN.sub(r"\1***", text)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record: timestamp, level, message, the record's extra facts."""
+    """Makes one JSON object of a record: timestamp, level, message and its extra facts."""
 
     def __init__(self, **always: str) -> None:
         """Take the facts that every record carries, such as the run's id."""
@@ -30,12 +39,12 @@ class JsonFormatter(logging.Formatter):
         document = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
-            "message": record.getMessage(),
+            "message": _without_token(record.getMessage()),
             **self._always,
             **facts,
         }
         if record.exc_info and record.exc_info[0] is not None:
-            document["stack_trace"] = self.formatException(record.exc_info)
+            document["stack_trace"] = _without_token(self.formatException(record.exc_info))
         text = json.dumps(document, default=str, ensure_ascii=False)
         # Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays as JSON escapes it.
         return text.encode(errors="backslashreplace").decode() + "\n"
@@ -52,7 +61,7 @@ def configure_logging(**always: str) -> None:
         handler.setFormatter(JsonFormatter(**always))
     for name in ("ecs_task_recycle", "Notification", "lambda_function"):
         logging.getLogger(name).setLevel(logging.INFO)
-    # Whatever the function's log level is: for DEBUG they write down what they send and receive, a
-    # session token and the secret of the mail server's login included.
+    # Whatever the function's log level: at DEBUG they log what they send and receive, with session
+    # tokens and the mail server's password.
     for name in ("botocore", "boto3", "urllib3"):
         logging.getLogger(name).setLevel(max(root.level, logging.INFO))

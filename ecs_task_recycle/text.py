@@ -8,9 +8,9 @@ _LONGEST_LINE: Final = 500
 _LONGEST_PARAGRAPH: Final = 8_000  # A remedy's commands must not be cut.
 
 
-def one_line(text: str | None) -> str:
+def one_line(text: str | None, *, longest: int = _LONGEST_LINE) -> str:
     """Return a text as one printable line; control characters and line breaks become spaces."""
-    return " ".join(_printable((text or "")[:_LONGEST_LINE]).split())
+    return " ".join(_printable((text or "")[:longest]).split())
 
 
 def lines(text: str | None) -> str:

@@ -1,1 +1,1 @@
-"""The wire: every AWS call, and what AWS answers."""
+"""The wire: every AWS call and its answer."""

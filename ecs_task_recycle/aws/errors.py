@@ -1,6 +1,6 @@
-"""What botocore raises, and what AWS answers with HTTP 200 all the same, as AwsCallError.
+"""Turns botocore's exceptions, and failures inside a 200 answer, into AwsCallError.
 
-Each names the IAM action of its call.
+Each error names the IAM action of its call. A call that may succeed later is repeated here, too.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from botocore.exceptions import (
 
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
+from ecs_task_recycle.text import one_line
 
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-# Application Auto Scaling tries its caller's rights on the service first and answers with this.
+# Application Auto Scaling checks its caller's rights on the service first; this is its answer.
 # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
 _LACKING: Final = re.compile(r"missing the following permissions: \[?([^\]]*)")
-# Where a signature is wrong, AWS repeats the request as it would have signed it: with its token.
+# When a signature is wrong, AWS repeats the request as it would have signed it, token included.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 _REQUEST: Final = re.compile(
     r"\s*The Canonical String for this request should have been.*", re.DOTALL
 )
 CONFLICT: Final = "ConcurrentUpdateException"
-"""Application Auto Scaling is still at work for an earlier call."""
+"""Application Auto Scaling's answer while it still works on an earlier call."""
 _TRANSIENT: Final = frozenset(
     {
         "ThrottlingException",
@@ -54,6 +55,9 @@ _TRANSIENT: Final = frozenset(
     }
 )
 _SERVER_ERROR: Final = 500
+_LONGEST_CODE: Final = 100
+LONGEST_MESSAGE: Final = 2_000
+"""What is kept of a text from AWS, as one line: it enters reasons, logs and mails."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,18 +98,21 @@ def translated(action: str) -> Iterator[None]:
     """Turn what botocore raises into an AwsCallError that names the IAM action."""
     try:
         yield
+    # The first two without their causes, which may quote the request with its session token.
     except ClientError as error:
-        raise _from_answer(action, error) from error
+        raise _from_answer(action, error) from None
     except (HTTPClientError, BotoConnectionError) as error:
-        raise AwsCallError.of(action, type(error).__name__, _told(error), transient=True) from error
+        raise AwsCallError.of(
+            action, type(error).__name__, _safe_message(error), transient=True
+        ) from None
     except BotoCoreError as error:
         raise AwsCallError.of(action, type(error).__name__, str(error)) from error
 
 
-def _told(error: HTTPClientError | BotoConnectionError) -> str:
-    """Return what an error says; of one that botocore only passes on, nothing but its kind.
+def _safe_message(error: HTTPClientError | BotoConnectionError) -> str:
+    """Return an error's message, but no words of the HTTP library.
 
-    The words of those are the HTTP library's: they may quote a header, and so a session token.
+    They may quote a header, and so a session token.
     """
     if type(error) is not HTTPClientError:
         return str(error)
@@ -113,15 +120,18 @@ def _told(error: HTTPClientError | BotoConnectionError) -> str:
 
 
 def _from_answer(action: str, error: ClientError) -> AwsCallError:
-    code = error.response.get("Error", {}).get("Code", "Unknown")
-    message = _REQUEST.sub("", error.response.get("Error", {}).get("Message", ""))
+    answered = error.response.get("Error", {})
+    code = one_line(answered.get("Code", "Unknown"), longest=_LONGEST_CODE)
+    message = _REQUEST.sub("", answered.get("Message", ""))
     if error.operation_name == "AssumeRole":
         # The session assumes its role at the first call, whatever that is.
         action = "sts:AssumeRole"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     lacking = _LACKING.search(message)
+    message = one_line(message, longest=LONGEST_MESSAGE)
     if lacking:
-        actions = re.findall(r"[a-z0-9-]+:[A-Za-z]+", lacking.group(1)) or [action]
+        found = re.findall(r"[a-z0-9-]{1,40}:[A-Za-z]{1,60}", lacking.group(1)[:LONGEST_MESSAGE])
+        actions = found or [action]
         return AwsCallError.of(action, code, message, lacking_actions=actions)
     if code in _DENIED:
         return AwsCallError.of(action, code, message, lacking_actions=[action])
@@ -130,7 +140,7 @@ def _from_answer(action: str, error: ClientError) -> AwsCallError:
 
 
 def expect_refusal(call: Callable[[], object]) -> None:
-    """Make a call whose only possible answers are a refusal or a denial; raise the denial."""
+    """Make a call that AWS can only reject. Raises AwsCallError if it is denied or not answered."""
     try:
         call()
     except AwsCallError as error:
@@ -139,18 +149,20 @@ def expect_refusal(call: Callable[[], object]) -> None:
 
 
 def expect_only_gone(action: str, failures: Sequence[Any]) -> None:
-    """Likewise for calls on service tasks, where a task that is stopping is not valid any more."""
+    """Check the failures[] of a protection call. Raises AwsCallError unless the task is gone.
+
+    A task that is stopping counts as gone: AWS calls it not valid.
+    """
     expect_only_missing(action, [each for each in failures if each["reason"] != "TASK_NOT_VALID"])
 
 
 def expect_only_missing(action: str, failures: Sequence[Any]) -> None:
-    """Check the failures[] of a 200 answer: a thing that is not there is told by its absence.
+    """Check the failures[] of a 200 answer. Raises AwsCallError for any reason but MISSING.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
     """
     for failure in failures:
         if failure.get("reason") != "MISSING":
-            detail = failure.get("detail", "")
-            raise AwsCallError.of(
-                action, failure.get("reason", "Unknown"), f"{failure.get('arn')} {detail}".strip()
-            )
+            reason = one_line(failure.get("reason", "Unknown"), longest=_LONGEST_CODE)
+            message = f"{failure.get('arn')} {failure.get('detail', '')}"
+            raise AwsCallError.of(action, reason, one_line(message, longest=LONGEST_MESSAGE))

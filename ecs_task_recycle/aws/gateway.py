@@ -1,7 +1,7 @@
-"""The service in AWS: every call on it, with pages, batches, failures[] and errors.
+"""Makes every AWS call on the service, and handles pages, batches, failures[] and errors.
 
-Every call names its IAM action in the error it may raise (AwsCallError). Reads may be stale for
-seconds after a write; the answer to a write is fresh.
+A call that fails raises AwsCallError with its IAM action. Reads may be stale for seconds after a
+write; a write's own answer is current.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -43,6 +44,9 @@ CONFIG: Final = Config(
     read_timeout=15,
     retries={"mode": "standard", "total_max_attempts": 8},
 )
+LIST_PAGES_LIMIT: Final = 200
+"""A page lists up to 100 of the 5,000 tasks that a service may have.
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html"""
 DESCRIBE_TASKS_LIMIT: Final = 100
 """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeTasks.html"""
 DESCRIBE_ALARMS_LIMIT: Final = 100
@@ -54,7 +58,7 @@ TASK_NOT_FOUND: Final = "ResourceNotFoundException"
 """What GetTaskProtection and UpdateTaskProtection may answer for a task that is gone."""
 
 type Targets = Mapping[tuple[str, str, int], TargetHealth]
-"""What is said of each target, by (target group ARN, target id, port)."""
+"""The health of each target by (target group ARN, target id, port)."""
 
 
 class Gateway:
@@ -120,20 +124,31 @@ class Gateway:
         return service_of(answer["services"][0]) if answer["services"] else None
 
     def task_arns(self) -> tuple[str, ...]:
-        """Return the ARNs of the tasks that are meant to run."""
-        arns: list[str] = []
-        pages = self._ecs.get_paginator("list_tasks").paginate(
-            cluster=self.cluster_name, serviceName=self.service_name, desiredStatus="RUNNING"
+        """Return the ARNs of the tasks whose desired status is RUNNING.
+
+        Raises AwsCallError if the pages do not end: botocore only notices a token that comes twice
+        in a row.
+        """
+        paginator = self._ecs.get_paginator("list_tasks")
+        pages = iter(
+            paginator.paginate(
+                cluster=self.cluster_name, serviceName=self.service_name, desiredStatus="RUNNING"
+            )
         )
         with translated("ecs:ListTasks"):
-            for page in pages:
-                arns += page["taskArns"]
-        return tuple(arns)
+            arns = tuple(
+                arn for page in islice(pages, LIST_PAGES_LIMIT) for arn in page["taskArns"]
+            )
+            one_too_many = next(pages, None)
+        if one_too_many is not None:
+            message = f"its list goes on after {LIST_PAGES_LIMIT} pages"
+            raise AwsCallError.of("ecs:ListTasks", "EndlessPages", message, transient=True)
+        return arns
 
     def tasks(self, arns: Sequence[str], *, with_instances: bool = False) -> dict[str, Task]:
-        """Return the tasks that ECS still knows, by ARN; it forgets an hour after the stop.
+        """Return by ARN the tasks that ECS still shows; it drops a task an hour after its stop.
 
-        ``with_instances``: look up the EC2 instances of tasks that are reached at theirs.
+        ``with_instances`` also looks up the EC2 instance of each task that uses its address.
         """
         described: list[Any] = []
         for start in range(0, len(arns), DESCRIBE_TASKS_LIMIT):
@@ -147,7 +162,7 @@ class Gateway:
         return {each["taskArn"]: task_of(each, self._instance_ids) for each in described}
 
     def _learn_instances(self, described: Iterable[Any]) -> None:
-        """Look up the EC2 instances of tasks; those of ECS Anywhere may have no id."""
+        """Look up the ids of EC2 instances; an ECS Anywhere instance may have none."""
         unknown = {
             each["containerInstanceArn"] for each in described if shares_address(each)
         } - set(self._instance_ids)
@@ -187,7 +202,7 @@ class Gateway:
         return None
 
     def set_limits(self, *, min_capacity: int | None, max_capacity: int | None) -> None:
-        """Write the autoscaling limits that are given; the others stay.
+        """Write the given autoscaling limits and leave the others.
 
         Autoscaling moves the live desired count into the limits on every such call, and answers
         the next one with CONFLICT for a minute or two. botocore does not retry that.
@@ -205,7 +220,7 @@ class Gateway:
             )
 
     def set_desired_count(self, desired_count: int) -> Service:
-        """Write the desired count, and return the service as it is then; starts no deployment.
+        """Write the desired count and return the updated service. Starts no deployment.
 
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
         """
@@ -216,7 +231,7 @@ class Gateway:
         return service_of(answer["service"])
 
     def stop_task(self, arn: str, *, reason: str) -> None:
-        """Ask ECS to stop a task; one that is gone already is no error.
+        """Ask ECS to stop a task. A task that is already gone is no error.
 
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
         """
@@ -228,10 +243,10 @@ class Gateway:
                 raise
 
     def protections(self, arns: Sequence[str]) -> dict[str, datetime | None]:
-        """Return when the scale-in protection of each task ends, None where there is none.
+        """Return when each task's scale-in protection ends; None for an unprotected task.
 
-        A task that is gone, or stopping, is not in the answer: AWS lists it as a failure, or it
-        refuses the call for all of them, and then they are asked about in halves.
+        The answer leaves out tasks that are gone or stopping. AWS lists them as failures or rejects
+        the whole call; after a rejection, each half of the tasks gets a call of its own.
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
         """
         ends: dict[str, datetime | None] = {}
@@ -254,7 +269,7 @@ class Gateway:
         return {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
 
     def clear_protection(self, arn: str) -> None:
-        """Clear the scale-in protection of a task; one that is gone is no error.
+        """Clear the scale-in protection of a task. A task that is gone is no error.
 
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateTaskProtection.html
         """
@@ -270,7 +285,7 @@ class Gateway:
         expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
 
     def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
-        """Return the states of the named alarms, by name; those that do not exist are left out.
+        """Return the state of each named alarm that exists, by name.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
         """

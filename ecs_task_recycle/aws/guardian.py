@@ -1,7 +1,7 @@
-"""The guardian: the Step Functions execution that watches over one run, and goes on with it.
+"""The guardian: the Step Functions execution that watches over one run and continues it.
 
-It is started before anything is raised or stopped, so a run that dies at any instant is gone on
-with. Its name is the run's id. The calls are made with the function's own role.
+A run starts it before it raises or stops anything, so a run that dies at any instant is continued.
+The execution is named after the run's id. The function's own role makes the calls.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 """
 
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
 
 START: Final = "states:StartExecution"
 DESCRIBE: Final = "states:DescribeExecution"
+ALREADY_STARTED: Final = "ExecutionAlreadyExists"
 
 FIRST_LOOK_SECONDS: Final = 240.0
-"""When the guardian looks after its run for the first time: small runs are over by then."""
+"""The guardian first checks its run after this time: small runs have ended by then."""
 
 LOOK_AGAIN_SECONDS: Final = 60
-"""When to look again at a run whose invocation may still be alive: a run that was handed over waits
-so long at most, with one task more."""
+"""The pause between two checks of a run whose invocation may still be alive. A run that was handed
+over waits this long at most, with its extra task."""
 
 LONGEST_WAIT_SECONDS: Final = 300.0
-"""Between two looks at protected tasks: 47 hours are some 560 segments of the 2,776 that fit into
-an execution's 25,000 events, and less than 1 % of the time is computed."""
+"""The longest pause between two checks of protected tasks: 47 hours then take about 560 segments of
+the 2,776 that fit into an execution's 25,000 events, and less than 1 % of the time is billed."""
 
 START_WITHIN_SECONDS: Final = 10.0
-"""How long the start of an execution is tried again: nothing is raised before it has begun."""
+"""How long to repeat a start that fails: the run raises nothing before it succeeds."""
 
 CONFIG: Final = Config(
     connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 5}
@@ -50,12 +51,12 @@ logger = logging.getLogger(__name__)
 
 
 class Guardian:
-    """The guardian of one run. ``event`` is what the run was asked, for the segments to come."""
+    """The guardian of one run. ``event`` holds the run's parameters for its next segments."""
 
     def __init__(
         self, session: boto3.Session, *, machine_arn: str, run_id: str, event: Mapping[str, object]
     ) -> None:
-        """Take the state machine's ARN; nothing is called yet."""
+        """Take the state machine's ARN; call nothing yet."""
         self._session = session
         self._machine_arn = machine_arn
         self._run_id = run_id
@@ -72,27 +73,36 @@ class Guardian:
 
     @property
     def segment_event(self) -> dict[str, Any]:
-        """What a segment is invoked with."""
+        """The event that invokes a segment."""
         return {"segment_of": self._run_id, "event": dict(self._event)}
 
     def start(self, clock: Clock, *, deadline_at: float) -> None:
-        """Start the execution; one that is started already is fine, as long as it goes on.
+        """Start the execution, unless it is running already.
 
-        It does not where AWS delivers an event once more after its run. Raises Ended, AwsCallError.
+        Raises Ended if it has ended: AWS has delivered the event again, after the run. Raises
+        AwsCallError if it cannot be started.
         """
         first_look = min(clock.now() + FIRST_LOOK_SECONDS, deadline_at)
-        if not self._start(clock, self._run_id, first_look):
+        try:
+            self._start(clock, self._run_id, first_look)
+        except AwsCallError as error:
+            if error.code != ALREADY_STARTED:
+                raise
             self.require_running()
 
     def start_another(self, clock: Clock, *, first_look: float) -> None:
-        """Start an execution that looks after the run at an instant, as its own has ended.
+        """Start a second execution for a run whose own has ended, unless there is one already.
 
-        One is enough. What it goes on with sees that, and restores. Raises AwsCallError.
+        It invokes a segment at ``first_look`` (seconds since the epoch). The segment finds that the
+        run's own execution has ended, and restores. Raises AwsCallError.
         """
-        self._start(clock, f"{self._run_id}-restore", first_look)
+        try:
+            self._start(clock, f"{self._run_id}-restore", first_look)
+        except AwsCallError as error:
+            if error.code != ALREADY_STARTED:
+                raise
 
-    def _start(self, clock: Clock, name: str, first_look: float) -> bool:
-        """Start an execution; return False where there is one of that name."""
+    def _start(self, clock: Clock, name: str, first_look: float) -> None:
         execution_input = {
             "first_look_at": as_utc(first_look).isoformat(timespec="seconds"),
             "next": self.segment_event,
@@ -104,18 +114,12 @@ class Guardian:
                     stateMachineArn=self._machine_arn, name=name, input=json.dumps(execution_input)
                 )
 
-        try:
-            retry_until(start, clock, until=clock.now() + START_WITHIN_SECONDS, every_seconds=2.0)
-        except AwsCallError as error:
-            if error.code != "ExecutionAlreadyExists":
-                raise
-            return False
-        return True
+        retry_until(start, clock, until=clock.now() + START_WITHIN_SECONDS, every_seconds=2.0)
 
     def require_running(self) -> None:
-        """Raise Ended if somebody has stopped the execution: that asks the run to stop.
+        """Raise Ended if somebody has stopped the execution, and so asks the run to stop.
 
-        An execution that cannot be read is no reason to stop.
+        The run goes on if the execution cannot be read.
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
         """
         try:
@@ -129,7 +133,7 @@ class Guardian:
             raise Ended(Status.PARTIAL, f"the guardian's execution is {answer['status']}")
 
     def probe_start(self) -> None:
-        """Call StartExecution with a name and an input that are none: denied, or refused."""
+        """Call StartExecution with an invalid name and input. AWS denies or rejects it."""
 
         def start() -> None:
             with translated(START):
@@ -140,7 +144,7 @@ class Guardian:
         expect_refusal(start)
 
     def probe_describe(self) -> None:
-        """Describe the execution, which does not exist yet: denied, or refused."""
+        """Describe the execution before it exists. AWS denies or rejects it."""
 
         def describe() -> None:
             with translated(DESCRIBE):

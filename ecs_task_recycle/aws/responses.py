@@ -1,4 +1,4 @@
-"""From the wire to the model: what botocore returns, as the engine's own values.
+"""Converts botocore's answers into the model's values.
 
 The shapes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Types.html
 """
@@ -9,14 +9,21 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from ecs_task_recycle.aws.errors import LONGEST_MESSAGE
 from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
 from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
+from ecs_task_recycle.text import one_line
 
 REPLACED: Final = "INACTIVE"
-"""A deployment that has been completely replaced, and may be listed still.
+"""The status of a deployment that was completely replaced. ECS may still list it.
 
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
 """
+
+
+def _prose[Words: (str, str | None)](text: Words) -> Words:
+    """Return a text of AWS's as one line: it enters reasons, and commands stand beside those."""
+    return text and one_line(text, longest=LONGEST_MESSAGE)
 
 
 def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botocore's
@@ -45,7 +52,9 @@ def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botoco
         ),
         alarm_names=_alarm_names(described.get("deploymentConfiguration", {}).get("alarms", {})),
         events=tuple(
-            ServiceEvent(id=each["id"], created_at=each["createdAt"], message=each["message"])
+            ServiceEvent(
+                id=each["id"], created_at=each["createdAt"], message=_prose(each["message"])
+            )
             for each in described.get("events", ())
         ),
     )
@@ -74,7 +83,7 @@ def _deployment(described: Any) -> Deployment:  # noqa: ANN401 - an answer of bo
         id=described["id"],
         status=described["status"],
         rollout_state=described.get("rolloutState"),
-        rollout_reason=described.get("rolloutStateReason"),
+        rollout_reason=_prose(described.get("rolloutStateReason")),
         uses_vpc_lattice=bool(described.get("vpcLatticeConfigurations")),
     )
 
@@ -89,7 +98,7 @@ def _load_balancer(described: Any) -> LoadBalancer:  # noqa: ANN401 - an answer 
 
 
 def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # noqa: ANN401 - botocore's
-    """Return a task as DescribeTasks shows it; ``instance_ids``: EC2 ids by their ARNs in ECS."""
+    """Return a task as DescribeTasks shows it. ``instance_ids``: by container instance ARN."""
     containers = described.get("containers", ())
     addresses = _ip_addresses(described)
     return Task(
@@ -103,8 +112,10 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
         started_at=described.get("startedAt"),
         stopped_at=described.get("stoppedAt"),
         stop_code=described.get("stopCode"),
-        stopped_reason=described.get("stoppedReason"),
-        container_reason=next((each["reason"] for each in containers if each.get("reason")), None),
+        stopped_reason=_prose(described.get("stoppedReason")),
+        container_reason=_prose(
+            next((each["reason"] for each in containers if each.get("reason")), None)
+        ),
         exit_codes=tuple(
             each["exitCode"] for each in containers if each.get("exitCode") is not None
         ),
@@ -126,9 +137,9 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
 
 
 def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botocore's
-    """Whether a task is reached at its instance (bridge and host networking).
+    """Whether a task uses its instance's address (bridge or host networking).
 
-    Only asked of one that has been running: before that, its own interface may not be shown.
+    False for a task that has not run yet: DescribeTasks may not show its own interface before.
     """
     if "containerInstanceArn" not in described or described["lastStatus"] in NOT_YET_RUNNING:
         return False
@@ -138,7 +149,7 @@ def shares_address(described: Any) -> bool:  # noqa: ANN401 - an answer of botoc
 def _ip_addresses(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
     """Return the addresses of a task's own network interfaces (awsvpc), each once.
 
-    Which of them its target groups know is up to the groups: IPv4 or IPv6, of any interface.
+    A target group may know the task by any of them, IPv4 or IPv6.
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_NetworkInterface.html
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Attachment.html
     """
@@ -159,7 +170,7 @@ def _ip_addresses(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answe
 
 
 def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answer of botocore's
-    """Return what a target group says of a target.
+    """Return a target's health as DescribeTargetHealth shows it.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AdministrativeOverride.html
     """
@@ -167,11 +178,11 @@ def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answe
     return TargetHealth(
         state=described["TargetHealth"]["State"],
         reason_code=described["TargetHealth"].get("Reason"),
-        description=described["TargetHealth"].get("Description"),
+        description=_prose(described["TargetHealth"].get("Description")),
         zonal_shift=override if str(override).startswith("zonal_shift") else None,
     )
 
 
 def protected_until(row: Any) -> datetime | None:  # noqa: ANN401 - an answer of botocore's
-    """Return when a row of GetTaskProtection says that the protection ends, None without one."""
+    """Return when a task's protection ends, by its row of GetTaskProtection; None without one."""
     return row.get("expirationDate") if row["protectionEnabled"] else None

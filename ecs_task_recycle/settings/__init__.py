@@ -1,1 +1,1 @@
-"""The event and input.json, read into frozen values."""
+"""Reads the event and input.json into frozen values."""

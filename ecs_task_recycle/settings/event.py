@@ -26,7 +26,7 @@ from ecs_task_recycle.settings.sources import source_of
 from ecs_task_recycle.settings.values import Located, NamedTask, Resource, shown
 
 _LONGEST_LIST: Final = 20
-"""How many unknown names an error lists."""
+"""How many problems of one kind an error lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +184,11 @@ def _conflicts_of_places(given: Mapping[str, object]) -> Iterator[str]:
         region=cluster.region or service.region,
         account=cluster.account or service.account,
     )
-    for task in _readable(known.TASKS, given) or ():
-        yield from _differences(f"task {task.id}", task, expected)
+    tasks = _readable(known.TASKS, given) or ()
+    elsewhere = [each for task in tasks for each in _differences(f"task {task.id}", task, expected)]
+    yield from elsewhere[:_LONGEST_LIST]
+    if len(elsewhere) > _LONGEST_LIST:
+        yield f"{len(elsewhere) - _LONGEST_LIST} more such problems of tasks"
 
 
 def _differences(name: str, located: Located, cluster: Resource) -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""input.json and the stack's variables become frozen values here; every default stands here, once.
+"""Reads input.json and the stack's environment variables into frozen values, with every default.
 
-Every problem is found before the first is reported, and never a secret's value.
+It finds every problem before it raises SettingsError, and no error shows a secret's value.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import unknown_names
 
 TABLE_VARIABLE: Final = "RUN_TABLE"
-"""The environment variable by which the stack names its table of run records."""
+"""The environment variable with the name of the stack's table of run records."""
 DEFAULT_TABLE: Final = "ecs-task-recycle-runs"
 FUNCTION_VARIABLE: Final = "AWS_LAMBDA_FUNCTION_NAME"
 """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
 DEFAULT_FUNCTION: Final = "ecs-task-recycle-function"
 GUARDIAN_VARIABLE: Final = "GUARDIAN_ARN"
-"""The environment variable by which the stack names its state machine; empty: there is none."""
+"""The environment variable with the ARN of the state machine; empty without a guardian."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """What the function is called, and what it has beside itself: a table, perhaps a guardian."""
+    """The function's name, its table and, if the stack has one, its guardian."""
 
     function_name: str
     table_name: str
@@ -61,7 +61,7 @@ def place_from(environment: Mapping[str, str]) -> Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsCredentials:
-    """Section ``awsCredentials``: all optional; empty means boto3's default chain."""
+    """Section ``awsCredentials``. All are optional; without any, boto3's default chain signs."""
 
     region_name: str | None = None
     profile_name: str | None = None
@@ -77,9 +77,9 @@ class AwsCredentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """Sections ``smtpCredentials`` and ``emailNotification`` of a configuration that mails.
+    """Sections ``smtpCredentials`` and ``emailNotification``, if somebody is to be mailed.
 
-    ``secret_id`` names the secret that holds username and password; these are None then.
+    With ``secret_id``, that secret holds username and password, and both are None here.
     """
 
     host: str
@@ -100,7 +100,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What input.json says. ``mail`` is None when nobody is to be mailed."""
+    """The content of input.json. ``mail`` is None if nobody is to be mailed."""
 
     aws: AwsCredentials
     mail: Mail | None
@@ -124,7 +124,7 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def read_configuration(path: Path) -> Configuration:
-    """Read input.json. Raises SettingsError naming every problem, and never a secret's value."""
+    """Read input.json. Raises SettingsError, which names every problem and shows no secret."""
     try:
         # Editors on Windows may put a byte order mark in front.
         document = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -134,7 +134,7 @@ def read_configuration(path: Path) -> Configuration:
 
 
 def _unreadable(problem: Exception) -> str:
-    # None of the exceptions' own messages: a decoder's may quote what it could not read.
+    # Never the exception's own message: a decoder may quote what it could not read.
     match problem:
         case FileNotFoundError():
             return "the file is missing"
@@ -149,7 +149,7 @@ def _unreadable(problem: Exception) -> str:
 
 
 def configuration_from(document: object) -> Configuration:
-    """Read the parsed input.json. Raises SettingsError naming every problem."""
+    """Read the parsed input.json. Raises SettingsError, which names every problem."""
     if not isinstance(document, Mapping):
         raise SettingsError.of("input.json", ["it is not an object of sections"])
     problems = unknown_names(document, list(_SECTIONS), "section")
@@ -194,10 +194,10 @@ def _halves(aws: AwsCredentials) -> list[str]:
 
 
 def _unsendable(aws: AwsCredentials) -> list[str]:
-    """Return what no request can carry: such as a token that was copied with a line break in it."""
+    """Return a problem for each key that no request can carry, such as one with a line break."""
     secrets = {name: getattr(aws, name) for name in ("access_key", "secret_key", "session_token")}
     return [
-        f"awsCredentials.{name} has a space, a line break or another character that none has"
+        f"awsCredentials.{name} has a space, a line break or another character that no such key has"
         for name, value in secrets.items()
         if value is not None and not _SENDABLE.fullmatch(value)
     ]
@@ -234,16 +234,17 @@ def _mail(
 def _login_problems(texts: Mapping[str, str | None]) -> list[str]:
     given = [key for key in ("username", "password") if texts.get(key)]
     if texts.get("secret_id") and given:
-        return [f"smtpCredentials.secret_id is given, and so is {given[0]}: one of them is enough"]
+        return ["smtpCredentials must give secret_id or username and password, not both"]
     if len(given) == 1:
-        return ["smtpCredentials.username and password belong together, one is missing"]
+        missing = "password" if given == ["username"] else "username"
+        return [f"smtpCredentials.{missing} is missing: username and password belong together"]
     return []
 
 
 def _timezone_problems(name: str | None) -> list[str]:
-    """Return what is wrong with a time zone; where no zone is known at all, nothing is said.
+    """Return a problem for an unknown time zone.
 
-    A machine without the data of time zones must not refuse what another one takes.
+    A machine without time zone data accepts every name, as another machine may know it.
     """
     if name is None or zone_of(name) is not None or zone_of("Etc/UTC") is None:
         return []
@@ -269,7 +270,7 @@ def _port(value: object, problems: list[str]) -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value):
         value = int(value)
     if type(value) is not int or not 1 <= value <= _HIGHEST_PORT:
-        # Not even this value is shown: it may be a password in the wrong line.
+        # The error does not show the value: it may be a password in the wrong line.
         problems.append("smtpCredentials.port is not a whole number from 1 to 65535")
         return DEFAULT_SMTP_PORT
     return value

@@ -1,4 +1,4 @@
-"""Who invokes the function: a user or a rule, the guardian of a run, or the end of a guardian.
+"""Tells who invokes the function: a user or rule, a run's guardian, or a guardian's end.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
 """
@@ -16,16 +16,18 @@ from ecs_task_recycle.errors import SettingsError
 SEGMENT: Final = "segment_of"
 EXECUTION_ENDED: Final = "Step Functions Execution Status Change"
 
+# The statuses that template.yaml's rule forwards.
+_ENDED: Final = frozenset({"ABORTED", "FAILED", "TIMED_OUT"})
 # The names of executions: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """What an invocation is about.
+    """The event of an invocation, and the run that it continues, if any.
 
-    ``event`` holds a run's parameters. ``segment_of`` is the id of a run that goes on,
-    ``execution_status`` how its guardian's execution ended: then it only has to be restored.
+    ``event`` holds the parameters of a run. ``segment_of`` is the id of the run to continue.
+    ``execution_status`` tells how that run's guardian ended; then the run is only restored.
     """
 
     event: object
@@ -34,7 +36,7 @@ class Invocation:
 
 
 def read_invocation(event: object) -> Invocation:
-    """Tell a guardian's event from a user's. Raises SettingsError for a broken one."""
+    """Tell a guardian's event from a user's. Raises SettingsError for a guardian's broken one."""
     if not isinstance(event, Mapping):
         return Invocation(event=event)
     if SEGMENT in event:
@@ -48,17 +50,18 @@ def _segment(event: Mapping[str, object], *, execution_status: str | None) -> In
     run_id, parameters = event.get(SEGMENT), event.get("event")
     is_name = isinstance(run_id, str) and _RUN_ID.fullmatch(run_id)
     if not is_name or not isinstance(parameters, Mapping):
-        problem = f"{SEGMENT} and event are not those of a guardian"
+        problem = f"{SEGMENT} and event do not come from a guardian"
         raise SettingsError.of("the event", [problem])
     return Invocation(event=parameters, segment_of=str(run_id), execution_status=execution_status)
 
 
 def _ended(detail: object) -> Invocation:
-    """Read the end of an execution, whose input holds the event of the run's segments."""
+    """Read the run from the input of an execution that has ended."""
     try:
         fields: Mapping[str, object] = dict(detail) if isinstance(detail, Mapping) else {}
         following = json.loads(str(fields["input"]))["next"]
-        return _segment(following, execution_status=str(fields["status"])[:40])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        problem = "it tells of an execution that is not a guardian's"
+        (status,) = _ENDED & {str(fields["status"])}
+        return _segment(following, execution_status=status)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        problem = "it reports the end of an execution that is not a guardian"
         raise SettingsError.of("the event", [problem]) from None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import re
+import traceback
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -19,6 +22,7 @@ from ecs_task_recycle.aws.errors import translated
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import SystemClock, as_utc
 from ecs_task_recycle.errors import AwsCallError, SettingsError
+from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.settings.input_json import AwsCredentials
 
 if TYPE_CHECKING:
@@ -55,6 +59,25 @@ ASSUMED: Final = """<AssumeRoleResponse><AssumeRoleResult>
 DENIED: Final = """<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>
 <Message>User is not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>"""
 
+WRONGLY_SIGNED: Final = """<ErrorResponse><Error><Type>Sender</Type>
+<Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match.
+
+The Canonical String for this request should have been
+'POST
+/
+
+content-type:application/x-www-form-urlencoded; charset=utf-8
+host:sts.eu-west-1.amazonaws.com
+x-amz-date:20260105T090000Z
+x-amz-security-token:planted-session-token==
+
+content-type;host;x-amz-date;x-amz-security-token
+e3b0c442'
+
+The String-to-Sign should have been
+'AWS4-HMAC-SHA256'
+</Message></Error></ErrorResponse>"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -70,7 +93,7 @@ class Wire:
     """What AWS would have seen, and how long the credentials live that its STS hands out."""
 
     expires_in_seconds: float = AN_HOUR_SECONDS
-    denies: bool = False
+    denial: str | None = None
     requests: list[Request] = field(default_factory=list)
 
     def answer(self, request: AWSPreparedRequest) -> AWSResponse:
@@ -78,8 +101,8 @@ class Wire:
         self.requests.append(seen)
         if not seen.host.startswith("sts."):
             return _response(request, 200, '{"clusters": []}')
-        if self.denies:
-            return _response(request, 403, DENIED)
+        if self.denial is not None:
+            return _response(request, 403, self.denial)
         expiration = as_utc(SystemClock().now() + self.expires_in_seconds).isoformat()
         text = ASSUMED.format(count=len(self.of("sts")), expiration=expiration)
         return _response(request, 200, text)
@@ -268,7 +291,7 @@ def test_sts_is_asked_in_the_region_even_where_the_machine_prefers_the_global_on
 
 
 def test_a_role_that_may_not_be_assumed_is_an_error_of_the_first_call(wire: Wire) -> None:
-    wire.denies = True
+    wire.denial = DENIED
     session = get_aws_session(AwsCredentials(role_arn=ROLE_ARN, profile_name="operations"))
     with pytest.raises(ClientError, match="AccessDenied") as caught:
         call(session)
@@ -340,6 +363,51 @@ def test_an_answer_that_repeats_the_request_does_not_show_its_token() -> None:
 
     assert "planted-token" not in f"{caught.value} {caught.value.facts}"
     assert str(caught.value).endswith("Check your AWS Secret Access Key and signing method.")
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the function would have logged."""
+    written = io.StringIO()
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(written)])
+    configure_logging(run_id="run")
+    return written
+
+
+def test_botocores_own_log_line_does_not_show_the_token_that_aws_repeats(
+    wire: Wire, log: io.StringIO
+) -> None:
+    wire.denial = WRONGLY_SIGNED
+    session = get_aws_session(
+        replace(KEYS, session_token="planted-session-token==", role_arn=ROLE_ARN)
+    )
+    gateway = Gateway(session, SystemClock(), cluster_name="demo", service_name="web")
+
+    with pytest.raises(AwsCallError, match="SignatureDoesNotMatch") as caught:
+        gateway.service()
+    logging.getLogger("anybody").error("It failed", exc_info=caught.value)
+
+    shown = log.getvalue()
+    assert "Refreshing temporary credentials failed" in shown
+    assert "x-amz-security-token:***" in shown
+    assert "planted-session-token" not in shown
+    assert "planted" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x-amz-security-token:planted/to+ken==",
+        "{'X-Amz-Security-Token': b'planted/to+ken=='}",
+        '{"x-amz-security-token": "planted/to+ken=="}',
+        "https://sts.amazonaws.com/?X-Amz-Security-Token=planted%2Fto%2Bken%3D&X-Amz-Date=1",
+    ],
+)
+def test_a_token_is_not_logged_in_any_form_of_a_request(log: io.StringIO, text: str) -> None:
+    logging.getLogger("anybody").error("Sent: %s", text)
+
+    assert "***" in log.getvalue()
+    assert "planted" not in log.getvalue()
 
 
 def test_a_token_that_no_header_can_hold_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -467,7 +467,7 @@ def test_every_problem_of_input_json_is_named_at_once() -> None:
         "emailNotification.subject_prefix is list, expected text",
         "smtpCredentials.host is missing: emailNotification.to asks for mail",
         "smtpCredentials.from_email is missing: emailNotification.to asks for mail",
-        "smtpCredentials.username and password belong together, one is missing",
+        "smtpCredentials.password is missing: username and password belong together",
     ]
 
 
@@ -534,7 +534,7 @@ def test_a_secret_stands_for_username_and_password() -> None:
 def test_a_secret_and_what_it_stands_for_are_refused_together(key: str) -> None:
     smtp = {**MAILING["smtpCredentials"], "secret_id": "mail/login", key: "x"}
     assert problems_of_document({**MAILING, "smtpCredentials": smtp}) == [
-        f"smtpCredentials.secret_id is given, and so is {key}: one of them is enough"
+        "smtpCredentials must give secret_id or username and password, not both"
     ]
 
 
@@ -550,7 +550,7 @@ def test_a_credential_that_was_copied_with_a_line_break_is_refused_without_being
 ) -> None:
     keys = {"access_key": "A", "secret_key": "s", "session_token": "t", key: "first\nsecond"}
     assert problems_of_document({"awsCredentials": keys}) == [
-        f"awsCredentials.{key} has a space, a line break or another character that none has"
+        f"awsCredentials.{key} has a space, a line break or another character that no such key has"
     ]
 
 
@@ -654,6 +654,14 @@ def test_nonsense_is_refused_in_a_sentence_with_value_and_expectation(
 def test_ways_to_choose_tasks_exclude_each_other(given: dict[str, object], named: str) -> None:
     [problem] = problems_of_event(NAMED | given)
     assert problem == f"{named} cannot be combined"
+
+
+def test_of_many_tasks_of_another_place_the_first_are_told_and_the_rest_counted() -> None:
+    head = "arn:aws:ecs:eu-west-1:123456789012:task/other"
+    tasks = [f"{head}/{number:032x}" for number in range(1000)]
+    problems = problems_of_event({**NAMED, "tasks": tasks})
+    assert len(problems) == 21
+    assert problems[-1] == "980 more such problems of tasks"
 
 
 @pytest.mark.parametrize(

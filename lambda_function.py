@@ -27,8 +27,8 @@ from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.answer import Report
 from ecs_task_recycle.report.final_record import log_final_record
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.segments import end_run, run_segment
-from ecs_task_recycle.settings.event import Settings, segment_parameters, settings_from_event
+from ecs_task_recycle.segments import restore_run, run_segment
+from ecs_task_recycle.settings.event import Settings, settings_from_event
 from ecs_task_recycle.settings.input_json import (
     AwsCredentials,
     Mail,
@@ -36,7 +36,7 @@ from ecs_task_recycle.settings.input_json import (
     read_configuration,
     stack_from,
 )
-from ecs_task_recycle.settings.invocation import Invocation, read_invocation
+from ecs_task_recycle.settings.invocation import Invocation, RestoreOnly, read_invocation
 
 if TYPE_CHECKING:
     import boto3
@@ -73,13 +73,14 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     configure_logging(run_id=run_id)
     configuration = None
     try:
-        configuration = read_configuration(CONFIGURATION_FILE)
         invocation = read_invocation(event)
-        run_id = invocation.segment_of or run_id
+        only_credentials = invocation.restore is not None
+        configuration = read_configuration(CONFIGURATION_FILE, only_credentials=only_credentials)
+        run_id = invocation.run_id or run_id
         configure_logging(run_id=run_id)
         settings = _settings(invocation)
         session = get_aws_session(configuration.aws)
-        run = _run(settings, session, invocation, run_id=run_id, context=context)
+        run = _run(settings, session, run_id=run_id, context=context)
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
@@ -87,26 +88,41 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
             body, place = _refused(error, run_id), place_from(os.environ)
             _notify(configuration.mail, body, place, session_of=make_session)
         raise
-    if invocation.segment_of is not None:
-        return _segment(run, invocation, configuration.mail, session)
+    if invocation.restore is not None:
+        return _restored(run, invocation.restore, configuration.mail, session)
+    if invocation.run_id is not None:
+        return _segment(run, configuration.mail, session)
     return _answered(act(run), configuration.mail, session)
 
 
-def _segment(
-    run: Run, invocation: Invocation, mail: Mail | None, session: boto3.Session
-) -> dict[str, Any]:
-    """Go on with a run, or end it with its guardian; answer what the state machine goes on with."""
-    if invocation.execution_status is None:
-        segment = run_segment(run)
-    else:
-        segment = end_run(run, invocation.execution_status)
+def _segment(run: Run, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
+    """Go on with a run; answer what the state machine goes on with."""
+    segment = run_segment(run)
     if segment.report is not None:
         _answered(segment.report, mail, session)
     return segment.answer(run)
 
 
+def _restored(
+    run: Run, only: RestoreOnly, mail: Mail | None, session: boto3.Session
+) -> dict[str, Any]:
+    """Restore a run; answer whether that is done. An attempt that fails raises nothing."""
+    attempt = restore_run(run, only)
+    if attempt.report is not None:
+        _tell(attempt.report, mail, session)
+    return attempt.answer()
+
+
 def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
     """Mail what is to be mailed; return the answer, or raise what made the run fail."""
+    body = _tell(report, mail, session)
+    if report.error is not None:
+        raise report.error
+    return {"statusCode": report.status.code, "body": json.dumps(body)}
+
+
+def _tell(report: Report, mail: Mail | None, session: boto3.Session) -> Mapping[str, object]:
+    """Log and mail what somebody is to be told of; return the answer's body."""
     body = report.answer()
     if report.is_worth_a_mail:
         log_final_record(body, function_name=stack_from(os.environ).function_name)
@@ -117,9 +133,7 @@ def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict
         )
         # The run's own session: its role is assumed already, should STS not answer any more.
         _notify(mail, body, place, session_of=lambda: session)
-    if report.error is not None:
-        raise report.error
-    return {"statusCode": report.status.code, "body": json.dumps(body)}
+    return body
 
 
 def _settings(invocation: Invocation) -> Settings:
@@ -135,7 +149,6 @@ def _settings(invocation: Invocation) -> Settings:
 def _run(
     settings: Settings,
     session: boto3.Session,
-    invocation: Invocation,
     *,
     run_id: str,
     context: LambdaContext | None,
@@ -155,7 +168,7 @@ def _run(
             own_session,
             machine_arn=stack.guardian_arn,
             run_id=run_id,
-            event=segment_parameters(invocation.event, settings),
+            names={"cluster_name": gateway.cluster_name, "service_name": gateway.service_name},
         )
     return Run.of(
         settings,

@@ -17,6 +17,7 @@ class Execution:
     started_at: float
     status: str = RUNNING
     stopped_at: float | None = None
+    error: str | None = None
 
     def end(self, status: str, at: float) -> None:
         """Let it end, if it has not."""

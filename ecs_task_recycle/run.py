@@ -8,14 +8,14 @@ from datetime import datetime
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.clock import Clock, as_utc
-from ecs_task_recycle.model import By, Selection
+from ecs_task_recycle.model import By, ScaleUp, Selection
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.estimate import Estimate, estimate
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord, progress_of
 from ecs_task_recycle.record.store import Kept, RecordStore
 from ecs_task_recycle.record.table import RunTable
-from ecs_task_recycle.settings.event import Settings
+from ecs_task_recycle.settings.event import Settings, settings_from_event
 from ecs_task_recycle.watch.watch import ServiceWatch
 
 
@@ -119,6 +119,7 @@ class Run:
         """Return what the record has to keep of the run as it is now."""
         progress = self.progress
         return Kept(
+            parameters=self.settings.event,
             run_started_at=progress.started_at,
             started_before_at=self._selection.before_at,
             scale_up=progress.scale_up,
@@ -155,8 +156,15 @@ class Run:
         )
 
     def recall(self, record: RunRecord) -> None:
-        """Take in what an earlier invocation of this run knew, to go on with it."""
+        """Take in what an earlier invocation of this run knew, to go on with it.
+
+        Raises SettingsError for parameters that are not those of an event.
+        """
         self.recalled, self.progress = record, progress_of(record)
+        if record.parameters is None:
+            self.ends = self.ends or Ended(Status.PARTIAL, "its record lacks the run's parameters")
+        else:
+            self.settings = settings_from_event(record.parameters)
         if record.state is RecordState.RUNNING:
             self.stopped_by_dead = record.task
         self.watch.resume(record.run_started_at, record.checkpoint or Checkpoint())
@@ -187,8 +195,18 @@ class Run:
         is_taken_up = in_hand == Selection(before_at=queued_at, by=By.CREATION)
         return None if is_taken_up else queued_at
 
+    @property
+    def _to_be_raised(self) -> ScaleUp | None:
+        """What is raised already, or is going to be as things are now."""
+        plan = self.progress.plan
+        if self.progress.scale_up is None and plan is not None and plan.adds_task:
+            return ScaleUp.by_one(plan.found)
+        return self.progress.scale_up
+
     def start_guardian(self) -> None:
         """Have the run watched over, once. Raises Ended, AwsCallError."""
         if self.guardian is not None and not self.is_watched_over:
-            self.guardian.start(self.clock, deadline_at=self.deadline_at)
+            self.guardian.start(
+                self.clock, deadline_at=self.deadline_at, scale_up=self._to_be_raised
+            )
             self.is_watched_over = True

@@ -1,30 +1,42 @@
-"""A run across invocations: what the guardian's invocations do, and what they answer it."""
+"""A run across invocations: what its guardian has done, and what the guardian goes on with."""
 
 from __future__ import annotations
 
 import logging
 import math
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from ecs_task_recycle.aws.errors import retry_until
 from ecs_task_recycle.aws.guardian import LOOK_AGAIN_SECONDS
-from ecs_task_recycle.errors import AlreadyRunningError
+from ecs_task_recycle.errors import (
+    AlreadyRunningError,
+    AwsCallError,
+    OwnershipLostError,
+    PreconditionError,
+    RecycleError,
+)
 from ecs_task_recycle.outcome import Ended, HandedOver, Status
+from ecs_task_recycle.record.item import carried
 from ecs_task_recycle.record.record import RecordState, RunRecord
-from ecs_task_recycle.recycle import recycle, restore
+from ecs_task_recycle.recycle import recycle, report_of, reported, restore
 from ecs_task_recycle.report.answer import Report
 from ecs_task_recycle.run import Run
+from ecs_task_recycle.settings.invocation import RestoreOnly
 from ecs_task_recycle.settings.parameters import Action
 from ecs_task_recycle.steps.budget import RESERVE_SECONDS
+from ecs_task_recycle.steps.restore import restored
 
 REASON_LIMIT: Final = 2_000
 """What the state machine carries has to stay small: 262,144 bytes for one state's output.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
 POLL_SECONDS: Final = 15.0
-"""Between two looks at an invocation that may see by itself that its guardian has ended."""
+"""Between two reads of a record that cannot be read for a moment."""
+
+ATTEMPTS_BEFORE_NUMBERS_ALONE: Final = 2
+"""The third attempt to restore comes 21 minutes after the first: no invocation of the run, which
+lives 15 minutes at most, can be at work any more, even where its record does not say so."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +45,8 @@ logger = logging.getLogger(__name__)
 class Segment:
     """What came of one of the guardian's invocations.
 
-    ``report`` is None where the run was over, or may still be alive: then ``wait_seconds`` says
-    when to look again.
+    ``report`` is None where there is nobody to be told of anything. ``wait_seconds`` says when to
+    look again, None where the guardian need not.
     """
 
     report: Report | None = None
@@ -49,7 +61,7 @@ class Segment:
         """Return what the state machine goes on with: bounded, whatever the run's size."""
         body: dict[str, Any] = {"continues": self.continues, "wait_seconds": self.wait_seconds or 0}
         if run.guardian is not None:
-            body["next"] = run.guardian.segment_event
+            body["next"] = run.guardian.segment_event(run.progress.scale_up)
         if self.report is not None:
             progress = self.report.progress
             body |= {
@@ -61,17 +73,47 @@ class Segment:
         return body
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What came of an attempt to restore a run: whether nothing of it is raised any more.
+
+    ``report`` is None where there is nobody to be told of anything.
+    """
+
+    is_done: bool
+    report: Report | None = None
+
+    def answer(self) -> dict[str, Any]:
+        """Return what the state machine goes on with."""
+        return {"is_done": self.is_done}
+
+
 def run_segment(run: Run) -> Segment:
     """Go on with the run that has this id, if it needs that and no invocation works on it."""
-    record = _read(run)
-    if not _is_open(record, run.run_id):
+    try:
+        record = _read(run)
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody is told
+        return Segment(report=_failed(run, error))
+    if record is None or record.run_id != run.run_id or not record.is_open:
         return Segment()
+    early_seconds = _seconds_too_early(run, record)
+    if early_seconds:
+        return Segment(wait_seconds=early_seconds)
+    return _segment(run, record)
+
+
+def _seconds_too_early(run: Run, record: RunRecord) -> int:
+    """Return how long nothing is to be done: another invocation is at work, or a pause lasts."""
     if record.state is RecordState.RUNNING and record.may_be_alive(run.now_at):
-        return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
-    if record.resumes_at is not None and (early := record.resumes_at - run.now_at) > timedelta(0):
-        return Segment(wait_seconds=math.ceil(early.total_seconds()))
+        return LOOK_AGAIN_SECONDS
+    if record.resumes_at is None:
+        return 0
+    return max(0, math.ceil((record.resumes_at - run.now_at).total_seconds()))
+
+
+def _segment(run: Run, record: RunRecord) -> Segment:
     if record.state is RecordState.UNRESTORED:
-        run.ends = Ended(Status.PARTIAL, record.reason or "it ended with its capacity raised")
+        run.ends = _end_of_unrestored(record)
     report = _go_on(run, record)
     if isinstance(report.error, AlreadyRunningError):
         # Step Functions invokes again what it has lost sight of: the other one goes on.
@@ -82,54 +124,91 @@ def run_segment(run: Run) -> Segment:
     return Segment(report=report)
 
 
-def end_run(run: Run, execution_status: str) -> Segment:
-    """Restore what a run has raised whose guardian has ended, once no invocation works on it.
+def restore_run(run: Run, only: RestoreOnly) -> Restored:
+    """Put back what a run has raised whose guardian cannot go on with it.
 
-    A run that is alive sees the end of its guardian before its next stop, and restores by itself.
+    Somebody is told of the first attempt that fails, and of the one that is done.
     """
-    while True:
-        record = _read(run)
-        if not _is_open(record, run.run_id):
-            return Segment()
-        report = _restored(run, record, execution_status)
-        if report is not None:
-            return Segment(report=report)
-        if run.clock.now() + POLL_SECONDS + RESERVE_SECONDS >= run.deadline_at:
-            _leave_to_another(run, record)
-            return Segment()
-        run.clock.sleep(POLL_SECONDS)
-
-
-def _restored(run: Run, record: RunRecord, execution_status: str) -> Report | None:
-    """Restore, and report; None while another invocation works on the run."""
+    try:
+        record = run.record.read_to_restore()
+    except (AwsCallError, PreconditionError) as error:
+        return _restore_without_record(run, only, error)
+    if record is None:
+        return _restore_without_record(run, only, None)
+    if record.run_id != run.run_id or not record.is_open:
+        return Restored(is_done=True)
     if record.state is RecordState.RUNNING and record.may_be_alive(run.now_at):
-        return None
-    run.ends = Ended(Status.PARTIAL, f"the guardian's execution is {execution_status}")
-    report = _go_on(run, record)
-    return None if isinstance(report.error, AlreadyRunningError) else report
+        return Restored(is_done=False)
+    run.ends = Ended(Status.PARTIAL, f"the guardian's execution is {only.status}")
+    if record.state is RecordState.UNRESTORED:
+        run.ends = _end_of_unrestored(record)
+    return _attempted(run, only, _go_on(run, record))
+
+
+def _attempted(run: Run, only: RestoreOnly, report: Report) -> Restored:
+    if isinstance(report.error, AlreadyRunningError):
+        return Restored(is_done=False)
+    is_restored = report.error is None or run.restored_at is not None
+    if is_restored or isinstance(report.error, OwnershipLostError):
+        return Restored(is_done=True, report=report)
+    return Restored(is_done=False, report=report if only.attempt == 0 else None)
+
+
+def _restore_without_record(run: Run, only: RestoreOnly, error: RecycleError | None) -> Restored:
+    """Restore by the numbers that the execution carries, once no invocation can be at work."""
+    try:
+        scale_up = carried(only.raised)
+    except ValueError as problem:
+        logger.error("The execution does not tell what was raised: %s", problem)  # noqa: TRY400
+        scale_up = None
+    report = None if error is None else _failed(run, error)
+    is_moment = isinstance(error, AwsCallError) and error.transient
+    if scale_up is None and not is_moment:
+        return Restored(is_done=True, report=report)
+    if is_moment or only.attempt < ATTEMPTS_BEFORE_NUMBERS_ALONE:
+        return Restored(is_done=False, report=report if only.attempt == 0 else None)
+    run = run.anew()
+    run.progress.scale_up = scale_up
+    why = "it is gone" if error is None else error.sentence.rstrip(".")
+    with reported(run), restored(run):
+        text = f"its run record cannot be read: {why}; restored by what its execution carries"
+        _raise(Ended(Status.PARTIAL, text))
+    return _attempted(run, only, report_of(run))
+
+
+def _end_of_unrestored(record: RunRecord) -> Ended:
+    """Return the last word of a run that had ended, but for its capacity."""
+    remark = "the capacity was put back later"
+    is_complete = record.total_count > 0 and record.done_count == record.total_count
+    is_complete = is_complete and record.task is None
+    if is_complete:
+        return Ended(Status.COMPLETED, remark)
+    return Ended(Status.PARTIAL, f"{remark}; before that: {record.reason}")
 
 
 def _go_on(run: Run, record: RunRecord) -> Report:
-    run.recall(record)
+    try:
+        run.recall(record)
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody is told
+        return _failed(run, error)
     return restore(run) if run.settings.action is Action.RESTORE else recycle(run)
 
 
-def _leave_to_another(run: Run, record: RunRecord) -> None:
-    """Have the run looked after once its invocation is certainly dead, after this one's limit."""
-    logger.warning("Run %s may still be running; a follow-up execution will check it", run.run_id)
-    if run.guardian is not None:
-        first_look = record.owner_dead_at.timestamp() + 1
-        run.guardian.start_another(run.clock, first_look=first_look)
+def _failed(run: Run, error: Exception) -> Report:
+    """Return the report of an invocation that could not even begin."""
+    with reported(run):
+        _raise(error)
+    return report_of(run)
+
+
+def _raise(how: Exception) -> None:
+    raise how
 
 
 def _read(run: Run) -> RunRecord | None:
-    """Read the record, for as long as it takes: nobody repeats an invocation that ends in an error.
+    """Read the record, for as long as it takes.
 
     Raises AwsCallError for what no later call mends, and right before the deadline.
     """
     until = run.deadline_at - RESERVE_SECONDS
     return retry_until(run.record.read, run.clock, until=until, every_seconds=POLL_SECONDS)
-
-
-def _is_open(record: RunRecord | None, run_id: str) -> TypeGuard[RunRecord]:
-    return record is not None and record.run_id == run_id and record.is_open

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 
 from ecs_task_recycle.aws.errors import expect_refusal, retry_until, translated
 from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import AwsCallError
+from ecs_task_recycle.model import ScaleUp
 from ecs_task_recycle.outcome import Ended, Status
 
 if TYPE_CHECKING:
@@ -51,16 +53,16 @@ logger = logging.getLogger(__name__)
 
 
 class Guardian:
-    """The guardian of one run. ``event`` holds the run's parameters for its next segments."""
+    """The guardian of one run of the service that ``names`` names."""
 
     def __init__(
-        self, session: boto3.Session, *, machine_arn: str, run_id: str, event: Mapping[str, object]
+        self, session: boto3.Session, *, machine_arn: str, run_id: str, names: Mapping[str, str]
     ) -> None:
         """Take the state machine's ARN; call nothing yet."""
         self._session = session
         self._machine_arn = machine_arn
         self._run_id = run_id
-        self._event = event
+        self._names = names
 
     @cached_property
     def _client(self) -> SFNClient:
@@ -71,50 +73,38 @@ class Guardian:
         """The ARN of the run's execution."""
         return f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{self._run_id}"
 
-    @property
-    def segment_event(self) -> dict[str, Any]:
-        """The event that invokes a segment."""
-        return {"segment_of": self._run_id, "event": dict(self._event)}
+    def segment_event(self, scale_up: ScaleUp | None) -> dict[str, Any]:
+        """Return the event that invokes a segment.
 
-    def start(self, clock: Clock, *, deadline_at: float) -> None:
-        """Start the execution, unless it is running already.
+        It carries what is raised: should the record be lost, the capacity comes back all the same.
+        """
+        names = dict(self._names)
+        return {"segment_of": self._run_id, "event": names, "raised": encode(scale_up)}
+
+    def start(self, clock: Clock, *, deadline_at: float, scale_up: ScaleUp | None) -> None:
+        """Start the execution, unless it is running already; it carries what is to be raised.
 
         Raises Ended if it has ended: AWS has delivered the event again, after the run. Raises
         AwsCallError if it cannot be started.
         """
         first_look = min(clock.now() + FIRST_LOOK_SECONDS, deadline_at)
+        execution_input = {
+            "first_look_at": as_utc(first_look).isoformat(timespec="seconds"),
+            "next": self.segment_event(scale_up),
+        }
+        start = partial(self._start, json.dumps(execution_input))
         try:
-            self._start(clock, self._run_id, first_look)
+            retry_until(start, clock, until=clock.now() + START_WITHIN_SECONDS, every_seconds=2.0)
         except AwsCallError as error:
             if error.code != ALREADY_STARTED:
                 raise
             self.require_running()
 
-    def start_another(self, clock: Clock, *, first_look: float) -> None:
-        """Start a second execution for a run whose own has ended, unless there is one already.
-
-        It invokes a segment at ``first_look`` (seconds since the epoch). The segment finds that the
-        run's own execution has ended, and restores. Raises AwsCallError.
-        """
-        try:
-            self._start(clock, f"{self._run_id}-restore", first_look)
-        except AwsCallError as error:
-            if error.code != ALREADY_STARTED:
-                raise
-
-    def _start(self, clock: Clock, name: str, first_look: float) -> None:
-        execution_input = {
-            "first_look_at": as_utc(first_look).isoformat(timespec="seconds"),
-            "next": self.segment_event,
-        }
-
-        def start() -> None:
-            with translated(START):
-                self._client.start_execution(
-                    stateMachineArn=self._machine_arn, name=name, input=json.dumps(execution_input)
-                )
-
-        retry_until(start, clock, until=clock.now() + START_WITHIN_SECONDS, every_seconds=2.0)
+    def _start(self, execution_input: str) -> None:
+        with translated(START):
+            self._client.start_execution(
+                stateMachineArn=self._machine_arn, name=self._run_id, input=execution_input
+            )
 
     def require_running(self) -> None:
         """Raise Ended if somebody has stopped the execution, and so asks the run to stop.

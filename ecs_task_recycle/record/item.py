@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,13 +23,15 @@ KEPT: Final = timedelta(days=90)
 """How long the outcome of a run stays."""
 
 TEXT_LIMIT: Final = 10_000
+PARAMETERS_LIMIT: Final = 200_000
+"""What 1,000 ids of tasks and 100 names of alarms take, with room."""
 REASON_LIMIT: Final = 2_000
 
 CAPACITY_KEYS: Final = ("desired_count", "min_capacity", "max_capacity")
 
 OPTIONAL: Final = (
     *("status", "reason", "task", "found", "written", "raised_since_at", "ended_at", "expires_at"),
-    *("memory", "resumes_at"),
+    *("memory", "resumes_at", "parameters"),
 )
 """The attributes that not every record has."""
 
@@ -54,6 +57,7 @@ def to_item(record: RunRecord) -> dict[str, Any]:
         "run_id": record.run_id,
         "run_started_at": record.run_started_at.isoformat(),
         "started_before_at": record.started_before_at.isoformat(),
+        "parameters": None if record.parameters is None else json.dumps(record.parameters),
         "number": record.done_count,
         "total": record.total_count,
         "task": record.task,
@@ -112,6 +116,7 @@ def _checked(item: dict[str, Any]) -> RunRecord:
         run_id=_text(item["run_id"]),
         run_started_at=_instant(item["run_started_at"]),
         started_before_at=_instant(item["started_before_at"]),
+        parameters=_parameters(item),
         scale_up=_scale_up(item),
         raised_since_at=_instant_or_none(item, "raised_since_at"),
         done_count=_count(item["number"]),
@@ -154,6 +159,31 @@ def _instant(value: object) -> datetime:
 
 def _instant_or_none(item: dict[str, Any], name: str) -> datetime | None:
     return _instant(item[name]) if name in item else None
+
+
+def _parameters(item: dict[str, Any]) -> dict[str, Any] | None:
+    """Read a run's parameters; what they say is checked when they are read as an event."""
+    if "parameters" not in item:
+        return None
+    text = item["parameters"]
+    if not isinstance(text, str) or len(text) > PARAMETERS_LIMIT:
+        raise ValueError("its parameters are not a text")
+    parameters = json.loads(text)
+    if not isinstance(parameters, dict):
+        raise TypeError("its parameters are not an object")
+    return parameters
+
+
+def carried(value: object) -> ScaleUp | None:
+    """Return what an execution carries of a raise, checked like a record. Raises ValueError."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ValueError("what is raised is not an object")  # noqa: TRY004 - input, not our mistake
+    try:
+        return _scale_up(value)
+    except (LookupError, TypeError) as problem:
+        raise ValueError(f"{type(problem).__name__}: {problem}") from problem
 
 
 def _scale_up(item: dict[str, Any]) -> ScaleUp | None:

@@ -7,11 +7,13 @@ restores nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from ecs_task_recycle.codec import Json
 from ecs_task_recycle.model import (
     InServicePoint,
     Original,
@@ -65,11 +67,12 @@ class RunRecord:
     """One service's record.
 
     ``owner`` is unique to one invocation, as AWS may deliver one request twice; after
-    ``owner_dead_at`` it is certainly dead. ``scale_up`` is what has to be restored, None where
-    nothing is raised; ``raised_since_at`` is since when. ``done_count`` of ``total_count`` tasks
-    are stopped or gone, ``task`` is in hand. A run that was handed over goes on at ``resumes_at``;
-    ``segments`` invocations have worked on it, the last ``interruptions`` of them died without
-    progress. ``stop_requested_at`` and ``queued_before_at`` are requests of others to the run.
+    ``owner_dead_at`` it is certainly dead. ``parameters`` are those of the run's event.
+    ``scale_up`` is what has to be restored, None where nothing is raised; ``raised_since_at`` is
+    since when. ``done_count`` of ``total_count`` tasks are stopped or gone, ``task`` is in hand. A
+    run that was handed over goes on at ``resumes_at``; ``segments`` invocations have worked on it,
+    the last ``interruptions`` of them died without progress. ``stop_requested_at`` and
+    ``queued_before_at`` are requests of others to the run.
     """
 
     version: int
@@ -79,6 +82,7 @@ class RunRecord:
     run_id: str
     run_started_at: datetime
     started_before_at: datetime
+    parameters: Mapping[str, Json] | None = None
     scale_up: ScaleUp | None = None
     raised_since_at: datetime | None = None
     done_count: int = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ecs_task_recycle.aws.errors import retry_until
 from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.codec import Json
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,
@@ -56,6 +57,7 @@ logger = logging.getLogger(__name__)
 class Kept:
     """What a run keeps of itself in its record, as of one write."""
 
+    parameters: Mapping[str, Json]
     run_started_at: datetime
     started_before_at: datetime
     scale_up: ScaleUp | None

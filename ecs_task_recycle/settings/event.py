@@ -61,6 +61,18 @@ class Settings:
         """Whether desired count and limits may be written."""
         return self.maintain_service_state or self.action is Action.RESTORE
 
+    @property
+    def event(self) -> dict[str, Json]:
+        """The event that asks for the same, with tasks by id: what a run keeps in its record."""
+        event: dict[str, Json] = {
+            "cluster_name": self.cluster_name,
+            "service_name": self.service_name,
+            **self.parameters,
+        }
+        if self.tasks:
+            event["tasks"] = [each.id for each in self.tasks]
+        return event
+
     def started_before_at(self, now_at: datetime) -> datetime:
         """Return the instant before which a task must have started, if the run starts now."""
         if self.older_than_hours is not None:
@@ -112,16 +124,6 @@ def parameters_of(event: object) -> Mapping[str, object]:
     if isinstance(detail, Mapping) and not names & set(event):
         return detail
     return event
-
-
-def segment_parameters(event: object, settings: Settings) -> Mapping[str, object]:
-    """Return an event's parameters for the run's further invocations, with tasks named by id.
-
-    With ARNs, 1,000 tasks may not fit into an execution's input of 262,144 bytes.
-    https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-    """
-    given = parameters_of(event)
-    return {**given, "tasks": [each.id for each in settings.tasks]} if settings.tasks else given
 
 
 def _require_names(event: object, given: Mapping[str, object]) -> None:

@@ -123,14 +123,30 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def read_configuration(path: Path) -> Configuration:
-    """Read input.json. Raises SettingsError, which names every problem and shows no secret."""
+def read_configuration(path: Path, *, only_credentials: bool = False) -> Configuration:
+    """Read input.json. Raises SettingsError, which names every problem and no secret's value.
+
+    ``only_credentials``: return no more than these, the default ones where the file's cannot be
+    read. Restoring needs no mail.
+    """
+    try:
+        document = _document(path)
+        if not only_credentials:
+            return configuration_from(document)
+        section = document.get("awsCredentials") if isinstance(document, Mapping) else None
+        return configuration_from({"awsCredentials": section})
+    except SettingsError:
+        if not only_credentials:
+            raise
+    return Configuration(aws=AwsCredentials(), mail=None)
+
+
+def _document(path: Path) -> object:
     try:
         # Editors on Windows may put a byte order mark in front.
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as problem:
         raise SettingsError.of("input.json", [_unreadable(problem)]) from None
-    return configuration_from(document)
 
 
 def _unreadable(problem: Exception) -> str:

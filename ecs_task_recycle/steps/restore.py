@@ -135,7 +135,8 @@ def _wait_until_one_can_go(run: Run, scale_up: ScaleUp, how: Exception | None) -
             is_whole = run.watch.until(condition, wait)
         except (StepTimeoutError, AwsCallError) as error:
             logger.info("Restoring while not all tasks are in service: %s", error)
-    run.record.require_ownership(run.kept())
+    if run.record.is_ours:
+        run.record.require_ownership(run.kept())
     # A deployment that somebody started has tasks of its own that are still starting.
     if not is_whole and not isinstance(how, Interference):
         _stop_surplus(run, scale_up)

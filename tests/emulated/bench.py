@@ -15,7 +15,7 @@ from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.settings.event import segment_parameters, settings_from_event
+from ecs_task_recycle.settings.event import settings_from_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,7 +138,7 @@ class Bench:
                 session,
                 machine_arn=guardian_arn,
                 run_id=run_id,
-                event=segment_parameters(parameters, settings),
+                names={"cluster_name": gateway.cluster_name, "service_name": gateway.service_name},
             )
         return Run.of(
             settings,

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ecs_emulator import Killed
+from ecs_emulator.executions import Execution
 from ecs_task_recycle.errors import RecycleError
-from ecs_task_recycle.segments import end_run, run_segment
+from ecs_task_recycle.segments import restore_run, run_segment
 from ecs_task_recycle.settings.invocation import read_invocation
 from tests.emulated.bench import LAMBDA_SECONDS
+from tests.emulated.states import TaskFailedError, Walk
 from tests.infrastructure.machine import definition
 from tests.infrastructure.template import stack
 
@@ -24,19 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import World
-    from ecs_emulator.executions import Execution
     from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 
 MACHINE_ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:guardian"
-EVENTS = {"Wait": 2, "Task": 5, "Choice": 2, "Succeed": 2}
-"""How many history events a state makes; a task with its scheduling, start and success."""
+RULE_STATUSES = ("ABORTED", "FAILED", "TIMED_OUT")
+RULE_DETAIL_TYPE = "Step Functions Execution Status Change"
 
 
 @cache
-def states() -> dict[str, Any]:
-    document = definition(stack())
-    return {"StartAt": document["StartAt"], **document["States"]}
+def machine() -> dict[str, Any]:
+    return definition(stack())
 
 
 @dataclass
@@ -53,8 +52,9 @@ class Guarded:
     billed_seconds: float = 0.0
     events: int = 2
     largest_bytes: int = 0
-    is_forsaken: bool = False
-    """Whether the last invocation that could restore was killed, too."""
+    visited: list[str] = field(default_factory=list)
+    is_throttled: Callable[[World], bool] = lambda _: False
+    """Whether Lambda throttles the function at the moment."""
     on_revival: list[Callable[[], object]] = field(default_factory=list)
 
     def recycle(self, run_id: str = "run", **event: Any) -> Report:  # noqa: ANN401
@@ -121,113 +121,74 @@ class Guarded:
     def walk(self, run_id: str) -> None:
         """Walk the states of a run's execution to its end, and let its rule fire."""
         execution = self.execution(run_id)
-        if execution is None:
-            return
-        name, data = states()["StartAt"], json.loads(execution.input)
-        for _ in range(self.states_limit):
-            if execution.status != "RUNNING":
-                break
-            self.events += EVENTS[states()[name]["Type"]]
-            name, data = self._state(execution, states()[name], data)
-            if name is None:
-                execution.end(data["status"], self.world.now)
-        if execution.status != "SUCCEEDED":
-            self._rule(execution)
+        while execution is not None:
+            walk = Walk(
+                world=self.world,
+                execution=execution,
+                document=machine(),
+                invoke=self._invoke,
+                states_limit=self.states_limit,
+            )
+            walk.run()
+            self.events = max(self.events, walk.events)
+            self.largest_bytes = max(self.largest_bytes, walk.largest_bytes)
+            self.visited += walk.visited
+            execution = self._rule(execution)
 
-    def _state(
-        self, execution: Execution, state: dict[str, Any], data: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any]]:
-        self.largest_bytes = max(self.largest_bytes, len(json.dumps(data)))
-        match state["Type"]:
-            case "Wait":
-                self._wait(execution, state, data)
-                return state["Next"], _at(state.get("OutputPath", "$"), data)
-            case "Task":
-                return self._task(execution, state, data)
-            case "Choice":
-                goes_on = _at(state["Choices"][0]["Variable"], data) is True
-                return (state["Choices"][0]["Next"] if goes_on else state["Default"]), data
-            case _:
-                return None, {"status": "SUCCEEDED"}
-
-    def _wait(self, execution: Execution, state: dict[str, Any], data: dict[str, Any]) -> None:
-        if "TimestampPath" in state:
-            until = datetime.fromisoformat(_at(state["TimestampPath"], data)).timestamp()
-        else:
-            until = self.world.now + _at(state["SecondsPath"], data)
-        self.world.run_until(
-            lambda: execution.status != "RUNNING" or self.world.now >= until,
-            timeout=max(0.0, until - self.world.now),
-        )
-
-    def _task(
-        self, execution: Execution, state: dict[str, Any], data: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any]]:
-        own, rest = state["Retry"]
-        for attempt in range(rest["MaxAttempts"] + 1):
-            try:
-                return state["Next"], self._segment(data)
-            except Killed:
-                self._die()
-                self.world.advance(rest["IntervalSeconds"] if attempt < rest["MaxAttempts"] else 0)
-            except RecycleError as error:
-                if type(error).__name__ in own["ErrorEquals"]:
-                    break
-                raise
-            if execution.status != "RUNNING":
-                return None, {"status": execution.status}
-        return None, {"status": "FAILED"}
+    def _invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Do what Lambda does when a state invokes the function."""
+        if self.is_throttled(self.world):
+            raise TaskFailedError("Lambda.TooManyRequestsException")
+        try:
+            return self._segment(event)
+        except Killed:
+            self._die()
+            raise TaskFailedError("Lambda.Unknown") from None
+        except RecycleError as error:
+            raise TaskFailedError(type(error).__name__, str(error)) from None
 
     def _segment(self, event: dict[str, Any]) -> dict[str, Any]:
         invocation = read_invocation(event)
-        assert invocation.segment_of is not None
+        assert invocation.run_id is not None
         assert isinstance(invocation.event, dict)
         run = self.bench.run(
             self.world,
-            run_id=invocation.segment_of,
+            run_id=invocation.run_id,
             deadline_seconds=self.limit_seconds,
             guardian_arn=MACHINE_ARN,
             **invocation.event,
         )
+        only = invocation.restore
+        if only is not None:
+            restored = self._billed(lambda: restore_run(run, only))
+            self._note(restored.report)
+            return json.loads(json.dumps(restored.answer()))  # type: ignore[no-any-return]
         segment = self._billed(lambda: run_segment(run))
-        if segment.report is not None:
-            self.reports.append(segment.report)
-            if segment.report.error is not None:
-                raise segment.report.error
-        answer: dict[str, Any] = json.loads(json.dumps(segment.answer(run)))
-        return answer
+        self._note(segment.report)
+        if segment.report is not None and segment.report.error is not None:
+            raise segment.report.error
+        return json.loads(json.dumps(segment.answer(run)))  # type: ignore[no-any-return]
 
-    def _rule(self, execution: Execution) -> None:
-        """Let EventBridge tell the function that the execution has ended."""
-        detail = {"status": execution.status, "input": execution.input, "name": execution.name}
-        invocation = read_invocation(
-            {
-                "source": "aws.states",
-                "detail-type": "Step Functions Execution Status Change",
-                "detail": detail,
-            }
+    def _note(self, report: Report | None) -> None:
+        if report is not None:
+            self.reports.append(report)
+
+    def _rule(self, ended: Execution) -> Execution | None:
+        """Let EventBridge start an execution where one has ended early, as the rule says."""
+        if ended.status not in RULE_STATUSES:
+            return None
+        detail = {"status": ended.status, "input": ended.input, "name": ended.name}
+        if ended.error is not None:
+            detail["error"] = ended.error
+        event = {"source": "aws.states", "detail-type": RULE_DETAIL_TYPE, "detail": detail}
+        number = len(self.world.executions)
+        arn = f"{MACHINE_ARN.replace(':stateMachine:', ':execution:')}:rule-{number}"
+        started = Execution(
+            arn=arn,
+            machine_arn=MACHINE_ARN,
+            name=f"rule-{number}",
+            input=json.dumps(event),
+            started_at=self.world.now,
         )
-        assert isinstance(invocation.event, dict)
-        run = self.bench.run(
-            self.world,
-            run_id=str(invocation.segment_of),
-            deadline_seconds=self.limit_seconds,
-            guardian_arn=MACHINE_ARN,
-            **invocation.event,
-        )
-        try:
-            segment = self._billed(lambda: end_run(run, str(invocation.execution_status)))
-        except Killed:
-            # EventBridge has delivered it, and the function's own retries are off.
-            self._die()
-            self.is_forsaken = True
-            return
-        if segment.report is not None:
-            self.reports.append(segment.report)
-
-
-def _at(path: str, data: dict[str, Any]) -> Any:  # noqa: ANN401 - whatever stands there
-    value: Any = data
-    for name in path.removeprefix("$").split("."):
-        value = value[name] if name else value
-    return value
+        self.world.executions[arn] = started
+        return started

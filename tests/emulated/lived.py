@@ -71,7 +71,6 @@ class Lived:
     reports: list[Report] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     deaths: int = 0
-    is_forsaken: bool = False
     restored_by_hand: Report | None = None
     ended_at: float = 0.0
 
@@ -206,7 +205,7 @@ def _run_guarded(bench: Bench, lived: Lived) -> None:
         if lived.reports:
             break
         lived.world.advance(DEAD_SECONDS)
-    lived.deaths, lived.is_forsaken = guarded.deaths, guarded.is_forsaken
+    lived.deaths = guarded.deaths
 
 
 def _again(lived: Lived) -> dict[str, Any]:

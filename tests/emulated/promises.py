@@ -72,7 +72,7 @@ def protection_is_respected(lived: Lived) -> None:
 def capacity_comes_back(lived: Lived) -> None:
     """5: whatever ended the run, desired count and limits are as before, and the record is free."""
     if lived.restored_by_hand is not None:
-        by_itself = lived.story.is_guarded and not lived.story.faults and not lived.is_forsaken
+        by_itself = lived.story.is_guarded and not lived.story.faults
         assert not by_itself, "the guardian left it raised"
         assert lived.restored_by_hand.error is None
     assert lived.story.record is not None or is_free(lived.world)

@@ -1,4 +1,4 @@
-"""The states of a template's state machine, walked in virtual time: what Amazon States Language says.
+"""The states of the template's machine, walked in virtual time as Amazon States Language says.
 
 Only what our machines use: JSONPath, Choice, Wait, Pass, Task with Retry and Catch, Succeed, Fail.
 https://states-language.net/spec.html
@@ -212,5 +212,5 @@ def filled(template: Any, data: Data) -> Any:  # noqa: ANN401 - likewise
 def written(path: str, data: Data, value: Any) -> Data:  # noqa: ANN401 - likewise
     """Return data with a value at a path of one name; `$` is the whole."""
     if path == "$":
-        return copy.deepcopy(value)  # type: ignore[no-any-return]
+        return copy.deepcopy(value)
     return {**copy.deepcopy(data), path.removeprefix("$."): copy.deepcopy(value)}

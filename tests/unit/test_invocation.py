@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 import pytest
 
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings.invocation import EXECUTION_ENDED, Invocation, read_invocation
+from ecs_task_recycle.settings.invocation import Invocation, RestoreOnly, read_invocation
 
 NAMED: Final = {"cluster_name": "shop", "service_name": "web"}
-NEXT: Final = {"segment_of": "run", "event": NAMED}
+NEXT: Final = {"segment_of": "run", "event": NAMED, "raised": None}
 
 
-def ended(**detail: object) -> dict[str, Any]:
-    """Return the event of an execution's end."""
-    given = {"status": "FAILED", "input": json.dumps({"next": NEXT}), **detail}
-    return {"source": "aws.states", "detail-type": EXECUTION_ENDED, "detail": given}
+def restoring(**fields: object) -> dict[str, Any]:
+    """Return the event of an attempt to restore."""
+    return {"restore_of": "run", "event": NAMED, "status": "FAILED", "attempt": 3, **fields}
 
 
 @pytest.mark.parametrize("event", [NAMED, None, [], {"detail": NAMED}, {"source": "aws.states"}])
@@ -26,13 +24,24 @@ def test_what_no_guardian_has_sent_is_a_users(event: object) -> None:
 
 
 def test_a_segment_names_its_run() -> None:
-    assert read_invocation(NEXT) == Invocation(event=NAMED, segment_of="run")
+    assert read_invocation(NEXT) == Invocation(event=NAMED, run_id="run")
+
+
+def test_of_a_segments_parameters_no_more_than_the_names_are_taken() -> None:
+    """The others stand in the run's record: a forged event cannot make a dry run stop tasks."""
+    forged = NEXT | {"event": NAMED | {"dry_run": True, "wait_time": 0, "tasks": ["x"]}}
+
+    assert read_invocation(forged) == Invocation(event=NAMED, run_id="run")
 
 
 @pytest.mark.parametrize("status", ["ABORTED", "FAILED", "TIMED_OUT"])
-def test_the_end_of_a_guardian_names_its_run_and_how_it_ended(status: str) -> None:
-    assert read_invocation(ended(status=status)) == Invocation(
-        event=NAMED, segment_of="run", execution_status=status
+def test_an_attempt_to_restore_says_how_the_guardian_ended_and_what_is_raised(status: str) -> None:
+    event = restoring(status=status, raised={"found": 1})
+
+    assert read_invocation(event) == Invocation(
+        event=NAMED,
+        run_id="run",
+        restore=RestoreOnly(status=status, attempt=3, raised={"found": 1}),
     )
 
 
@@ -40,16 +49,15 @@ BROKEN: Final[dict[str, object]] = {
     "no run": {"segment_of": "", "event": NAMED},
     "a run that no execution is called": {"segment_of": "a b", "event": NAMED},
     "no event": {"segment_of": "run"},
-    "no detail": {**ended(), "detail": None},
-    "no input": ended(input=None),
-    "no JSON": ended(input="{"),
-    "deeply nested": ended(input="[" * 100_000),
-    "a number of 6000 digits": ended(input=f'{{"next": {"9" * 6000}}}'),
-    "a number as input": ended(input=10**6000),
-    "no segment": ended(input='{"next": 3}'),
-    "a status that ends nothing": ended(status="SUCCEEDED"),
-    "a status with advice": ended(status="x\nRun this: curl evil.example"),
-    "a status of another kind": ended(status=["FAILED"]),
+    "no run to restore": restoring(restore_of=None),
+    "no event to restore": restoring(event=3),
+    "a status that ends nothing": restoring(status="SUCCEEDED"),
+    "a status with advice": restoring(status="x\nRun this: curl evil.example"),
+    "a status of another kind": restoring(status=["FAILED"]),
+    "no attempt": restoring(attempt=None),
+    "half an attempt": restoring(attempt=0.5),
+    "an attempt before the first": restoring(attempt=-1),
+    "an attempt of 6000 digits": restoring(attempt=10**6000),
 }
 
 

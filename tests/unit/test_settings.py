@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings.event import Settings, segment_parameters, settings_from_event
+from ecs_task_recycle.record.item import PARAMETERS_LIMIT
+from ecs_task_recycle.settings.event import Settings, settings_from_event
 from ecs_task_recycle.settings.input_json import (
     AwsCredentials,
     Configuration,
@@ -574,12 +575,12 @@ def test_the_largest_event_fits_into_the_input_of_an_execution() -> None:
     }
     settings = settings_from_event(event)
 
-    handed_on = segment_parameters(event, settings)
+    kept = settings.event
 
-    assert settings_from_event(handed_on).tasks == tuple(
+    assert settings_from_event(kept).tasks == tuple(
         NamedTask(id=each.id) for each in settings.tasks
     )
-    assert len(json.dumps({"next": {"segment_of": "r" * 80, "event": handed_on}})) < 262_144
+    assert len(json.dumps(kept)) < PARAMETERS_LIMIT
 
 
 TASK_ID: Final = "0123456789abcdef" * 2

@@ -1,61 +1,53 @@
 """The function: built as users build it, deployed by its own template, invoked, and killed."""
 
-from __future__ import annotations
-
 import io
 import json
 import subprocess
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from verify_aws.account import Account, VerifyError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ecs_task_recycle.clock import Clock
-
 PROJECT: Final = Path(__file__).parents[1]
 MORTAL: Final = Path(__file__).with_name("mortal.py")
-HANDLER: Final = "lambda_function.lambda_handler"
 CODE: Final = "Code: dist/ecs-task-recycle.zip"
 PLACEHOLDER: Final = "Code: {ZipFile: '# The real code follows as soon as the stack is there.'}"
-TIMEOUT_SECONDS: Final = 900
 MORTAL_TIMEOUT_SECONDS: Final = 480
 """Of the invocation that is killed: the next one goes on when the first is certainly over."""
 
 LONGEST_RUN_SECONDS: Final = 3_600
-LOOK_SECONDS: Final = 3
 OPEN: Final = frozenset({"running", "handed_over", "dead"})
 """States of a run that goes on, or that its guardian is to take over."""
 
 
+class InvocationError(VerifyError):
+    """An invocation that ended with an error, or without an answer."""
+
+
 def build_zip() -> bytes:
-    """Build the function's zip by lambda_build.sh; leave the user's configuration out of it."""
+    """Build the zip by lambda_build.sh, with mortal.py and without the user's configuration."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "function.zip"
         command = ["bash", str(PROJECT / "lambda_build.sh"), "--output", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise VerifyError(f"The function's zip was not built: {done.stderr.strip()}")
-        return with_files(path.read_bytes(), {"input.json": b"{}"})
-
-
-def with_files(code: bytes, files: dict[str, bytes]) -> bytes:
-    """Return a zip with these files in it, in place of those of the same name."""
+        with zipfile.ZipFile(path) as old:
+            files = {each.filename: old.read(each) for each in old.infolist()}
+    files |= {"input.json": b"{}", MORTAL.name: MORTAL.read_bytes()}
     copy = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(code)) as old, zipfile.ZipFile(copy, "w") as new:
-        kept = {each.filename: old.read(each) for each in old.infolist()}
-        for name, content in (kept | files).items():
-            entry = zipfile.ZipInfo(name)
+    with zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as new:
+        for filename, data in files.items():
+            entry = zipfile.ZipInfo(filename)
             entry.external_attr = 0o100644 << 16  # Lambda runs as another user
-            new.writestr(entry, content, zipfile.ZIP_DEFLATED)
+            new.writestr(entry, data, zipfile.ZIP_DEFLATED)
     return copy.getvalue()
 
 
@@ -68,100 +60,68 @@ def template() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What an invocation came to: a body, or an error."""
-
-    body: dict[str, Any]
-    error: str | None = None
-    message: str = ""
-    is_lost: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """The deployed function, for the services of one cluster; both have the same name."""
 
     account: Account
     name: str
-    clock: Clock
-    code: bytes
 
-    def upload(self) -> None:
+    def upload(self, code: bytes) -> None:
         """Give the function its code."""
-        self._update(self.code, Handler=HANDLER, Timeout=TIMEOUT_SECONDS)
+        lambda_ = self.account.aws.lambda_
+        lambda_.update_function_code(FunctionName=self.name, ZipFile=code)
+        self._configure(Handler="lambda_function.lambda_handler", Timeout=900)
 
     @contextmanager
     def killed_in_the_middle(self) -> Iterator[None]:
         """Let invocations that begin inside die by SIGKILL after their second stop."""
-        self._update(
-            with_files(self.code, {MORTAL.name: MORTAL.read_bytes()}),
-            Handler=f"{MORTAL.stem}.lambda_handler",
-            Timeout=MORTAL_TIMEOUT_SECONDS,
-        )
+        self._configure(Handler="mortal.lambda_handler", Timeout=MORTAL_TIMEOUT_SECONDS)
         try:
             yield
         finally:
-            self.upload()
+            self._configure(Handler="lambda_function.lambda_handler", Timeout=900)
 
-    def _update(self, code: bytes, **configuration: Any) -> None:  # noqa: ANN401 - boto3's
-        self._wait_for_update()
-        self.account.lambda_.update_function_code(FunctionName=self.name, ZipFile=code)
-        self._wait_for_update()
-        self.account.lambda_.update_function_configuration(FunctionName=self.name, **configuration)
-        self._wait_for_update()
-
-    def _wait_for_update(self) -> None:
-        """Wait until Lambda has done what it was asked for; it refuses two updates at a time.
+    def _configure(self, **configuration: Any) -> None:  # noqa: ANN401 - boto3's
+        """Change the configuration; Lambda refuses that while another update goes on.
 
         https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
         """
-        while True:
-            found = self.account.lambda_.get_function_configuration(FunctionName=self.name)
-            if found["State"] == "Failed" or found.get("LastUpdateStatus") == "Failed":
-                reason = found.get("StateReason") or found.get("LastUpdateStatusReason")
-                raise VerifyError(f"Lambda could not update the function: {reason}")
-            if found["State"] != "Pending" and found.get("LastUpdateStatus") != "InProgress":
-                return
-            self.clock.sleep(1)
+        lambda_, function = self.account.aws.lambda_, {"FunctionName": self.name}
+        is_updated = lambda_.get_waiter("function_updated_v2")
+        is_updated.wait(**function)
+        lambda_.update_function_configuration(**configuration, **function)
+        is_updated.wait(**function)
 
-    def invoke(self, service: str, **event: object) -> Answer:
-        """Invoke the function for a service, once, and wait for its answer."""
-        return self._answer(self.account.invoker, service, event)
+    def invoke(self, service: str, **event: object) -> dict[str, Any]:
+        """Invoke the function, a run once only; return the answer's body.
 
-    def body(self, service: str, **event: object) -> dict[str, Any]:
-        """Invoke the function with what it may be asked repeatedly; return its answer's body.
-
-        Raises VerifyError for an error.
+        Raises InvocationError.
         """
-        answer = self._answer(self.account.lambda_, service, event)
-        if answer.is_lost or answer.error is not None:
-            raise VerifyError(f"{service}: {answer.error or 'no answer'}: {answer.message}")
-        return answer.body
-
-    def _answer(self, client: Any, service: str, event: dict[str, object]) -> Answer:  # noqa: ANN401
+        writes_nothing = event.keys() & {"action", "dry_run"}
+        client = self.account.aws.lambda_ if writes_nothing else self.account.invoker
         payload = json.dumps({"cluster_name": self.name, "service_name": service, **event})
         try:
             answer = client.invoke(FunctionName=self.name, Payload=payload)
             document = json.loads(answer["Payload"].read())
         except (ConnectionClosedError, ReadTimeoutError) as error:
-            return Answer(body={}, message=str(error), is_lost=True)
+            raise InvocationError(f"{service}: no answer: {error}") from error
         if "FunctionError" in answer:
-            name, message = str(document.get("errorType")), str(document.get("errorMessage"))
-            return Answer(body={}, error=name, message=message)
-        return Answer(body=json.loads(document["body"]))
+            error_type, message = document.get("errorType"), document.get("errorMessage")
+            raise InvocationError(f"{service}: {error_type}: {message}")
+        body: dict[str, Any] = json.loads(document["body"])
+        return body
 
     def status(self, service: str) -> dict[str, Any]:
         """Return where the service's run stands."""
-        run: dict[str, Any] = self.body(service, action="status")["run"]
-        if run["run_id"] is None:
-            raise VerifyError(f"{service}: there is no record of any run.")
+        run: dict[str, Any] = self.invoke(service, action="status")["run"]
         return run
 
     def ended(self, service: str) -> dict[str, Any]:
         """Wait until the service's run has ended; return where it stands then."""
-        until = self.clock.now() + LONGEST_RUN_SECONDS
-        while (run := self.status(service))["state"] in OPEN:
-            if self.clock.now() > until:
+        clock = self.account.clock
+        until = clock.now() + LONGEST_RUN_SECONDS
+        while (run := self.status(service)).get("state") in OPEN:
+            if clock.now() > until:
                 raise VerifyError(f"{service}: the run has not ended in an hour: {run}")
-            self.clock.sleep(LOOK_SECONDS)
+            clock.sleep(3)
         return run

@@ -1,11 +1,9 @@
 """The handler of a function that is killed in the middle of a run: after its second stop.
 
 A run leaves time for its own end, so that neither a low timeout nor anything else in Lambda's
-configuration kills it. Hence this module is put beside the function's own for that one invocation.
+configuration kills it. Hence this module is in the zip, and is the handler for that one invocation.
 The process dies as it would when its machine is lost: by SIGKILL, without a word.
 """
-
-from __future__ import annotations
 
 import logging
 import os

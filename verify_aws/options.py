@@ -1,169 +1,134 @@
-"""What is asked for on the command line, checked as far as that goes without a call."""
+"""What is asked for on the command line, and what that costs.
 
-from __future__ import annotations
+CloudFormation checks names, addresses and ports. Prices: us-east-1 as of March 2026.
+"""
 
 import argparse
-import re
-from dataclasses import dataclass
-from ipaddress import IPv4Network
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-IMAGE: Final = "public.ecr.aws/docker/library/nginx:stable-alpine"
-HIGHEST_PORT: Final = 65_535
 HIGHEST_RATE: Final = 200
+TASKS_COUNT: Final = 5
+"""Of a service at most: three, the extra one, and one that is still stopping."""
+
+TASK_DOLLARS: Final = {
+    "arm64": 0.25 * 0.03238 + 0.5 * 0.00356,
+    "x86_64": 0.25 * 0.04048 + 0.5 * 0.004445,
+}
+
+
+def _option(help_: str, default: Any = None, **how: Any) -> Any:  # noqa: ANN401 - argparse's
+    return field(default=default, metadata={"help": help_, "default": default, **how})
+
+
+def _flag(help_: str) -> Any:  # noqa: ANN401 - a field of a dataclass
+    return _option(help_, default=False, action="store_true")
+
+
+def _list(help_: str) -> Any:  # noqa: ANN401 - likewise
+    return _option(help_, default=(), type=lambda text: tuple(text.split(",")), metavar="ID,ID")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The network, and how the verification is run."""
+    """The network, and how the verification is run: each an option of the command line."""
 
-    name: str
-    region: str | None
-    profile: str | None
-    vpc_id: str | None
-    subnet_ids: tuple[str, ...]
-    load_balancer_subnet_ids: tuple[str, ...]
-    has_public_ip: bool
-    has_load_balancer: bool
-    is_internal: bool
-    listener_port: int
-    client_cidr: str | None
-    url: str | None
-    rate: int
-    image: str
-    architecture: str
-    page: Path | None
-    is_agreed: bool
-    cleans_up: bool
+    vpc: str | None = _option("of the tasks", metavar="ID")
+    subnets: tuple[str, ...] = _list("of the tasks")
+    no_public_ip: bool = _flag("the subnets reach the image without one")
+    client_cidr: str | None = _option("who may reach the load balancer", metavar="CIDR")
+    no_load_balancer: bool = _flag("only the service without one")
+    load_balancer_subnets: tuple[str, ...] = _list("default: those of the tasks")
+    internal: bool = _flag("the load balancer has no public address")
+    listener_port: str = _option("of the load balancer (default: %(default)s)", "80")
+    url: str | None = _option("where this machine reaches the load balancer (default: its name)")
+    rate: int = _option("requests per second (default: %(default)s)", 20, type=int)
+    gateway_service: str | None = _option(
+        "a service of yours behind an ECS gateway, to be read alone", metavar="CLUSTER/SERVICE"
+    )
+    architecture: str = _option("of the tasks", "arm64", choices=("arm64", "x86_64"))
+    image: str = _option(
+        "answers HTTP on port 80 at / (default: %(default)s)",
+        "public.ecr.aws/docker/library/nginx:stable-alpine",
+    )
+    region: str | None = _option("default: that of the AWS configuration")
+    profile: str | None = _option("of the AWS configuration")
+    name: str = _option("of all that is created (default: %(default)s)", "ecs-recycle-verify")
+    page: Path | None = _option("default: verify-aws-DATE.md", type=Path, metavar="FILE")  # noqa: RUF009
+    yes: bool = _flag("begin without asking")
+    clean_up: bool = _flag("only delete what an interrupted verification has left")
 
     @property
     def services(self) -> tuple[str, ...]:
         """The names of the services that are recycled."""
-        return ("plain", "balanced") if self.has_load_balancer else ("plain",)
+        return ("plain",) if self.no_load_balancer else ("plain", "balanced")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m verify_aws",
+        description="Recycles two ECS services of its own in your account, measures what AWS does, "
+        "writes a page about it, and deletes everything. It costs some cents, takes about 40 "
+        "minutes, and asks before it begins. docs/verify-aws.md describes it.",
+    )
+    for each in fields(Options):
+        made.add_argument(f"--{each.name.replace('_', '-')}", **each.metadata)
+    return made
 
 
 def read_options(arguments: Sequence[str]) -> Options:
     """Return what is asked for; end with status 2 and a sentence if it makes no sense."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    options = Options(
-        name=given.name,
-        region=given.region,
-        profile=given.profile,
-        vpc_id=given.vpc,
-        subnet_ids=given.subnets,
-        load_balancer_subnet_ids=given.load_balancer_subnets or given.subnets,
-        has_public_ip=not given.no_public_ip,
-        has_load_balancer=not given.no_load_balancer,
-        is_internal=given.internal,
-        listener_port=given.listener_port,
-        client_cidr=given.client_cidr,
-        url=given.url,
-        rate=given.rate,
-        image=given.image,
-        architecture=given.architecture,
-        page=given.page,
-        is_agreed=given.yes,
-        cleans_up=given.clean_up,
-    )
-    if not options.cleans_up and (problem := _problem(options)):
-        parser.error(problem)
+    reader = parser()
+    options = Options(**vars(reader.parse_args(arguments)))
+    if not options.clean_up and (problem := _problem(options)):
+        reader.error(problem)
     return options
 
 
 def _problem(options: Options) -> str | None:
-    if options.vpc_id is None or not options.subnet_ids:
+    if not (options.vpc and options.subnets):
         return "--vpc and --subnets are needed: they name the network of the tasks."
     if options.page is not None and not options.page.absolute().parent.is_dir():
         return f"--page: there is no folder {options.page.absolute().parent.name} to write it into."
-    if options.has_load_balancer and options.client_cidr is None:
+    if not 1 <= options.rate <= HIGHEST_RATE:
+        return f"--rate is requests per second, from 1 to {HIGHEST_RATE}."
+    if not (options.no_load_balancer or options.client_cidr):
         return (
             "--client-cidr is needed: the address that this machine has on its way to the load "
             "balancer, such as 203.0.113.7/32. Nobody else can reach it. Or: --no-load-balancer."
         )
-    if options.has_load_balancer and len(options.load_balancer_subnet_ids) < len(("two", "zones")):
-        return "A load balancer needs subnets in at least two zones: name another one."
     return None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m verify_aws",
-        description="Deploys the function and two ECS services of its own into your account, "
-        "recycles them, measures what AWS does, writes a page about it, and deletes everything. "
-        "It costs some cents and takes about 40 minutes; it asks before it begins. "
-        "docs/verify-aws.md describes it.",
-    )
-    _add_network(parser)
-    add = parser.add_argument
-    add("--architecture", choices=("arm64", "x86_64"), default="arm64", help="of the tasks")
-    add("--image", default=IMAGE, help="answers HTTP on port 80 at / (default: %(default)s)")
-    add("--region", help="default: that of the AWS configuration")
-    add("--profile", help="of the AWS configuration")
-    add("--name", type=_fits(r"[a-z][a-z0-9-]{1,30}", "a name of 2 to 31 small letters, digits "
-        "and hyphens"), default="ecs-recycle-verify", help="of all that is created "
-        "(default: %(default)s)")  # fmt: skip
-    add("--page", type=Path, metavar="FILE", help="default: verify-aws-DATE.md, in this folder")
-    add("--yes", action="store_true", help="begin without asking")
-    add("--clean-up", action="store_true", help="only delete what a verification that was "
-        "interrupted has left")  # fmt: skip
-    return parser
+type Bill = list[tuple[float, float, str, str]]
+"""How much there is at most, its price in USD, of what, and which page of AWS says so."""
 
 
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    subnets = _fits(r"subnet-[0-9a-f]+(,subnet-[0-9a-f]+)*", "subnet IDs separated by commas")
-
-    def split(text: str) -> tuple[str, ...]:
-        return tuple(subnets(text).split(","))
-
-    add("--vpc", type=_fits(r"vpc-[0-9a-f]+", "the ID of a VPC"), metavar="ID")
-    add("--subnets", type=split, default=(), metavar="ID,ID", help="of the tasks")
-    add("--no-public-ip", action="store_true", help="the subnets reach the image without one")
-    add("--no-load-balancer", action="store_true", help="only the service without one")
-    add("--load-balancer-subnets", type=split, default=(), metavar="ID,ID",
-        help="default: those of the tasks")  # fmt: skip
-    add("--internal", action="store_true", help="the load balancer has no public address")
-    add("--listener-port", type=_whole("a port", HIGHEST_PORT), default=80, metavar="PORT")
-    add("--client-cidr", type=_cidr, metavar="CIDR", help="who may reach the load balancer")
-    add("--url", type=_url, help="where this machine reaches the load balancer, such as a tunnel "
-        "(default: its name)")  # fmt: skip
-    add("--rate", type=_whole("requests per second", HIGHEST_RATE), default=20,
-        help="requests per second (default: %(default)s)")  # fmt: skip
+def bill(options: Options) -> Bill:
+    """Return the bill for one hour."""
+    tasks = TASKS_COUNT * len(options.services)
+    balancers = len(options.services) - 1
+    zones = len(options.load_balancer_subnets or options.subnets)
+    addresses = tasks * (not options.no_public_ip) + zones * balancers * (not options.internal)
+    task = f"Fargate task of 0.25 vCPU and 0.5 GB ({options.architecture}), hour"
+    every = [
+        (tasks, TASK_DOLLARS[options.architecture], task, "fargate"),
+        (balancers, 0.0305, "load balancer, hour with one unit", "elasticloadbalancing"),
+        (addresses, 0.005, "public IPv4 address, hour", "vpc"),
+        (1, 0.25 * 3600 * 0.0000133334, "function of 256 MB, hour", "lambda"),
+        (0.02, 0.50, "GB of log", "cloudwatch"),
+    ]
+    return [each for each in every if each[0]]
 
 
-def _fits(pattern: str, expected: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}.")
-        return text
-
-    return read
-
-
-def _whole(expected: str, highest: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= highest:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {expected} from 1 to {highest}.")
-        return int(text)
-
-    return read
-
-
-def _cidr(text: str) -> str:
-    try:
-        return str(IPv4Network(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no IPv4 network: {error}.") from None
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme != "http" or not parts.hostname or parts.username:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as http://localhost:8080/.")
-    return text
+def lines(bill: Bill) -> list[str]:
+    """Return a bill as text, with the sum."""
+    rows = [
+        f"  {amount:6.2f} x USD {price:.4f}  {of}  (https://aws.amazon.com/{page}/pricing/)"
+        for amount, price, of, page in bill
+    ]
+    total = f"  about USD {sum(amount * price for amount, price, *_ in bill):.2f}"
+    return [*rows, f"{total} for an hour, by the list prices of us-east-1 as of March 2026."]

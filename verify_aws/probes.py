@@ -1,18 +1,11 @@
 """Writes made for their own sake: how long AWS takes to act on them, and to show them."""
 
-from __future__ import annotations
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
-
-from verify_aws.account import Account, VerifyError
-from verify_aws.measures import Figure
-from verify_aws.stacks import limits_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ecs_task_recycle.clock import Clock
+from verify_aws.account import Account, VerifyError, limits_of
+from verify_aws.watching import Figure
 
 DESIRED: Final = 3
 HIGHEST: Final = 6
@@ -21,141 +14,117 @@ WATCH_SECONDS: Final = 8
 """How long reads are watched after a write: an old answer may follow a new one."""
 
 SETTLE_SECONDS: Final = 5
-CONFLICT_SECONDS: Final = 180
 COUNT_SECONDS: Final = 600
-REASON: Final = "verify-aws probe"
+CONFLICTS: Final = 180
+COUNTS: Final = "StopTask until runningCount leaves the task out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
-    """The probes of one service, which has three tasks and autoscaling limits before and after."""
+    """The probes of one service, which has three tasks, and limits from its first probe on."""
 
     account: Account
     cluster: str
     service: str
-    clock: Clock
-    figures: list[Figure] = field(default_factory=list)
+    figures: list[Figure]
 
-    def set_limits(self, lowest: int) -> None:
-        """Register the service as a scalable target."""
-        self.account.autoscaling.register_scalable_target(
-            MinCapacity=lowest, MaxCapacity=HIGHEST, **limits_of(self.cluster, self.service)
-        )
-
-    def run(self) -> list[Figure]:
-        """Raise and lower the desired count, stop a task; return what was measured."""
+    def run(self) -> None:
+        """Raise the minimum, stop a task, lower the desired count; note what was measured."""
+        self._set_limits(DESIRED)
         self._raise_minimum()
-        self._wait_for_tasks(DESIRED + 1)
+        self._await(DESIRED + 1)
         # No answer is to be from before the fourth task.
-        self.clock.sleep(SETTLE_SECONDS)
+        self.account.clock.sleep(SETTLE_SECONDS)
         self._stop_a_task()
-        self._wait_for_tasks(DESIRED + 1)
-        self._set_limits_patiently(DESIRED)
+        self._await(DESIRED + 1)
+        self._set_limits(DESIRED)
         self._lower_desired_count()
-        self._wait_for_tasks(DESIRED)
-        return self.figures
+        self._await(DESIRED)
 
     def _raise_minimum(self) -> None:
         """Raise the minimum above the desired count; see when that moves, and what is refused."""
-        # The registration itself may still be pending.
-        self._set_limits_patiently(DESIRED + 1)
-        began = self.clock.now()
-        self._wait_for(lambda: self._described()["desiredCount"] > DESIRED, "the raised count")
-        behaviour = "How long a raised minimum takes"
-        self._note("RegisterScalableTarget to the new desired count", behaviour, self._since(began))
-        refused_at = self._set_limits_patiently(DESIRED + 1)
+        self._set_limits(DESIRED + 1)
+        clock = self.account.clock
+        began = clock.now()
+        self._await(DESIRED + 1, of="desiredCount")
+        self._note("RegisterScalableTarget to the new desired count",
+                   "How long a raised minimum takes", clock.now() - began)  # fmt: skip
+        refused_at = self._set_limits(DESIRED + 1)
         self._note("RegisterScalableTarget to the last ConcurrentUpdateException (0: none)",
                    "Another call meanwhile", refused_at - began if refused_at else 0.0)  # fmt: skip
 
-    def _set_limits_patiently(self, lowest: int) -> float | None:
+    def _set_limits(self, lowest: int) -> float | None:
         """Set the limits as soon as that is not refused; return when it was refused last."""
-        until, refused_at = self.clock.now() + CONFLICT_SECONDS, None
-        while self._is_refused(lowest):
-            refused_at = self.clock.now()
-            if refused_at > until:
-                raise VerifyError(
-                    f"The limits of {self.service} cannot be set: others are pending."
+        autoscaling, refused_at = self.account.aws.autoscaling, None
+        limits = {"MinCapacity": lowest, "MaxCapacity": HIGHEST}
+        for _ in range(CONFLICTS):
+            try:
+                autoscaling.register_scalable_target(
+                    **limits, **limits_of(self.cluster, self.service)
                 )
-            self.clock.sleep(1)
-        return refused_at
-
-    def _is_refused(self, lowest: int) -> bool:
-        try:
-            self.set_limits(lowest)
-        except self.account.autoscaling.exceptions.ConcurrentUpdateException:
-            return True
-        return False
-
-    def _since(self, instant: float) -> float:
-        return self.clock.now() - instant
+            except autoscaling.exceptions.ConcurrentUpdateException:
+                refused_at = self.account.clock.now()
+                self.account.clock.sleep(1)
+            else:
+                return refused_at
+        raise VerifyError(f"The limits of {self.service} cannot be set: others are pending.")
 
     def _stop_a_task(self) -> None:
-        """Stop the oldest task; see for how long reads show it as before."""
-        ecs, where = self.account.ecs, {"cluster": self.cluster}
-        arns = ecs.list_tasks(serviceName=self.service, **where)["taskArns"]
-        tasks = ecs.describe_tasks(tasks=arns, **where)["tasks"]
-        arn = min(tasks, key=lambda each: each["createdAt"])["taskArn"]
-        ecs.stop_task(task=arn, reason=REASON, **where)
-        self._watch_reads("StopTask", {
-            "ListTasks leaves the task out": lambda: arn not in ecs.list_tasks(
-                serviceName=self.service, **where)["taskArns"],
-            "DescribeTasks shows desiredStatus STOPPED": lambda: ecs.describe_tasks(
-                tasks=[arn], **where)["tasks"][0]["desiredStatus"] == "STOPPED",
-            # Once only: the replacement makes the number what it was.
-            "runningCount leaves the task out": _once(
-                lambda: self._described()["runningCount"] <= DESIRED),
+        """Stop a task; see for how long reads show it as before."""
+        ecs, cluster = self.account.aws.ecs, self.cluster
+
+        def listed() -> list[str]:
+            found: list[str] = ecs.list_tasks(cluster=cluster, serviceName=self.service)["taskArns"]
+            return found
+
+        def is_to_stop() -> bool:
+            (found,) = ecs.describe_tasks(cluster=cluster, tasks=[task])["tasks"]
+            return bool(found["desiredStatus"] == "STOPPED")
+
+        task = listed()[0]
+        ecs.stop_task(cluster=cluster, task=task, reason="verify-aws probe")
+        self._watch_reads({
+            "StopTask until ListTasks leaves the task out": lambda: task not in listed(),
+            "StopTask until DescribeTasks shows desiredStatus STOPPED": is_to_stop,
+            COUNTS: lambda: self._described()["runningCount"] <= DESIRED,
         })  # fmt: skip
 
     def _lower_desired_count(self) -> None:
         """Lower the desired count; see for how long reads show the old one."""
-        self.account.ecs.update_service(
-            cluster=self.cluster, service=self.service, desiredCount=DESIRED
-        )
-        shows = {"DescribeServices shows it": lambda: self._described()["desiredCount"] == DESIRED}
-        self._watch_reads("UpdateService", shows)
+        where = {"cluster": self.cluster, "service": self.service}
+        self.account.aws.ecs.update_service(**where, desiredCount=DESIRED)
+        self._watch_reads({
+            "UpdateService until DescribeServices shows it":
+                lambda: self._described()["desiredCount"] == DESIRED,
+        })  # fmt: skip
 
-    def _watch_reads(self, write: str, shows: dict[str, Callable[[], bool]]) -> None:
+    def _watch_reads(self, shows: dict[str, Callable[[], bool]]) -> None:
         """Read again and again after a write; note for each kind when it was last out of date."""
-        began = self.clock.now()
+        clock = self.account.clock
+        began = clock.now()
         last_old = dict.fromkeys(shows, began)
-        while self.clock.now() < began + WATCH_SECONDS:
-            asked_at = self.clock.now()
-            last_old |= {name: asked_at for name, is_shown in shows.items() if not is_shown()}
-            self.clock.sleep(POLL_SECONDS)
+        while (asked_at := clock.now()) < began + WATCH_SECONDS:
+            new = [name for name, is_shown in shows.items() if is_shown()]
+            last_old |= dict.fromkeys(shows.keys() - new, asked_at)
+            if COUNTS in new:
+                del shows[COUNTS]  # the replacement makes the number what it was
+            clock.sleep(POLL_SECONDS)
         for name, at in last_old.items():
-            behaviour = "Who is in `runningCount`" if "runningCount" in name else "Stale reads"
-            self._note(f"{write} until {name}", behaviour, at - began)
+            row = "Who is in `runningCount`" if name == COUNTS else "Stale reads"
+            self._note(name, row, at - began)
 
-    def _wait_for_tasks(self, count: int) -> None:
-        def has_them() -> bool:
-            found = self._described()
-            return bool(found["desiredCount"] == found["runningCount"] == count)
-
-        self._wait_for(has_them, f"{count} running tasks")
-
-    def _wait_for(self, condition: Callable[[], bool], awaited: str) -> None:
-        until = self.clock.now() + COUNT_SECONDS
-        while not condition():
-            if self.clock.now() > until:
-                raise VerifyError(f"{self.service}: {awaited} did not come in {COUNT_SECONDS} s.")
-            self.clock.sleep(POLL_SECONDS)
+    def _await(self, count: int, of: str = "runningCount") -> None:
+        """Wait until the service wants so many tasks, and has them if `of` is runningCount."""
+        until = self.account.clock.now() + COUNT_SECONDS
+        while {(found := self._described())["desiredCount"], found[of]} != {count}:
+            if self.account.clock.now() > until:
+                raise VerifyError(f"{self.service}: no {of} of {count} in {COUNT_SECONDS} s.")
+            self.account.clock.sleep(POLL_SECONDS)
 
     def _described(self) -> dict[str, Any]:
-        answer = self.account.ecs.describe_services(cluster=self.cluster, services=[self.service])
-        found: dict[str, Any] = answer["services"][0]
-        return found
+        where = {"cluster": self.cluster, "services": [self.service]}
+        found: list[dict[str, Any]] = self.account.aws.ecs.describe_services(**where)["services"]
+        return found[0]
 
-    def _note(self, name: str, behaviour: str, seconds: float) -> None:
-        self.figures.append(Figure(name=name, behaviour=behaviour, seconds=(seconds,)))
-
-
-def _once(condition: Callable[[], bool]) -> Callable[[], bool]:
-    """Return a condition that stays true from the first time on."""
-    seen: list[bool] = []
-
-    def has_been_true() -> bool:
-        if not seen and condition():
-            seen.append(True)
-        return bool(seen)
-
-    return has_been_true
+    def _note(self, name: str, row: str, seconds: float) -> None:
+        self.figures.append(Figure(name=name, row=row, seconds=(seconds,)))

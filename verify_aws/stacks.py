@@ -1,53 +1,51 @@
 """The two stacks: made, and deleted with everything that may be left of them."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from verify_aws.account import Account, VerifyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ecs_task_recycle.clock import Clock
+from verify_aws.account import Account, VerifyError, limits_of
 
 TAG: Final = "ecs-task-recycle-verification"
-CREATE_SECONDS: Final = 1_500
-DELETE_SECONDS: Final = 1_800
-LOOK_SECONDS: Final = 2
-CREATED: Final = "CREATE_COMPLETE"
-DELETED: Final = "DELETE_COMPLETE"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What could not be deleted, why, and the command that deletes it."""
-
-    what: str
-    reason: str
-    command: str
-
-
-def stack_names(name: str) -> tuple[str, str]:
-    """Return the names of the stacks: the function's, and that of the services."""
-    return f"{name}-function", name
+PATIENCE: Final = {"Delay": 2, "MaxAttempts": 900}
+GONE: Final = {"ResourceNotFoundException", "ObjectNotFoundException"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stacks:
-    """The stacks of one verification."""
+    """The stacks of one verification: the function's, and that of the services."""
 
     account: Account
     name: str
-    clock: Clock
-    say: Callable[[str], None]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names of both stacks."""
+        return f"{self.name}-function", self.name
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """How a person deletes each thing: stacks, log groups, autoscaling limits."""
+        stack, log = "cloudformation delete-stack --stack-name", "logs delete-log-group --log-group"
+        limits = limits_of(self.name, "plain")["ResourceId"]
+        deregister = "application-autoscaling deregister-scalable-target --service-namespace ecs"
+        return {
+            **{each: f"{stack} {each}" for each in self.names},
+            **{each: f"{log}-name {each}" for each in self._log_groups},
+            limits: f"{deregister} --scalable-dimension ecs:service:DesiredCount "
+            f"--resource-id {limits}",
+        }
+
+    @property
+    def _log_groups(self) -> tuple[str, str]:
+        # Both may be written to after their own deletion.
+        return f"/aws/lambda/{self.name}", f"/ecs/{self.name}"
 
     def begin(self, stack: str, template: str, parameters: Mapping[str, str]) -> None:
         """Begin to create a stack."""
-        self.account.cloudformation.create_stack(
+        self.account.aws.cloudformation.create_stack(
             StackName=stack,
             TemplateBody=template,
             Parameters=[
@@ -60,135 +58,65 @@ class Stacks:
 
     def created(self, stack: str) -> dict[str, str]:
         """Wait until a stack is there; return its outputs. Raises VerifyError with its failures."""
-        found = self._wait(stack, CREATE_SECONDS)
-        if found is None or found["StackStatus"] != CREATED:
-            causes = "; ".join(self._failures(stack)) or "no cause is known"
-            raise VerifyError(f"The stack {stack} was not created: {causes}.")
+        self._wait("stack_create_complete", stack)
+        (found,) = self.account.aws.cloudformation.describe_stacks(StackName=stack)["Stacks"]
         return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", ())}
 
-    def _wait(self, stack: str, seconds: float) -> dict[str, Any] | None:
-        until = self.clock.now() + seconds
-        found = self._find(stack)
-        while (
-            found is not None
-            and found["StackStatus"].endswith("IN_PROGRESS")
-            and self.clock.now() < until
-        ):
-            self.clock.sleep(LOOK_SECONDS)
-            found = self._find(stack)
-        return found
-
-    def _find(self, stack: str) -> dict[str, Any] | None:
+    def _wait(self, waiter: str, stack: str) -> None:
+        cloudformation = self.account.aws.cloudformation
         try:
-            stacks = self.account.cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        except ClientError as error:
-            # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
-            if "does not exist" in str(error):
-                return None
-            raise
-        found: dict[str, Any] = stacks[0]
-        return None if found["StackStatus"] == DELETED else found
+            cloudformation.get_waiter(waiter).wait(StackName=stack, WaiterConfig=PATIENCE)
+        except WaiterError as error:
+            events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+            failures = [
+                f"{each['LogicalResourceId']}: {each.get('ResourceStatusReason', 'no reason')}"
+                for each in reversed(events)
+                if each["ResourceStatus"].endswith("_FAILED")
+            ]
+            raise VerifyError(f"The stack {stack}: {'; '.join(failures) or error}.") from error
 
-    def _failures(self, stack: str) -> list[str]:
-        """Return what failed in a stack, the first cause first."""
-        events = self.account.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-        return [
-            f"{each['LogicalResourceId']}: {each.get('ResourceStatusReason', 'no reason is given')}"
-            for each in reversed(events)
-            if each["ResourceStatus"].endswith("_FAILED")
-        ]
+    def tags(self) -> dict[str, str]:
+        """Return the verification to which each stack of the account belongs, "" for none."""
+        pages = self.account.aws.cloudformation.get_paginator("describe_stacks").paginate()
+        stacks = [each for page in pages for each in page["Stacks"]]
+        tags = {each["StackName"]: each.get("Tags", ()) for each in stacks}
+        return {
+            name: next((each["Value"] for each in found if each["Key"] == TAG), "")
+            for name, found in tags.items()
+        }
 
     def leftovers(self) -> list[str]:
-        """Return the stacks of this verification that are there."""
-        return [stack for stack in stack_names(self.name) if self._find(stack) is not None]
+        """Return the stacks and log groups of these names, whoever has made them."""
+        describe = self.account.aws.logs.describe_log_groups
+        found = [*self.tags()]
+        for name in self._log_groups:
+            groups = describe(logGroupNamePrefix=name)["logGroups"]
+            found += [each["logGroupName"] for each in groups]
+        return [each for each in self.commands if each in found]
 
-    def others(self) -> list[str]:
-        """Return the names of other verifications of which a stack is there."""
-        pages = self.account.cloudformation.get_paginator("describe_stacks").paginate()
-        tags = [tag for page in pages for stack in page["Stacks"] for tag in stack.get("Tags", ())]
-        return sorted({tag["Value"] for tag in tags if tag["Key"] == TAG} - {self.name})
+    def delete(self) -> dict[str, str]:
+        """Delete everything; return why what is left is left."""
+        aws = self.account.aws
+        delete_stack, delete_group = aws.cloudformation.delete_stack, aws.logs.delete_log_group
+        reasons = {each: self._why_not(delete_stack, StackName=each) for each in self.names}
+        for each in self.names:
+            waiter = "stack_delete_complete"
+            reasons[each] = reasons[each] or self._why_not(self._wait, waiter=waiter, stack=each)
+        for each in self._log_groups:
+            reasons[each] = self._why_not(delete_group, logGroupName=each)
+        # Last: a run that was still going on may have set them again.
+        limits = limits_of(self.name, "plain")
+        deregister = aws.autoscaling.deregister_scalable_target
+        reasons[limits["ResourceId"]] = self._why_not(deregister, **limits)
+        return {what: reason for what, reason in reasons.items() if reason}
 
-    def delete(self) -> list[Left]:
-        """Delete everything; return what is left."""
-        self._forget_limits()
-        begun = {
-            stack: self._tried(stack, self._begin_deletion) for stack in stack_names(self.name)
-        }
-        ended = {
-            stack: problem or self._tried(stack, self._await_deletion)
-            for stack, problem in begun.items()
-        }
-        left = [problem for problem in ended.values() if problem]
-        # A run that was still going on may have set them again, as long as the service was there.
-        self._forget_limits()
-        return [*left, *self._delete_log_groups()]
-
-    def given_up(self) -> list[Left]:
-        """Return what may be left after a deletion that was interrupted."""
-        return [self._left_stack(each, "not waited for") for each in stack_names(self.name)]
-
-    def _forget_limits(self) -> None:
-        """Take the autoscaling limits away; where there are none, or no service, that is fine."""
+    def _why_not(self, work: Callable[..., object], **parameters: Any) -> str:  # noqa: ANN401
+        """Do something; return why it failed, nothing if it did not, or all was gone already."""
         try:
-            self.account.autoscaling.deregister_scalable_target(**limits_of(self.name, "plain"))
-        except self.account.autoscaling.exceptions.ObjectNotFoundException:
-            return
-        except (ClientError, BotoCoreError) as error:
-            self.say(self.account.masked(f"The autoscaling limits stay for now: {error}"))
-
-    def _tried(self, stack: str, work: Callable[[str], str | None]) -> Left | None:
-        """Do something about a stack; return it as left if that fails."""
-        try:
-            reason = work(stack)
-        except (ClientError, BotoCoreError) as error:
-            reason = str(error)
-        return self._left_stack(stack, reason) if reason else None
-
-    def _begin_deletion(self, stack: str) -> str | None:
-        if self._find(stack) is not None:
-            self.say(f"Deleting the stack {stack} ...")
-            self.account.cloudformation.delete_stack(StackName=stack)
-        return None
-
-    def _await_deletion(self, stack: str) -> str | None:
-        """Wait until a stack is gone; return why it is not."""
-        found = self._wait(stack, DELETE_SECONDS)
-        if found is None:
-            return None
-        return "; ".join(self._failures(stack)) or f"it is {found['StackStatus']}"
-
-    def _left_stack(self, stack: str, reason: str) -> Left:
-        return Left(
-            what=f"stack {stack}",
-            reason=self.account.masked(reason),
-            command=f"aws cloudformation delete-stack --region {self.account.region} "
-            f"--stack-name {stack}",
-        )
-
-    def _delete_log_groups(self) -> list[Left]:
-        """Delete the logs that the stacks have left: written to after their own deletion, say."""
-        names = (f"/aws/lambda/{self.name}", f"/ecs/{self.name}")
-        return [problem for name in names if (problem := self._delete_log_group(name))]
-
-    def _delete_log_group(self, name: str) -> Left | None:
-        try:
-            self.account.logs.delete_log_group(logGroupName=name)
-        except self.account.logs.exceptions.ResourceNotFoundException:
-            return None
-        except (ClientError, BotoCoreError) as error:
-            return Left(
-                what=f"log group {name}",
-                reason=self.account.masked(error),
-                command=f"aws logs delete-log-group --region {self.account.region} "
-                f"--log-group-name {name}",
-            )
-        return None
-
-
-def limits_of(cluster: str, service: str) -> dict[str, str]:
-    """Return how Application Auto Scaling names the desired count of a service."""
-    return {
-        "ServiceNamespace": "ecs",
-        "ScalableDimension": "ecs:service:DesiredCount",
-        "ResourceId": f"service/{cluster}/{service}",
-    }
+            work(**parameters)
+        except ClientError as error:
+            gone = error.response["Error"]["Code"] in GONE
+            return "" if gone else self.account.masked(error)
+        except (BotoCoreError, VerifyError) as error:
+            return self.account.masked(error)
+        return ""

@@ -1,162 +1,78 @@
 """The verification from the first stack to the last figure."""
 
-from __future__ import annotations
-
 import platform
 import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-import boto3
 import botocore
 from botocore.exceptions import BotoCoreError, ClientError
 
-from verify_aws import function as functions
-from verify_aws.account import MASK, Account, VerifyError
-from verify_aws.findings import DRY_RUN, KILL, RECYCLE, Findings, Step
-from verify_aws.load import LoadGenerator
-from verify_aws.observer import Observer, Watched
+from verify_aws import questions
+from verify_aws.account import Account, VerifyError, limits_of
+from verify_aws.function import OPEN, PROJECT, Function, InvocationError, build_zip, template
+from verify_aws.options import Options
+from verify_aws.page import RECYCLE, Findings, Step
 from verify_aws.probes import DESIRED, HIGHEST, WATCH_SECONDS, Probes
-from verify_aws.stacks import Stacks, limits_of, stack_names
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from verify_aws.clock import StoppableClock
-    from verify_aws.function import Answer, Function
-    from verify_aws.options import Options
+from verify_aws.stacks import Stacks
+from verify_aws.watching import Client, Observer, Watched
 
 SIGNAL: Final = re.compile(r"signal \d+ \(\w+\) received")
-EVENT: Final = {"wait_time": 0}
 PROBED: Final = "plain"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
-    """What came of an invocation that was to be killed (instants in epoch seconds)."""
-
-    began_at: float
-    at: float
-    answer: Answer
+KEPT: Final = (True, False, True, False)
+"""Which clients keep their connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What is needed all the way."""
+    """What is needed all the way; what is found is in `findings` at once."""
 
     options: Options
     account: Account
-    clock: StoppableClock
     stacks: Stacks
     function: Function
     findings: Findings
     say: Callable[[str], None]
 
     def run(self) -> None:
-        """Deploy, probe, recycle and kill; what is found is in `findings` at once."""
-        url = self._deploy()
-        options, name = self.options, self.options.name
-        observer = Observer(self.account, cluster=name, services=options.services, clock=self.clock)
-        self.findings.watched = observer.watched
-        load = None
-        if url is not None:
-            load = LoadGenerator(options.url or url, rate=options.rate, clock=self.clock)
-            self.findings.answers = load.answers
+        """Deploy; probe, recycle, kill and heal, with somebody looking on."""
+        outputs = self._deploy()
+        load = self._load(outputs.get("Url"))
         try:
-            observer.start()
-            if load is not None:
-                load.start()
-            self._with_each(self._undisturbed)
-            self._kill_and_heal()
+            with self.account.clock.meanwhile([(1.0, self._observer().look), *load]):
+                self._with_each(self._undisturbed)
+                self._ask_about_services(outputs["RoleArn"])
+                self._kill_and_heal()
         finally:
-            # What a thread is still about to do, it does not begin any more.
-            self.clock.stop()
-            observer.stop()
-            if load is not None:
-                load.stop()
-            self.findings.read_errors.update(observer.errors)
-            try:
-                self._read_signals()
-            except (ClientError, BotoCoreError) as error:
-                self.say(f"The containers' logs cannot be read: {error}")
+            self._read_signals()
+            self._ask("Slow start", self._slow_start)
 
-    # -- to begin with ---------------------------------------------------------------------------
-
-    def _deploy(self) -> str | None:
-        """Create both stacks; return where the load balancer answers, if there is one."""
-        of_function, of_services = stack_names(self.options.name)
+    def _deploy(self) -> dict[str, str]:
+        """Create both stacks; return the outputs of that of the services."""
+        name, (of_function, of_services) = self.options.name, self.stacks.names
         self.say(f"Creating the stacks {of_function} and {of_services}: some minutes ...")
-        template = (functions.PROJECT / "verify_aws/template.yaml").read_text(encoding="utf-8")
-        self.stacks.begin(of_services, template, parameters(self.options))
-        names = {"FunctionName": self.options.name, "RunTableName": self.options.name,
-                 "ClusterNames": self.options.name, "LogRetentionDays": "1"}  # fmt: skip
-        self.stacks.begin(of_function, functions.template(), names)
+        code, text = build_zip(), (PROJECT / "verify_aws/template.yaml").read_text(encoding="utf-8")
+        self.stacks.begin(of_services, text, parameters(self.options))
+        names = dict.fromkeys(("FunctionName", "RunTableName", "ClusterNames"), name)
+        self.stacks.begin(of_function, template(), {**names, "LogRetentionDays": "1"})
         self.stacks.created(of_function)
-        self.function.upload()
-        return self.stacks.created(of_services).get("Url")
+        self.function.upload(code)
+        return self.stacks.created(of_services)
 
-    def _probe(self) -> None:
-        self.say(f"{PROBED}: probes: autoscaling limits, StopTask, reads ...")
-        probes = Probes(account=self.account, cluster=self.options.name, service=PROBED,
-                        clock=self.clock, figures=self.findings.probes)  # fmt: skip
-        probes.set_limits(DESIRED)
-        probes.run()
+    def _observer(self) -> Observer:
+        watched, errors = self.findings.watched, self.findings.read_errors
+        watched |= {service: Watched() for service in self.options.services}
+        cluster = self.options.name
+        return Observer(account=self.account, cluster=cluster, watched=watched, errors=errors)
 
-    # -- with each service -----------------------------------------------------------------------
-
-    def _undisturbed(self, service: str) -> None:
-        if service == PROBED:
-            self._probe()
-        self._dry_run(service)
-        self._recycle(service)
-
-    def _dry_run(self, service: str) -> None:
-        began = self._begin(service, DRY_RUN)
-        body = self.function.body(service, dry_run=True, **EVENT)
-        broken = _unless(body["status"] == "planned", f"it is {body['status']}")
-        planned = f"{len(body['tasks'])} tasks, at least {body['at_least_seconds']:.0f} s"
-        self._end(service, DRY_RUN, began, planned, broken)
-
-    def _recycle(self, service: str) -> None:
-        began = self._begin(service, RECYCLE)
-        answer = self.function.invoke(service, **EVENT)
-        if answer.error is not None:
-            raise VerifyError(f"{service}: {answer.error}: {answer.message}")
-        run = self.function.ended(service)
-        broken = self._broken(service, run, began)
-        outcome = f"{run['outcome']}, {run['number']} of {run['total']}, {run['segments']} segments"
-        self._end(service, RECYCLE, began, outcome, broken)
-
-    def _kill_and_heal(self) -> None:
-        """Let a run of each service be killed; then, with its own code back, be healed."""
-        self.say("The function gets a handler that kills it in the middle of a run ...")
-        with self.function.killed_in_the_middle():
-            # It works: a function that fails at once would look like one that was killed.
-            self.function.status(PROBED)
-            deaths = self._with_each(self._kill)
-        self._with_each(lambda service: self._heal(service, deaths[service]))
-
-    def _kill(self, service: str) -> Death:
-        began = self._begin(service, KILL)
-        answer = self.function.invoke(service, **EVENT)
-        return Death(began_at=began, at=self.clock.now(), answer=answer)
-
-    def _heal(self, service: str, death: Death) -> None:
-        answer, state = death.answer, self.function.status(service)["state"]
-        error = "no answer" if answer.is_lost else answer.error
-        if error is None or state not in functions.OPEN:
-            was = f"its run is {state}, and it says: {answer.message}"
-            raise VerifyError(f"{service}: the function was to be killed, but {was}")
-        self.say(f"{service}: the function was killed ({error}); its guardian heals it ...")
-        run = self.function.ended(service)
-        seconds = self.clock.now() - death.at
-        outcome = (
-            f"{error} after {death.at - death.began_at:.0f} s; {run['outcome']} {seconds:.0f} s "
-            f"later, {run['number']} of {run['total']}, {run['segments']} segments"
-        )
-        broken = self._broken(service, run, death.began_at)
-        self._end(service, KILL, death.began_at, outcome, broken)
+    def _load(self, url: str | None) -> list[tuple[float, Callable[[], None]]]:
+        """Return how often clients of both kinds make requests, and how."""
+        url, clock = url and (self.options.url or url), self.account.clock
+        clients = [Client(url=url, keeps_connection=kept, clock=clock) for kept in KEPT if url]
+        self.findings.clients.extend(clients)
+        return [(len(KEPT) / self.options.rate, each.request) for each in clients]
 
     def _with_each[T](self, step: Callable[[str], T]) -> dict[str, T]:
         """Do something with every service at the same time."""
@@ -168,89 +84,155 @@ class Verification:
             # Not waited for: an invocation may take another quarter of an hour.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _begin(self, service: str, step: str) -> float:
+    # -- with each service -----------------------------------------------------------------------
+
+    def _undisturbed(self, service: str) -> None:
+        if service == PROBED:
+            self._probe()
+        self._dry_run(service)
+        self._recycle(service)
+
+    def _probe(self) -> None:
+        self.say(f"{PROBED}: probes: autoscaling limits, StopTask, reads ...")
+        figures, cluster = self.findings.probes, self.options.name
+        Probes(account=self.account, cluster=cluster, service=PROBED, figures=figures).run()
+
+    def _dry_run(self, service: str) -> None:
+        began_at = self._begun(service, "dry run")
+        body = self.function.invoke(service, dry_run=True, wait_time=0)
+        if body["status"] != "planned":
+            raise VerifyError(f"{service}: the dry run is {body['status']}: {body['reason']}")
+        planned = f"{len(body['tasks'])} tasks, at least {body['at_least_seconds']:.0f} s"
+        self._done(service, "dry run", began_at, outcome=planned)
+
+    def _recycle(self, service: str) -> None:
+        began_at = self._begun(service, RECYCLE)
+        self.function.invoke(service, wait_time=0)
+        self._judge(service, RECYCLE, began_at)
+
+    def _kill_and_heal(self) -> None:
+        """Let a run of each service be killed; then, with its own handler back, be healed."""
+        self.say("The function gets a handler that kills it in the middle of a run ...")
+        with self.function.killed_in_the_middle():
+            # It works: a function that fails at once would look like one that was killed.
+            self.function.status(PROBED)
+            killed_at = self._with_each(self._kill)
+        self._with_each(lambda service: self._heal(service, killed_at[service]))
+
+    def _kill(self, service: str) -> float:
+        began_at = self._begun(service, "kill")
+        try:
+            outcome = f"it answers {self.function.invoke(service, wait_time=0)}"
+        except InvocationError as error:
+            outcome = str(error)
+        if self.function.status(service).get("state") not in OPEN:
+            raise VerifyError(f"{service}: it was to be killed, but {outcome}")
+        self._done(service, "kill", began_at, outcome=outcome)
+        return self.account.clock.now()
+
+    def _heal(self, service: str, killed_at: float) -> None:
+        self.say(f"{service}: the function was killed; its guardian heals it ...")
+        self._judge(service, "heal", killed_at)
+
+    # -- what only an account can tell -----------------------------------------------------------
+
+    def _ask_about_services(self, role_arn: str) -> None:
+        account, cluster = self.account, self.options.name
+
+        def inactive() -> str:
+            account.aws.ecs.delete_service(cluster=cluster, service="gone")
+            return questions.inactive(account, cluster, "gone")
+
+        self._ask("An INACTIVE service", inactive)
+        self._ask("Setting limits (`aws:ViaAWSService`)",
+                  lambda: questions.via_aws_service(account, cluster, role_arn))  # fmt: skip
+        self._ask("A service behind an ECS gateway",
+                  lambda: questions.gateway(account, self.options.gateway_service))  # fmt: skip
+
+    def _slow_start(self) -> str:
+        watched = self.findings.watched.get("balanced", Watched())
+        return questions.slow_start(self.account, self.options.name, watched)
+
+    def _ask(self, question: str, answer: Callable[[], str]) -> None:
+        """Note the answer, or why there is none: that ends nothing."""
+        try:
+            told = answer()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            told = f"not tried: {error}"
+        self.findings.told[question] = told
+        self.say(f"{question}: {told}")
+
+    # -- what it came to -------------------------------------------------------------------------
+
+    def _begun(self, service: str, step: str) -> float:
         self.say(f"{service}: {step} ...")
-        return self.clock.now()
+        return self.account.clock.now()
 
-    def _end(
-        self, service: str, step: str, began: float, outcome: str, *broken: tuple[str, ...]
-    ) -> None:
-        self.findings.steps.append(
-            Step(
-                service=service,
-                name=step,
-                began_at=began,
-                ended_at=self.clock.now(),
-                lowest_in_service=self._watched(service).lowest_in_service(began, self.clock.now()),
-                outcome=outcome,
-                broken=tuple(one for each in broken for one in each),
-            )
-        )
-        self.say(f"{service}: {step}: {outcome}")
-
-    def _watched(self, service: str) -> Watched:
-        return self.findings.watched[service]
-
-    def _broken(self, service: str, run: dict[str, Any], began: float) -> tuple[str, ...]:
-        """Return what does not hold at the end of a run."""
-        now, expected = self._settled_capacity(service)
-        lowest = self._watched(service).lowest_in_service(began, self.clock.now())
-        return (
-            *_unless(run["outcome"] == "completed", f"it is {run['outcome']}: {run['reason']}"),
-            *_unless(now == expected, f"the capacity is {now}, and was {expected}"),
-            *_unless(lowest is None or lowest >= DESIRED, f"only {lowest} tasks in service"),
-        )
-
-    def _settled_capacity(self, service: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the capacity as AWS shows it, and as it was made; reads may be out of date."""
+    def _judge(self, service: str, step: str, began_at: float) -> None:
+        """Wait for the end of a run; note what it came to, and what does not hold."""
+        run = self.function.ended(service)
+        outcome = f"{run['outcome']}, {run['number']} of {run['total']}, {run['segments']} segments"
+        broken = [] if run["outcome"] == "completed" else [f"it is {outcome}: {run['reason']}"]
         expected = (DESIRED, DESIRED, HIGHEST) if service == PROBED else (DESIRED,)
-        until = self.clock.now() + WATCH_SECONDS
-        while (now := self._capacity(service)) != expected and self.clock.now() < until:
-            self.clock.sleep(1)
-        return now, expected
+        if (now := self._capacity(service, expected)) != expected:
+            broken.append(f"the capacity is {now}, and was {expected}")
+        self._done(service, step, began_at, outcome=outcome, broken=broken)
 
-    def _capacity(self, service: str) -> tuple[int, ...]:
-        """Return the desired count, and minimum and maximum if there are any."""
-        name = self.options.name
-        (described,) = self.account.ecs.describe_services(cluster=name, services=[service])[
-            "services"
-        ]
-        limits = limits_of(name, service)
-        targets = self.account.autoscaling.describe_scalable_targets(
-            ServiceNamespace="ecs", ResourceIds=[limits["ResourceId"]]
-        )["ScalableTargets"]
-        found = [(each["MinCapacity"], each["MaxCapacity"]) for each in targets]
-        return described["desiredCount"], *(number for pair in found for number in pair)
+    def _capacity(self, service: str, expected: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the desired count, and limits if there are any; read until it is as expected."""
+        name, aws, clock = self.options.name, self.account.aws, self.account.clock
+        until = clock.now() + WATCH_SECONDS
+        while True:
+            (found,) = aws.ecs.describe_services(cluster=name, services=[service])["services"]
+            targets = aws.autoscaling.describe_scalable_targets(
+                ServiceNamespace="ecs", ResourceIds=[limits_of(name, service)["ResourceId"]]
+            )["ScalableTargets"]
+            limits = [each[limit] for each in targets for limit in ("MinCapacity", "MaxCapacity")]
+            now = (found["desiredCount"], *limits)
+            if now == expected or clock.now() > until:
+                return now
+            clock.sleep(1)
 
-    # -- in the end ------------------------------------------------------------------------------
+    def _done(
+        self, service: str, step: str, began_at: float, *, outcome: str, broken: Sequence[str] = ()
+    ) -> None:
+        ended_at = self.account.clock.now()
+        lowest = self.findings.watched[service].lowest_in_service(began_at, ended_at)
+        if lowest is not None and lowest < DESIRED:
+            broken = [*broken, f"only {lowest} tasks in service"]
+        found = Step(service=service, name=step, began_at=began_at, ended_at=ended_at,
+                     lowest_in_service=lowest, outcome=outcome, broken=tuple(broken))  # fmt: skip
+        self.findings.steps.append(found)
+        self.say(f"{service}: {step}: {outcome}")
 
     def _read_signals(self) -> None:
         """Note when the containers said in their log that they were told to stop."""
-        tasks = {
-            task.id: task
-            for watched in self.findings.watched.values()
-            for task in watched.tasks.values()
-        }
-        pages = self.account.logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"/ecs/{self.options.name}", filterPattern="signal"
-        )
-        for event in (event for page in pages for event in page["events"]):
+        watched = self.findings.watched.values()
+        tasks = {id_: task for each in watched for id_, task in each.tasks.items()}
+        where = {"logGroupName": f"/ecs/{self.options.name}", "filterPattern": "signal"}
+        try:
+            pages = self.account.aws.logs.get_paginator("filter_log_events").paginate(**where)
+            events = [event for page in pages for event in page["events"]]
+        except (ClientError, BotoCoreError) as error:
+            self.say(f"The containers' logs cannot be read: {error}")
+            return
+        for event in events:
             task = tasks.get(event["logStreamName"].rpartition("/")[2])
-            if task is not None and task.signal_at is None and SIGNAL.search(event["message"]):
-                task.signal_at = event["timestamp"] / 1000
+            if task is not None and SIGNAL.search(event["message"]):
+                task.at.setdefault("signal", event["timestamp"] / 1000)
 
 
 def parameters(options: Options) -> dict[str, str]:
     """Return the parameters of the stack of the services."""
     return {
         "Name": options.name,
-        "VpcId": str(options.vpc_id),
-        "SubnetIds": ",".join(options.subnet_ids),
-        "LoadBalancerSubnetIds": ",".join(options.load_balancer_subnet_ids),
-        "AssignPublicIp": "ENABLED" if options.has_public_ip else "DISABLED",
-        "Balanced": "true" if options.has_load_balancer else "false",
-        "Scheme": "internal" if options.is_internal else "internet-facing",
-        "ListenerPort": str(options.listener_port),
+        "VpcId": str(options.vpc),
+        "SubnetIds": ",".join(options.subnets),
+        "LoadBalancerSubnetIds": ",".join(options.load_balancer_subnets or options.subnets),
+        "AssignPublicIp": "DISABLED" if options.no_public_ip else "ENABLED",
+        "Balanced": str("balanced" in options.services).lower(),
+        "Scheme": "internal" if options.internal else "internet-facing",
+        "ListenerPort": options.listener_port,
         "ClientCidr": options.client_cidr or "127.0.0.1/32",
         "Image": options.image,
         "Architecture": options.architecture.upper(),
@@ -258,20 +240,10 @@ def parameters(options: Options) -> dict[str, str]:
 
 
 def facts(options: Options, account: Account) -> dict[str, str]:
-    """Return the circumstances that the page names."""
+    """Return the circumstances that the page names: none that tells whose network it is."""
+    told = ("image", "architecture", "no_load_balancer", "internal", "rate")
     return {
-        "Account": MASK,
         "Region": account.region,
-        "boto3, botocore, Python": f"{boto3.__version__}, {botocore.__version__}, "
-        f"{platform.python_version()}",
-        "Image, architecture": f"{options.image}, {options.architecture}",
-        "Load balancer": "internal" if options.is_internal else "internet-facing"
-        if options.has_load_balancer else "none",
-        "Deregistration delay, health check": "30 s, every 5 s, twice",
-        "Requests": f"{options.rate} a second" if options.has_load_balancer else "none",
-        "This machine's clock": f"{account.ahead_seconds:+.1f} s against AWS's",
-    }  # fmt: skip
-
-
-def _unless(holds: bool, complaint: str) -> tuple[str, ...]:  # noqa: FBT001 - what is judged
-    return () if holds else (complaint,)
+        "botocore, Python": f"{botocore.__version__}, {platform.python_version()}",
+        **{f"`--{name.replace('_', '-')}`": str(getattr(options, name)) for name in told},
+    }

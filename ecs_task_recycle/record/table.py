@@ -148,7 +148,7 @@ class RunTable:
         )
         return PreconditionError(
             f"There is no DynamoDB table {self.name} for the run record in {self.region}.",
-            remedy=f"Nothing was touched. Deploy the stack again, or run: {command}",
+            remedy=f"Deploy the stack again, or run: {command}",
             table=self.name,
         )
 

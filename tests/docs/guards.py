@@ -366,7 +366,6 @@ def _leads_somewhere(page: Path, link: str, pages: Mapping[Path, str]) -> bool:
     return target in pages and anchor in anchors(pages[target])
 
 
-def missing_files(text: str, folders: Iterable[Path]) -> list[str]:
-    """Return the modules and scripts that a page names and that are in none of the folders."""
-    named = set(re.findall(r"[\w.]*\w\.(?:py|sh)\b", text))
-    return sorted(each for each in named if not any((one / each).exists() for one in folders))
+def missing_files(text: str, known: set[str]) -> list[str]:
+    """Return the modules and scripts that a page names and that are not among the known names."""
+    return sorted(set(re.findall(r"\w+\.(?:py|sh)\b", text)) - known)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.docs.recorded import Record
 
-PRODUCT: Final = sorted((PROJECT / "ecs_task_recycle").glob("*.py"))
+PRODUCT: Final = sorted((PROJECT / "ecs_task_recycle").rglob("*.py"))
 NOT_CALLED_BY_US: Final = {"logs:CreateLogStream", "logs:PutLogEvents", *PROBED_ACTIONS}
 """Lambda writes the log; Application Auto Scaling checks what its caller may."""
 
@@ -187,10 +187,10 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_module_and_script_that_is_named_exists() -> None:
-    folders = [
-        PROJECT / each for each in (".", "ecs_task_recycle", "ecs_emulator", "tests/emulator")
-    ]
-    assert guards.missing_files(MANUAL, folders) == []
+    folders = ("ecs_task_recycle", "ecs_emulator", "tests")
+    places = [PROJECT.glob("*"), *((PROJECT / each).rglob("*.py") for each in folders)]
+    known = {path.name for place in places for path in place}
+    assert guards.missing_files(MANUAL, known) == []
 
 
 def test_the_table_of_resources_is_that_of_the_template() -> None:

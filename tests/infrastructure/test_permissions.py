@@ -44,7 +44,7 @@ CONTEXT: Final = {
 
 
 def named_in_the_code() -> set[str]:
-    paths = [*(PROJECT / "ecs_task_recycle").glob("*.py"), *PROJECT.glob("*.py")]
+    paths = [*(PROJECT / "ecs_task_recycle").rglob("*.py"), *PROJECT.glob("*.py")]
     return {action for path in paths for action in actions_in(path.read_text())}
 
 

@@ -44,8 +44,10 @@ NOT_RECORDED: Final = {
     "another run",
     "it is behind VPC Lattice, whose health is not read",
     "it is behind a Classic Load Balancer ({}), whose health is not read",
-    "its tasks run on instances without an EC2 instance id (ECS Anywhere), "
-    "so that their targets in {} cannot be told",
+    (
+        "its tasks run on instances without an EC2 instance id (ECS Anywhere), "
+        "so that their targets in {} cannot be told"
+    ),
     "none of its tasks shows a host port for port {}, which target group {} is for",
     "none of its {} running tasks is registered in target group {}",
     "none of the named tasks is running any more",
@@ -56,8 +58,10 @@ NOT_RECORDED: Final = {
     "{} has ended with its capacity raised; {}",
     "{} is dead; {}",
     "{} of its {} targets in {} are {}",
-    "{} tasks of an earlier deployment still run beside those of {}, "
-    "and ECS is yet to stop them (its cleanup is deferred)",
+    (
+        "{} tasks of an earlier deployment still run beside those of {}, "
+        "and ECS is yet to stop them (its cleanup is deferred)"
+    ),
 }
 """What the page explains and these runs do not tell: tests/emulated has worlds for it."""
 

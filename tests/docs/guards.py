@@ -10,24 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import settings_from_event
 from ecs_task_recycle.settings.input_json import configuration_from
-from ecs_task_recycle.settings.parameters import REQUIRED, Parameter
 from tests.docs.markdown import anchors, codes, fences, links, table, without_fences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-NO_DEFAULT: Final = "-"
-"""What stands for the default of a required parameter."""
-
-NONE: Final = {
-    "started_before": "the start of the run",
-    "finish_within_minutes": "no limit",
-    "older_than_hours": "tasks of any age",
-    "tasks": "all tasks",
-    "alarms": "none",
-}
-"""What stands for a default of nothing, by parameter."""
 
 
 def different(said: Iterable[str], actual: Iterable[str], *, of: str) -> list[str]:
@@ -40,36 +27,6 @@ def different(said: Iterable[str], actual: Iterable[str], *, of: str) -> list[st
 
 
 # ---- Tables ----
-
-
-def wrong_parameters(text: str, parameters: Iterable[Parameter[Any]]) -> list[str]:
-    rows = {codes(row["Parameter"])[0]: row for row in table(text, "Parameter")}
-    known = {each.name: each for each in parameters}
-    return [
-        *different(rows, known, of="parameter"),
-        *(
-            f"{name}: {column} is {rows[name][column]!r}, not {truth!r}"
-            for name, parameter in known.items()
-            if name in rows
-            for column, truth in _parameter_cells(parameter).items()
-            if rows[name][column] != truth
-        ),
-    ]
-
-
-def _parameter_cells(parameter: Parameter[Any]) -> dict[str, str]:
-    if parameter.default is REQUIRED:
-        required, default = "yes", NO_DEFAULT
-    else:
-        required = "no"
-        default = f"`{json.dumps(parameter.default)}`"
-        if parameter.default in (None, ()):
-            default = NONE[parameter.name]
-    return {"Required": required, "Default": default, "Expected": parameter.expected}
-
-
-def documented_actions(text: str) -> set[str]:
-    return {codes(row["Action"])[0] for row in table(text, "Action")}
 
 
 def policy_actions(text: str) -> set[str]:
@@ -180,20 +137,7 @@ def line_pattern(line: str) -> re.Pattern[str]:
 # ---- Sentences ----
 
 
-REASON_FUNCTION: Final = re.compile(r"refusals$|_refusal$|interference|why|protection$")
-REASON_TABLE: Final = re.compile(r"_NOTES$")
-REASON_ERRORS: Final = {
-    "RunDiedError",
-    "PreconditionError",
-    "AlreadyRunningError",
-    "OwnershipLostError",
-    "ReplacementError",
-    "StepTimeoutError",
-}
-OUTCOMES: Final = {"Ended", "Interference", "OutOfTime"}
 GOOD_OUTCOMES: Final = {"PLANNED", "RESTORED"}
-NOTES: Final = {"note", "reason"}
-"""What a text is called that says why."""
 
 
 _GAP: Final = re.compile(r"\{[^{}]*\}")
@@ -205,48 +149,37 @@ def messages_of(source: str) -> set[str]:
     return set(_texts(ast.parse(source)))
 
 
-def reasons_of(source: str) -> set[str]:
-    """Return the texts of a module that say why something was not recycled.
+def given_to(source: str, classes: set[str]) -> set[str]:
+    """Return the texts that a module gives to the constructors of these classes.
 
-    These are the texts in functions that are named for it, in the outcomes of runs, in the errors
-    that refuse or end one, and in the notes on tasks; also where such a text has a name first.
+    Also where such a text has a name first.
     """
-    tree = ast.parse(source)
-    nodes = [text for each in ast.walk(tree) for text in _reason_nodes(each)]
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef):
-            nodes += _named_texts(function)
-    return {text for each in nodes for text in _texts(each)}
+    functions = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.FunctionDef)]
+    return {
+        text
+        for function in functions
+        for given in _given(function, classes)
+        for text in _texts(given)
+    }
 
 
-def _named_texts(function: ast.FunctionDef) -> list[ast.expr]:
-    """Return what a function's outcomes and errors name, as the function has assigned it."""
+def _given(function: ast.FunctionDef, classes: set[str]) -> list[ast.expr]:
     inside = list(ast.walk(function))
-    told = [part for each in inside if isinstance(each, ast.Call) for part in _reason_nodes(each)]
-    names = {name.id for each in told for name in ast.walk(each) if isinstance(name, ast.Name)}
-    return [
+    # Remedies are keywords: they are for reading, not for searching.
+    given = [
+        argument
+        for each in inside
+        if isinstance(each, ast.Call) and _last_name(each.func) in classes
+        if not {_last_name(one) for one in each.args} & GOOD_OUTCOMES
+        for argument in each.args
+    ]
+    names = {one.id for each in given for one in ast.walk(each) if isinstance(one, ast.Name)}
+    assigned = [
         each.value
         for each in inside
-        if isinstance(each, ast.Assign)
-        and any(isinstance(target, ast.Name) and target.id in names for target in each.targets)
+        if isinstance(each, ast.Assign) and {_last_name(one) for one in each.targets} & names
     ]
-
-
-def _reason_nodes(node: ast.AST) -> list[ast.AST]:
-    if isinstance(node, ast.FunctionDef):
-        return [node] if REASON_FUNCTION.search(node.name) else []
-    if isinstance(node, ast.AnnAssign):
-        is_table = REASON_TABLE.search(_last_name(node.target)) and node.value is not None
-        return [node.value] if is_table and node.value is not None else []
-    if isinstance(node, ast.Assign):
-        return [node.value] if {_last_name(each) for each in node.targets} & NOTES else []
-    if not isinstance(node, ast.Call):
-        return []
-    notes: list[ast.AST] = [each.value for each in node.keywords if each.arg == "note"]
-    name = _last_name(node.func)
-    is_outcome = name in OUTCOMES and not {_last_name(each) for each in node.args} & GOOD_OUTCOMES
-    # Remedies are keywords: they are for reading, not for searching.
-    return [*notes, *node.args] if is_outcome or name in REASON_ERRORS else notes
+    return [*given, *assigned]
 
 
 def _last_name(node: ast.expr) -> str:
@@ -295,9 +228,14 @@ def unknown_sentences(text: str, messages: Iterable[str]) -> list[str]:
 
 def unexplained(text: str, reasons: Iterable[str]) -> list[str]:
     """Return the reasons of which a page quotes nothing; what has no two words is no sentence."""
-    quotes = sentences(text)
+    quotes = [quote_pattern(each) for each in sentences(text)]
     told = [each for each in reasons if re.search(r"[a-z]+ [a-z]+", each)]
-    return [each for each in told if not any(quote in each for quote in quotes)]
+    return [each for each in told if not any(quote.search(each) for quote in quotes)]
+
+
+def quote_pattern(quote: str) -> re.Pattern[str]:
+    """Return what a quote stands for: `{}` is any text."""
+    return re.compile(".+".join(map(re.escape, quote.split("{}"))), re.DOTALL)
 
 
 # ---- Blocks, commands, links ----
@@ -366,7 +304,6 @@ def _leads_somewhere(page: Path, link: str, pages: Mapping[Path, str]) -> bool:
     return target in pages and anchor in anchors(pages[target])
 
 
-def missing_files(text: str, folders: Iterable[Path]) -> list[str]:
-    """Return the modules and scripts that a page names and that are in none of the folders."""
-    named = set(re.findall(r"[\w.]*\w\.(?:py|sh)\b", text))
-    return sorted(each for each in named if not any((one / each).exists() for one in folders))
+def missing_files(text: str, known: set[str]) -> list[str]:
+    """Return the modules and scripts that a page names and that are not among the known names."""
+    return sorted(set(re.findall(r"\w+\.(?:py|sh)\b", text)) - known)

@@ -51,13 +51,16 @@ class Request:
 
 @dataclass(slots=True)
 class Record:
-    """Log lines, calls, bodies of answers, and attributes of run records, of all runs together.
+    """What all runs together said and called: lines, reasons, calls, answers, record attributes.
+
+    ``reasons``: whatever was said of why something was not recycled.
 
     Of ordinary runs also the figures: of three and of twenty tasks, replaced at once or after
     STOPPED.
     """
 
     lines: set[str] = field(default_factory=set)
+    reasons: set[str] = field(default_factory=set)
     requests: set[Request] = field(default_factory=set)
     answers: list[dict[str, Any]] = field(default_factory=list)
     attributes: set[str] = field(default_factory=set)
@@ -71,6 +74,12 @@ class Record:
         except Killed:
             world.revive()
         self.note_calls(world)
+
+    def refuse(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users'
+        """Run an event with which nothing is done, and note why."""
+        answer = bench.recycle(world, **event).answer()
+        assert answer["status"] in {"failed", "nothing_to_do"}, answer
+        self.reasons |= reasons_in(answer)
 
     def run_guarded(self, guarded: Guarded, **event: Any) -> None:  # noqa: ANN401 - users' events
         """Run the event and let its guardian end it; note all of it."""
@@ -91,6 +100,7 @@ class Record:
     def note(self, report: Report) -> None:
         """Note an answer, and write the final record as the handler does."""
         self.answers.append(report.answer())
+        self.reasons |= reasons_in(self.answers[-1])
         if report.is_worth_a_mail:
             log_final_record(self.answers[-1], function_name="recycler")
 
@@ -109,6 +119,19 @@ class Record:
     def actions(self) -> set[str]:
         """The IAM actions of all calls."""
         return {each.action for each in self.requests}
+
+
+SELF_EXPLAINING: Final = {"SettingsError", "RestoreError", "AwsCallError"}
+"""Errors whose sentences are not quoted: each says itself what to do."""
+
+
+def reasons_in(answer: dict[str, Any]) -> set[str]:
+    """Return every text of an answer that says why something was not recycled."""
+    tasks = [text for each in answer["tasks"] for text in (each.get("note"),)]
+    skipped = [each["reason"] for each in answer["skipped"]]
+    own = [answer["reason"]] if answer.get("error") not in SELF_EXPLAINING else []
+    has_reason = answer["status"] not in {"planned", "restored", "continued", "status"}
+    return {each for each in (*tasks, *skipped, *(own if has_reason else ())) if each}
 
 
 class _Listener(logging.Handler):
@@ -345,6 +368,82 @@ def _mailed_with_a_secret_by_a_role(record: Record, _bench: Bench) -> None:
     record.note_calls(world)
 
 
+def _refused(record: Record, bench: Bench) -> None:
+    """What is seen before anything is touched, each in a world of its own."""
+    for features in (
+        {"scheduling_strategy": "DAEMON", "target_group": False},
+        {"controller": "CODE_DEPLOY"},
+        {"rollout_state": "FAILED"},
+        {"tasks": 0},
+    ):
+        world = World()
+        a_service(world, **features)
+        record.refuse(bench, world)
+    changes: tuple[Callable[[World], object], ...] = (
+        lambda w: w.start_deployment("demo", "web"),
+        lambda w: w.delete_service("demo", "web"),
+        lambda w: w.set_alarm("web-5xx", "ALARM"),
+        lambda w: w.faults.deny("ecs:StopTask"),
+        _above_maximum,
+    )
+    for change in changes:
+        world = World()
+        a_service(world, alarms=("web-5xx",))
+        change(world)
+        world.advance(2)
+        record.refuse(bench, world)
+
+
+def _above_maximum(world: World) -> None:
+    autoscaled(world, 1, 5)
+    world.advance(20)  # until autoscaling has looked at the count for the last time
+    world.set_desired_count("demo", "web", 7)
+
+
+def _refused_events(record: Record, bench: Bench) -> None:
+    """Events that fit no service, or not this one."""
+    own = "arn:aws:ecs:us-east-1:123456789012"
+    other = "arn:aws:ecs:us-east-1:210987654321"
+    world = World()
+    known = a_service(world).active_tasks[0]
+    world.set_alarm("latency", "ALARM")
+    events: tuple[dict[str, object], ...] = (
+        {"service_name": "nothing"},
+        {"cluster_name": f"{other}:cluster/demo"},
+        {"started_before": "2020-01-01T00:00:00Z"},
+        {"alarms": ["latency"]},
+        {"alarms": ["absent"]},
+        {"tasks": ["0" * 32]},
+        {"tasks": [known.arn.replace(own, other)]},
+        {"action": "stop"},
+        {"action": "restore"},
+    )
+    for event in events:
+        record.refuse(bench, world, **event)
+
+
+def _interfered_with(record: Record, bench: Bench) -> None:
+    """What somebody else does in the middle of a run."""
+    changes: tuple[Callable[[World], object], ...] = (
+        lambda w: w.start_deployment("demo", "web"),
+        lambda w: w.set_desired_count("demo", "web", 2),
+        lambda w: w.set_alarm("web-5xx", "ALARM"),
+        lambda w: w.delete_service("demo", "web"),
+    )
+    for change in changes:
+        world = World()
+        a_service(world, alarms=("web-5xx",))
+        world.at(100, change)
+        record.run(bench, world)
+
+
+def _refused_beside_another(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.at(100, lambda w: record.ask(bench, w))
+    record.run(bench, world)
+
+
 def _short_of_time(record: Record, bench: Bench) -> None:
     world = World()
     a_service(world, tasks=15)
@@ -363,6 +462,10 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _still_stopping,
     _killed_and_restored,
     _short_of_time,
+    _refused,
+    _refused_events,
+    _interfered_with,
+    _refused_beside_another,
     _under_protection,
     _under_long_protection,
     _under_protection_that_stays,

@@ -54,10 +54,6 @@ def test_the_decisions_are_numbered_and_only_replaced_ones_are_missing() -> None
     assert gaps(numbers, [path.read_text() for path in DECISIONS]) == []
 
 
-def test_a_decision_that_is_missing_and_not_replaced_is_found() -> None:
-    assert gaps([1, 4], ["Replaces decision 2: too dear.", "In 3 words"]) == [3]
-
-
 def test_the_changelog_names_its_versions_and_what_kind_of_change_each_is() -> None:
     headings = headings_of((PROJECT / "CHANGELOG.md").read_text())
     versions = [each[2] for each in headings if len(each[1]) == 2]
@@ -66,16 +62,3 @@ def test_the_changelog_names_its_versions_and_what_kind_of_change_each_is() -> N
     assert [each for each in versions if not dated.fullmatch(each)] == []
     assert versions
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-
-
-def test_a_decision_without_a_price_is_found() -> None:
-    text = "# 1. A title\n\n## Context\n\n## Decision\n"
-    assert decision_problems("0001-x.md", text) == ["0001-x.md: ['Context', 'Decision']"]
-
-
-def test_a_decision_of_more_than_half_a_page_or_with_a_wrong_number_is_found() -> None:
-    text = "# 2. A title\n## Context\n## Decision\n## Price\n" + "x\n" * 40
-    assert decision_problems("0001-x.md", text) == [
-        "0001-x.md: its title has no 1",
-        "0001-x.md: more than half a page",
-    ]

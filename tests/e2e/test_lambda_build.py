@@ -34,8 +34,8 @@ CONTENTS: Final = [
     "AWSSession.py",
     "Notification.py",
     "ecs_task_recycle/__init__.py",
+    "ecs_task_recycle/channels/mail/mail.html",
     "ecs_task_recycle/deeper/__init__.py",
-    "ecs_task_recycle/mail.html",
     "ecs_task_recycle/recycle.py",
     "input.json",
     "lambda_function.py",
@@ -302,7 +302,7 @@ def test_the_project_itself_makes_a_small_zip_of_the_function_alone(tmp_path: Pa
     assert (done.returncode, done.stderr) == (0, "")
     assert path.stat().st_size < 1_000_000
     top_level = r"(AWSSession|Notification|lambda_function)\.py|input\.json"
-    allowed = rf"{top_level}|ecs_task_recycle/(\w+\.py|mail\.html)"
+    allowed = rf"{top_level}|ecs_task_recycle/(\w+/)*(\w+\.py|mail\.html)"
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         compiled = {importlib.util.cache_from_source(each) for each in names if each[-3:] == ".py"}

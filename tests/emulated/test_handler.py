@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import pytest
 import lambda_function
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.in_process import attach
-from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,
@@ -308,25 +306,6 @@ def test_every_shape_of_an_event_carries_alarms(
         invoke(world, monkeypatch, shaped(alarms=["errors", "latency"]))
 
     assert world.writes == []
-
-
-def test_at_most_eight_frames_lie_between_the_handler_and_stop_task(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    world = World()
-    a_service(world)
-    stop, ways = Gateway.stop_task, []
-
-    def stop_task(gateway: Gateway, arn: str, *, reason: str) -> None:
-        ways.append([frame.name for frame in traceback.extract_stack()])
-        stop(gateway, arn, reason=reason)
-
-    monkeypatch.setattr(Gateway, "stop_task", stop_task)
-    invoke(world, monkeypatch)
-
-    way = ways[-1]
-    between = way[way.index("lambda_handler") + 1 : -1]
-    assert len(between) <= 8, between
 
 
 # -- with a guardian -------------------------------------------------------------------------------

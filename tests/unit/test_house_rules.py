@@ -9,13 +9,14 @@ import ast
 import re
 import subprocess
 import sys
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-PROJECT: Final = Path(__file__).parents[2]
+from tests.source import PRODUCT, PROJECT, circle_in, imports_of, room_of, rooms_of, texts_here
+
+# ---- Words ----
 
 
 def joined(*pieces: str) -> str:
@@ -46,10 +47,6 @@ FORBIDDEN: Final = re.compile(
     "|" + "|".join(map(re.escape, REGISTRY_HOSTS))
 )
 
-PRODUCT: Final = ["lambda_function", "AWSSession", "Notification", "ecs_task_recycle"]
-FROM_LAMBDA: Final = {"boto3", "botocore"}
-NEVER_SHIPPED: Final = {"ecs_emulator", "demo", "tests", "verify_aws"}
-
 
 def project_files() -> list[Path]:
     """Every file that is or would be committed."""
@@ -64,17 +61,42 @@ def project_files() -> list[Path]:
     return sorted(path for path in paths if path.is_file())
 
 
-def forbidden_in(text: str) -> list[str]:
-    return [
-        f"line {number}: {found.group()}"
-        for number, line in enumerate(text.splitlines(), start=1)
-        for found in FORBIDDEN.finditer(line)
-    ]
+def test_no_file_names_a_path_of_a_machine_or_a_package_registry() -> None:
+    found = {
+        f"{path.relative_to(PROJECT)}:{number}": hit.group()
+        for path in project_files()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1)
+        for hit in FORBIDDEN.finditer(line)
+    }
+    assert found == {}
 
 
-def imported_by(source: str) -> set[str]:
-    """The top-level names that a module imports; those within its own package are left out."""
-    nodes = list(ast.walk(ast.parse(source)))
+DRAWN: Final = sorted((PROJECT / "docs").glob("*.svg"))
+MADE: Final = [*DRAWN, PROJECT / "docs/benchmarks.md"]
+OF_THE_MAKING: Final = re.compile(
+    r"\b20\d\d-\d\d-\d\d\b"  # a date
+    r"|\b\d+\.\d+\.\d+\b"  # the version of a tool
+    r"|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b"  # a random id
+    r"|<!--"
+)
+"""docs/verified is made as well: it tells what AWS did on a day, with which versions, and nothing
+holds it against another day's."""
+
+
+@pytest.mark.parametrize("path", MADE, ids=lambda path: path.name)
+def test_a_file_that_is_made_tells_nothing_of_its_making(path: Path) -> None:
+    assert OF_THE_MAKING.findall(path.read_text()) == []
+
+
+# ---- Imports ----
+
+FROM_LAMBDA: Final = {"boto3", "botocore"}
+OWN: Final = {name.removesuffix(".py") for name in PRODUCT}
+
+
+def imported_by(tree: ast.AST) -> set[str]:
+    """The top-level names that a module imports, wherever in it."""
+    nodes = list(ast.walk(tree))
     plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
     from_ones = {
         node.module
@@ -84,126 +106,116 @@ def imported_by(source: str) -> set[str]:
     return {name.partition(".")[0] for name in plain | from_ones}
 
 
-def at_run_time(source: str) -> str:
-    """Leave out what stands under `if TYPE_CHECKING`: Lambda never sees it."""
-    return ast.unparse(ast.fix_missing_locations(_Unchecked().visit(ast.parse(source))))
+class _AtRunTime(ast.NodeTransformer):
+    """Leaves out what stands under `if TYPE_CHECKING`: Lambda never sees it."""
 
-
-class _Unchecked(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST:
-        if ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}:
+        if ast.unparse(node.test) == "TYPE_CHECKING":
             return ast.Pass()
         return self.generic_visit(node)
 
 
-def sources_of(name: str) -> list[Path]:
-    return (
-        [PROJECT / f"{name}.py"]
-        if (PROJECT / f"{name}.py").exists()
-        else sorted((PROJECT / name).rglob("*.py"))
-    )
-
-
-def test_there_are_files_to_look_at() -> None:
-    names = {path.name for path in project_files()}
-    assert {"Makefile", "lambda_build.sh", "test_house_rules.py", "requirements.txt"} <= names
-
-
-def test_no_file_names_a_path_of_a_machine_or_a_package_registry() -> None:
-    found = {
-        str(path.relative_to(PROJECT)): forbidden_in(path.read_text(errors="replace"))
-        for path in project_files()
-    }
-    assert {name: lines for name, lines in found.items() if lines} == {}
-
-
-@pytest.mark.parametrize("word", [*MACHINE_PATHS, *REGISTRY_HOSTS])
-def test_each_forbidden_word_is_found_in_the_middle_of_a_line(word: str) -> None:
-    assert forbidden_in(f"fine\nsee '{word}x' there") == [f"line 2: {word}"]
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        joined("s3://bucket/", "tmp", "/x"),
-        joined("./", "work", "/x"),
-        joined("frame", "work", "/x"),
-        joined("$HOME/", "tmp", "/x"),
-        "/var/task/lambda_function.py",
-        "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/x.html",
-    ],
-)
-def test_an_innocent_line_is_left_alone(line: str) -> None:
-    assert forbidden_in(line) == []
-
-
-@pytest.mark.parametrize("name", PRODUCT)
-def test_the_product_imports_only_what_lambda_brings(name: str) -> None:
-    allowed = set(sys.stdlib_module_names) | FROM_LAMBDA | set(PRODUCT)
-    for path in sources_of(name):
-        assert imported_by(at_run_time(path.read_text())) <= allowed, path.name
+def test_the_product_imports_only_what_lambda_brings() -> None:
+    allowed = set(sys.stdlib_module_names) | FROM_LAMBDA | OWN
+    for path, text in texts_here(*PRODUCT).items():
+        assert imported_by(_AtRunTime().visit(ast.parse(text))) <= allowed, path
 
 
 def test_nothing_imports_the_handler() -> None:
-    for name in (*PRODUCT[1:], "ecs_emulator"):
-        for path in sources_of(name):
-            assert "lambda_function" not in imported_by(path.read_text()), path.name
+    for path, text in texts_here(*PRODUCT, "ecs_emulator").items():
+        assert "lambda_function" not in imported_by(ast.parse(text)), path
 
 
 def test_the_emulator_knows_nothing_of_the_product() -> None:
-    for path in sources_of("ecs_emulator"):
-        assert not imported_by(path.read_text()) & {*PRODUCT, "demo", "tests"}, path.name
+    for path, text in texts_here("ecs_emulator").items():
+        assert not imported_by(ast.parse(text)) & {*OWN, "demo", "tests"}, path
 
 
-def modules_imported_by(source: str, known: set[str]) -> set[str]:
-    """The modules among `known` that a module imports, for the type checker alone included."""
-    nodes = list(ast.walk(ast.parse(source)))
-    plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
-    from_ones = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-    modules = {str(node.module) for node in from_ones}
-    members = {f"{node.module}.{name.name}" for node in from_ones for name in node.names}
-    return (plain | modules | members) & known
+@pytest.mark.parametrize("package", ["ecs_task_recycle", "ecs_emulator"])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    assert circle_in(imports_of(texts_here(package))) == []
 
 
-def circle_in(imports: dict[str, set[str]]) -> list[str]:
-    """A circle of modules that import each other, the first one again at its end; or nothing."""
-    try:
-        TopologicalSorter(imports).prepare()
-    except CycleError as circle:
-        return list(circle.args[1])
-    return []
+# ---- Rooms, as in the page of the architecture ----
+
+HANDLER: Final = {"lambda_function", "Notification", "AWSSession"}
+STORY: Final = {"recycle", "segments", "actions"}
+GROUND: Final = "ground"
+"""All modules of the package that stand in no room, but for the story and the run."""
+
+BELOW: Final = {
+    "report": {"run", "watch", "record", "settings"},
+    "channels": {"report", "settings"},
+    "story": {"before", "steps", "run", "watch", "record", "aws", "settings", "report"},
+    "steps": {"before", "run", "watch", "record", "aws", "settings"},
+    "before": {"run", "watch", "record", "aws", "settings"},
+    "run": {"watch", "record", "aws", "settings"},
+    "watch": {"aws"},
+    "record": {"aws"},
+    "aws": set(),
+    "settings": set(),
+    GROUND: set(),
+}
+"""What each part may import, besides itself and the ground."""
+
+WRONG_WAY: Final = {
+    ("before.preflight", "steps.protection"),
+    ("before.preflight", "steps.work_list"),
+    ("before.selection", "steps.work_list"),
+    ("record.requests", "report.progress_line"),
+    ("report.answer", "steps.protection"),
+    ("report.answer", "steps.work_list"),
+    ("settings.input_json", "channels.mail.console"),
+    ("settings.input_json", "channels.mail.times"),
+    ("settings.sources", "channels.mail.body"),
+    ("steps.replacement", "report.progress_line"),
+    ("steps.work_list", "report.progress_line"),
+    ("watch.watch", "record.progress"),
+    ("watch.watch", "report.progress_line"),
+}
+"""Imports that run the wrong way today. Whoever mends one takes it out here."""
 
 
-def test_no_modules_of_the_emulator_import_each_other_in_a_circle() -> None:
-    sources = {
-        f"ecs_emulator.{path.stem}".removesuffix(".__init__"): path.read_text()
-        for path in sources_of("ecs_emulator")
+def part_of(module: str) -> str:
+    room = room_of(module)
+    if room in HANDLER:
+        return "handler"
+    if room in STORY:
+        return "story"
+    return room if room in BELOW else GROUND
+
+
+def short(module: str) -> str:
+    return module.removeprefix("ecs_task_recycle.")
+
+
+def wrong_way() -> set[tuple[str, str]]:
+    """The imports of the product that no arrow of the architecture allows."""
+    return {
+        (short(importer), short(imported))
+        for importer, everything in imports_of(texts_here("ecs_task_recycle")).items()
+        for imported in everything
+        if part_of(imported) not in {part_of(importer), GROUND, *BELOW[part_of(importer)]}
     }
-    known = set(sources)
-    imports = {name: modules_imported_by(source, known) for name, source in sources.items()}
-    assert circle_in(imports) == []
 
 
-def test_a_circle_is_found_where_only_the_type_checker_closes_it() -> None:
-    sources = {"p.a": "import p.b", "p.b": "if TYPE_CHECKING:\n    from p import a", "p": ""}
-    imports = {name: modules_imported_by(text, set(sources)) for name, text in sources.items()}
-    assert set(circle_in(imports)) == {"p.a", "p.b"}
+def test_imports_lead_down_and_never_up() -> None:
+    assert sorted(wrong_way() - WRONG_WAY) == []
 
 
-@pytest.mark.parametrize(
-    "source,names",
-    [
-        ("import a.b, c", {"a", "c"}),
-        ("from a.b import c", {"a"}),
-        ("from . import a\nfrom .b import c", set()),
-        ("if x:\n    def f():\n        import ecs_emulator", {"ecs_emulator"}),
-    ],
-)
-def test_an_import_is_found_wherever_it_stands(source: str, names: set[str]) -> None:
-    assert imported_by(source) == names
+def test_an_import_that_was_mended_is_no_exception_any_more() -> None:
+    assert sorted(WRONG_WAY - wrong_way()) == []
 
 
-def test_what_only_the_type_checker_imports_is_not_needed_in_lambda() -> None:
-    source = "if TYPE_CHECKING:\n    import a\nif x:\n    import b"
-    assert imported_by(source) == {"a", "b"}
-    assert imported_by(at_run_time(source)) == {"b"}
+def test_every_folder_has_its_place_in_the_direction() -> None:
+    folders = {path.name for path in (PROJECT / "ecs_task_recycle").iterdir() if path.is_dir()}
+    assert folders - {"__pycache__"} <= BELOW.keys()
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    imports = imports_of(texts_here("ecs_task_recycle"))
+    arrows = {
+        importer: {each for each in everything if (short(importer), short(each)) not in WRONG_WAY}
+        for importer, everything in imports.items()
+    }
+    assert circle_in(rooms_of(arrows)) == []

@@ -1,4 +1,4 @@
-"""The fence around every test: no network, no real account, randomness that can be repeated."""
+"""The fence around every test: no network, no real account."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import boto3
 import pytest
 from pytest_socket import SocketBlockedError, SocketConnectBlockedError
 
-from tests.conftest import MADE_UP_ACCOUNT, SEED_VARIABLE, USUAL_SEED, base_seed
+from tests.conftest import MADE_UP_ACCOUNT
 
 SOMEBODY_ELSE = "192.0.2.1"
 """An address set aside for documentation: nobody has it (RFC 5737)."""
@@ -59,12 +59,3 @@ def test_no_test_has_the_credentials_of_a_real_account() -> None:
     credentials = boto3.Session().get_credentials()
     assert credentials is not None
     assert credentials.access_key == MADE_UP_ACCOUNT["AWS_ACCESS_KEY_ID"]
-
-
-def test_the_seed_is_the_usual_one_unless_another_is_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv(SEED_VARIABLE, raising=False)
-    assert base_seed() == USUAL_SEED
-    monkeypatch.setenv(SEED_VARIABLE, "7")
-    assert base_seed() == 7

@@ -2,19 +2,19 @@
 
 from typing import Unpack
 
-from ecs_emulator.alarms import Alarm
-from ecs_emulator.autoscaling import Limits, ScalableTarget
 from ecs_emulator.core import Core
-from ecs_emulator.errors import EmulatorError
-from ecs_emulator.knobs import Dice
-from ecs_emulator.model import Cluster, Service
-from ecs_emulator.placement import ZONES
-from ecs_emulator.secrets import Secret
-from ecs_emulator.service_state import Deployment, ServiceState
-from ecs_emulator.setup import ServiceOptions, ServiceSetup
-from ecs_emulator.target_groups import TargetGroup
-from ecs_emulator.task_state import ContainerInstance
-from ecs_emulator.timeline import Timeline
+from ecs_emulator.engine.autoscaling import Limits, ScalableTarget
+from ecs_emulator.engine.placement import ZONES
+from ecs_emulator.ground.errors import EmulatorError
+from ecs_emulator.ground.knobs import Dice
+from ecs_emulator.ground.timeline import Timeline
+from ecs_emulator.neighbours.alarms import Alarm
+from ecs_emulator.neighbours.secrets import Secret
+from ecs_emulator.state.model import Cluster, Service
+from ecs_emulator.state.service_state import Deployment, ServiceState
+from ecs_emulator.state.setup import ServiceOptions, ServiceSetup
+from ecs_emulator.state.target_groups import TargetGroup
+from ecs_emulator.state.task_state import ContainerInstance
 
 HOUR_SECONDS = 3600.0
 SERVICE_AGE_SECONDS = 90 * 24 * HOUR_SECONDS

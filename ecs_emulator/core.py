@@ -2,22 +2,22 @@
 
 from typing import TYPE_CHECKING
 
-from ecs_emulator.autoscaling import AutoScaling
-from ecs_emulator.clock import Clock
-from ecs_emulator.dynamodb import Tables
-from ecs_emulator.faults import Faults
-from ecs_emulator.identities import Identities
-from ecs_emulator.knobs import Knobs
-from ecs_emulator.ledger import Ledger
-from ecs_emulator.lifecycle import LifeCycle
-from ecs_emulator.scheduler import Scheduler
-from ecs_emulator.throttling import Throttle
+from ecs_emulator.access.identities import Identities
+from ecs_emulator.access.throttling import Throttle
+from ecs_emulator.accidents.faults import Faults
+from ecs_emulator.engine.autoscaling import AutoScaling
+from ecs_emulator.engine.lifecycle import LifeCycle
+from ecs_emulator.engine.scheduler import Scheduler
+from ecs_emulator.ground.clock import Clock
+from ecs_emulator.ground.knobs import Knobs
+from ecs_emulator.neighbours.tables import Tables
+from ecs_emulator.state.ledger import Ledger
 
 if TYPE_CHECKING:
-    from ecs_emulator.alarms import Alarm
-    from ecs_emulator.executions import Execution
-    from ecs_emulator.secrets import Secret
-    from ecs_emulator.timeline import Timeline
+    from ecs_emulator.ground.timeline import Timeline
+    from ecs_emulator.neighbours.alarms import Alarm
+    from ecs_emulator.neighbours.executions import Execution
+    from ecs_emulator.neighbours.secrets import Secret
 
 
 class Core(Ledger):

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Self
 
-from ecs_emulator.dynamodb import Item
-from ecs_emulator.errors import EmulatorError
-from ecs_emulator.model import Service
-from ecs_emulator.planned_faults import AfterCall, Kill
-from ecs_emulator.records import Call, lowest
-from ecs_emulator.third_party import ThirdParty
+from ecs_emulator.accidents.people import ThirdParty
+from ecs_emulator.accidents.planned import AfterCall, Kill
+from ecs_emulator.ground.calls import Call, lowest
+from ecs_emulator.ground.errors import EmulatorError
+from ecs_emulator.neighbours.tables import Item
+from ecs_emulator.state.model import Service
 
 type Happening = Callable[["World"], object]
 

@@ -6,7 +6,7 @@ import logging
 from email.headerregistry import Address
 from typing import TYPE_CHECKING, Final
 
-from ecs_emulator.api_autoscaling import PROBED_ACTIONS
+from ecs_emulator.api.autoscaling import PROBED_ACTIONS
 from ecs_task_recycle.channels.mail.smtp import Envelope
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.outcome import Status

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import World
-    from ecs_emulator.executions import Execution
+    from ecs_emulator.neighbours.executions import Execution
     from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
 

@@ -10,16 +10,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ecs_emulator import EmulatorError, FailingStart, World
-from ecs_emulator.accidents import COMING, HANGING, Interruption
-from ecs_emulator.service_events import zone_full, zones_blocked, zones_even, zones_uneven
-from ecs_emulator.target_groups import DESCRIPTIONS, OVERRIDES, USUAL_REASONS
+from ecs_emulator.accidents.mishaps import COMING, HANGING, Interruption
+from ecs_emulator.state.service_events import zone_full, zones_blocked, zones_even, zones_uneven
+from ecs_emulator.state.target_groups import DESCRIPTIONS, OVERRIDES, USUAL_REASONS
 from tests.emulated.bench import CLUSTER, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from ecs_emulator.model import Task
+    from ecs_emulator.state.model import Task
 
 type Act = Callable[[World], object]
 type Draw = Callable[[Random], Act]

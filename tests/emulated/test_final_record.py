@@ -12,7 +12,7 @@ import pytest
 
 import lambda_function
 from ecs_emulator import FailingStart, Knobs, World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.log import JsonFormatter
 from ecs_task_recycle.report.final_record import LISTED_LIMIT, NAMESPACE, UNITS, log_final_record
 from tests.emulated.bench import a_service

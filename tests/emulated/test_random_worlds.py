@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ecs_emulator import Knobs, World
-from ecs_emulator.setup import ServiceSetup
+from ecs_emulator.state.setup import ServiceSetup
 from tests.emulated.lived import live_through
 from tests.emulated.promises import PROMISES
 from tests.emulated.random_accidents import ACCIDENTS, NO_ACCIDENTS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ecs_emulator import Knobs, World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from verify_aws.account import MASK, Account, VerifyError, connect
 from verify_aws.findings import KILL, RECYCLE, Findings, Step
 from verify_aws.load import GOOD, KEPT, NEW, Answers, Received
@@ -22,7 +22,7 @@ from verify_aws.verification import Verification, facts, parameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ecs_emulator.in_process import Switchboard
+    from ecs_emulator.wire.in_process import Switchboard
 
 NETWORK: Final = ["--vpc", "vpc-0a", "--subnets", "subnet-0a,subnet-0b"]
 OPTIONS: Final = read_options([*NETWORK, "--client-cidr", "203.0.113.7/32"])

@@ -10,7 +10,7 @@ import pytest
 from ecs_emulator import FailingStart, Knobs, StopKind
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
     from tests.emulator.conftest import Bench
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Task
+    from ecs_emulator.state.model import Task
     from tests.emulator.conftest import Bench
 
 ZONE = "us-east-1a"

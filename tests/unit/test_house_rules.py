@@ -176,7 +176,9 @@ def circle_in(imports: dict[str, set[str]]) -> list[str]:
 
 def test_no_modules_of_the_emulator_import_each_other_in_a_circle() -> None:
     sources = {
-        f"ecs_emulator.{path.stem}".removesuffix(".__init__"): path.read_text()
+        ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__"): (
+            path.read_text()
+        )
         for path in sources_of("ecs_emulator")
     }
     known = set(sources)

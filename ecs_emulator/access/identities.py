@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ecs_emulator.state.ledger import Ledger
+from ecs_emulator.ground.account import Account
+from ecs_emulator.ground.simulation import Simulation
 
 DEFAULT_ROLE_SECONDS = 3600
 
@@ -31,8 +32,9 @@ class RoleKeys:
 class Identities:
     """Knows the caller behind each access key. Keys nobody was given here belong to the user."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, time: Simulation, account: Account) -> None:
+        self._time = time
+        self._account = account
         self._assumed: dict[str, Identity] = {}
 
     def caller(self, access_key: str | None) -> Identity:
@@ -41,22 +43,22 @@ class Identities:
         if known is not None:
             return known
         return Identity(
-            arn=f"arn:aws:iam::{self._ledger.account}:user/operator",
+            arn=f"arn:aws:iam::{self._account.id}:user/operator",
             user_id="AIDAEMULATEDOPERATOR",
             access_key=access_key,
         )
 
     def assume(self, role_arn: str, session_name: str, seconds: int | None) -> RoleKeys:
-        """Give out fresh keys for a role; they expire after the knob's or the asked time."""
+        """Give out fresh keys for a role, an hour by default."""
         role = role_arn.rsplit("/", 1)[-1]
         number = len(self._assumed) + 1
         access_key = f"ASIAEMULATED{number:08d}"
-        lifetime = self._ledger.knobs.assumed_role_seconds or seconds or DEFAULT_ROLE_SECONDS
+        lifetime = seconds or DEFAULT_ROLE_SECONDS
         identity = Identity(
-            arn=f"arn:aws:sts::{self._ledger.account}:assumed-role/{role}/{session_name}",
+            arn=f"arn:aws:sts::{self._account.id}:assumed-role/{role}/{session_name}",
             user_id=f"AROAEMULATEDROLE:{session_name}",
             access_key=access_key,
-            expires_at=self._ledger.now + lifetime,
+            expires_at=self._time.now + lifetime,
         )
         self._assumed[access_key] = identity
         return RoleKeys(
@@ -64,9 +66,9 @@ class Identities:
             access_key=access_key,
             secret_key=f"emulated-secret-{number}",
             session_token=f"emulated-token-{number}",
-            expires_at=self._ledger.now + lifetime,
+            expires_at=self._time.now + lifetime,
         )
 
     def expired(self, caller: Identity) -> bool:
         """Tell whether the caller's keys are past their end."""
-        return caller.expires_at is not None and caller.expires_at <= self._ledger.now
+        return caller.expires_at is not None and caller.expires_at <= self._time.now

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ecs_emulator.access.identities import Identity
+from ecs_emulator.ground.account import Account
 from ecs_emulator.ground.errors import ApiError
-from ecs_emulator.world import World
 
 type Parameters = Mapping[str, Any]
 
@@ -32,11 +32,11 @@ def expiry(service: str) -> ApiError:
 
 
 def denial(
-    world: World, service: str, operation: str, parameters: Parameters, *, caller: Identity
+    account: Account, service: str, operation: str, parameters: Parameters, *, caller: Identity
 ) -> ApiError:
     """Return the error that a caller without the permission gets."""
     action = action_of(service, operation)
-    resource = resource_of(world, service, operation, parameters)
+    resource = resource_of(account, service, operation, parameters)
     where = f" on resource: {resource}" if resource else ""
     message = (
         f"User: {caller.arn} is not authorized to perform: {action}{where} "
@@ -47,7 +47,9 @@ def denial(
     return ApiError("AccessDeniedException", message)
 
 
-def resource_of(world: World, service: str, operation: str, parameters: Parameters) -> str | None:
+def resource_of(
+    account: Account, service: str, operation: str, parameters: Parameters
+) -> str | None:
     """Return the ARN that IAM judges the call by, None where it is the same for all of them."""
     by_service = {
         "dynamodb": _table,
@@ -57,41 +59,41 @@ def resource_of(world: World, service: str, operation: str, parameters: Paramete
         "stepfunctions": _machine_or_execution,
     }
     if operation == "RegisterScalableTarget":
-        return world.arn("application-autoscaling", "scalable-target/*")
+        return account.arn("application-autoscaling", "scalable-target/*")
     find = by_service.get(service)
-    return find(world, operation, parameters) if find else None
+    return find(account, operation, parameters) if find else None
 
 
-def _table(world: World, _operation: str, parameters: Parameters) -> str:
-    return world.arn("dynamodb", f"table/{_last(parameters.get('TableName', '*'))}")
+def _table(account: Account, _operation: str, parameters: Parameters) -> str:
+    return account.arn("dynamodb", f"table/{_last(parameters.get('TableName', '*'))}")
 
 
-def _secret(_world: World, _operation: str, parameters: Parameters) -> str:
+def _secret(_account: Account, _operation: str, parameters: Parameters) -> str:
     return str(parameters.get("SecretId", "*"))
 
 
-def _role(_world: World, _operation: str, parameters: Parameters) -> str:
+def _role(_account: Account, _operation: str, parameters: Parameters) -> str:
     return str(parameters.get("RoleArn", "*"))
 
 
-def _machine_or_execution(_world: World, _operation: str, parameters: Parameters) -> str:
+def _machine_or_execution(_account: Account, _operation: str, parameters: Parameters) -> str:
     return str(parameters.get("executionArn") or parameters.get("stateMachineArn") or "*")
 
 
-def _ecs(world: World, operation: str, parameters: Parameters) -> str:
+def _ecs(account: Account, operation: str, parameters: Parameters) -> str:
     cluster = _last(parameters.get("cluster") or "default")
     services, tasks = parameters.get("services"), parameters.get("tasks")
     service = parameters.get("service") or (services[0] if services else None)
     task = parameters.get("task") or (tasks[0] if tasks else None)
     if operation == "ListTasks":
-        return world.arn("ecs", f"container-instance/{cluster}/*")
+        return account.arn("ecs", f"container-instance/{cluster}/*")
     if task:
-        return world.arn("ecs", f"task/{cluster}/{_last(task)}")
+        return account.arn("ecs", f"task/{cluster}/{_last(task)}")
     if service:
-        return world.arn("ecs", f"service/{cluster}/{_last(service)}")
+        return account.arn("ecs", f"service/{cluster}/{_last(service)}")
     if operation == "DescribeContainerInstances":
-        return world.arn("ecs", f"container-instance/{cluster}/*")
-    return world.arn("ecs", f"cluster/{cluster}") if operation == "DescribeClusters" else "*"
+        return account.arn("ecs", f"container-instance/{cluster}/*")
+    return account.arn("ecs", f"cluster/{cluster}") if operation == "DescribeClusters" else "*"
 
 
 def _last(reference: str) -> str:

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
-from ecs_emulator.accidents.load_balancers import LoadBalancing
+from ecs_emulator.engine.lifecycle import LifeCycle
+from ecs_emulator.engine.placement import Placer
 from ecs_emulator.engine.stopping import StopOrder
 from ecs_emulator.ground.errors import EmulatorError
 from ecs_emulator.ground.knobs import FailingStart
+from ecs_emulator.ground.simulation import Simulation
+from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service
 from ecs_emulator.state.service_state import Deployment
 from ecs_emulator.state.task_state import StopCause, StopKind
@@ -14,8 +17,16 @@ DAY_MINUTES = 24 * 60
 LONGEST_PAUSE_MINUTES = 14 * DAY_MINUTES
 
 
-class Deploying(LoadBalancing):
-    """A world with deployments in all states."""
+class Deployments:
+    """Starts deployments, and brings them into all states."""
+
+    def __init__(
+        self, time: Simulation, ledger: Ledger, lifecycle: LifeCycle, placer: Placer
+    ) -> None:
+        self._time = time
+        self._ledger = ledger
+        self._lifecycle = lifecycle
+        self._placer = placer
 
     def start_deployment(
         self,
@@ -29,35 +40,35 @@ class Deploying(LoadBalancing):
 
         Without `task_definition_arn` it is the one in use, as with forceNewDeployment.
         """
-        deployed = self.service(cluster, service)
+        deployed = self._ledger.service(cluster, service)
         state = deployed.state
-        number = deployed.dice.generator("deployment", self.now).randrange(10**18, 10**19)
+        number = deployed.dice.generator("deployment", self._time.now).randrange(10**18, 10**19)
         deployment = Deployment(
             id=f"ecs-svc/{number}",
             task_definition_arn=task_definition_arn or state.primary.task_definition_arn,
-            created_at=self.now,
-            updated_at=self.now,
+            created_at=self._time.now,
+            updated_at=self._time.now,
             rollout_state="IN_PROGRESS",
             rollout_state_reason=f"ECS deployment ecs-svc/{number} in progress.",
         )
         older = tuple(replace(each, status="ACTIVE") for each in state.deployments)
-        self.change_service(deployed, deployments=(deployment, *older))
+        self._ledger.change_service(deployed, deployments=(deployment, *older))
         if failing is not None:
             deployed.failing_deployments[deployment.id] = failing
         deployed.scheduler_state.steady = False
-        self.wake(deployed)
+        self._ledger.wake(deployed)
         return deployment
 
     def fail_deployment(self, cluster: str, service: str) -> None:
         """Let the primary deployment be FAILED at once: it launches nothing any more."""
-        failed = self.service(cluster, service)
+        failed = self._ledger.service(cluster, service)
         primary = replace(
             failed.state.primary,
             rollout_state="FAILED",
             rollout_state_reason="ECS deployment circuit breaker: tasks failed to start.",
-            updated_at=self.now,
+            updated_at=self._time.now,
         )
-        self.change_service(failed, deployments=(primary, *failed.state.deployments[1:]))
+        self._ledger.change_service(failed, deployments=(primary, *failed.state.deployments[1:]))
 
     def pause_deployment(
         self,
@@ -76,28 +87,28 @@ class Deploying(LoadBalancing):
         if not 1 <= minutes <= LONGEST_PAUSE_MINUTES:
             raise EmulatorError("A pause hook waits for 1 minute to 14 days.")
         self.start_deployment(cluster, service)
-        expires_at = self.now + minutes * 60
+        expires_at = self._time.now + minutes * 60
         return self._change_primary(
-            self.service(cluster, service), paused_at=stage, hook_expires_at=expires_at
+            self._ledger.service(cluster, service), paused_at=stage, hook_expires_at=expires_at
         )
 
     def continue_deployment(self, cluster: str, service: str) -> None:
         """Let a paused deployment go on, as ContinueServiceDeployment does."""
-        held = self.service(cluster, service)
+        held = self._ledger.service(cluster, service)
         self._change_primary(held, paused_at=None, hook_expires_at=None)
-        self.wake(held)
+        self._ledger.wake(held)
 
     def list_inactive_deployment(self, cluster: str, service: str) -> Deployment:
         """Let the service list a deployment that was completely replaced before the world began."""
-        owner = self.service(cluster, service)
+        owner = self._ledger.service(cluster, service)
         old = replace(
             owner.state.primary,
             id=f"ecs-svc/{owner.dice.generator('inactive').randrange(10**18, 10**19)}",
             created_at=owner.state.primary.created_at - DAY_MINUTES * 60,
-            updated_at=self.now,
+            updated_at=self._time.now,
             status="INACTIVE",
         )
-        self.change_service(owner, inactive=(*owner.state.inactive, old))
+        self._ledger.change_service(owner, inactive=(*owner.state.inactive, old))
         return old
 
     def complete_deployment_early(
@@ -109,25 +120,25 @@ class Deploying(LoadBalancing):
         never). That is earlySuccessCriteria with a DEFERRED cleanup:
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentEarlySuccessCriteria.html
         """
-        owner = self.service(cluster, service)
+        owner = self._ledger.service(cluster, service)
         family, _, revision = owner.state.primary.task_definition_arn.rpartition(":")
         old_tasks = owner.active_tasks
         self.start_deployment(cluster, service, task_definition_arn=f"{family}:{int(revision) + 1}")
         primary = replace(owner.state.primary, rollout_state="COMPLETED", rollout_state_reason="")
-        self.change_service(owner, deployments=(primary,), completes_early=True)
+        self._ledger.change_service(owner, deployments=(primary,), completes_early=True)
         for task in old_tasks:
             task.is_left_over = True
         self._settle_primary(owner)
         if cleanup_after is not None:
-            self.schedule(self.now + cleanup_after, lambda: self._clean_up(owner))
+            self._time.schedule(self._time.now + cleanup_after, lambda: self._clean_up(owner))
         return primary
 
     def _settle_primary(self, owner: Service) -> None:
         for _ in range(owner.desired_count):
-            placement = self.scheduler.placer.place(owner)
+            placement = self._placer.place(owner)
             if placement is None:
                 raise EmulatorError(f"There is no room for the new tasks of {owner.name}.")
-            self.lifecycle.settle(owner, owner.state.primary, placement, self.now)
+            self._lifecycle.settle(owner, owner.state.primary, placement, self._time.now)
 
     def _clean_up(self, owner: Service) -> None:
         order = StopOrder(
@@ -137,9 +148,9 @@ class Deploying(LoadBalancing):
         )
         for task in owner.active_tasks:
             if task.is_left_over:
-                self.lifecycle.stop(task, order)
+                self._lifecycle.stop(task, order)
 
     def _change_primary(self, owner: Service, **changes: str | float | None) -> Deployment:
-        primary = replace(owner.state.primary, updated_at=self.now, **changes)  # type: ignore[arg-type]
-        self.change_service(owner, deployments=(primary, *owner.state.deployments[1:]))
+        primary = replace(owner.state.primary, updated_at=self._time.now, **changes)  # type: ignore[arg-type]
+        self._ledger.change_service(owner, deployments=(primary, *owner.state.deployments[1:]))
         return primary

@@ -1,14 +1,19 @@
 """What load balancers and those who run them do to a service's targets. All of it as of now."""
 
-from ecs_emulator.building import Building
 from ecs_emulator.ground.errors import EmulatorError
+from ecs_emulator.ground.simulation import Simulation
+from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service, Task
 from ecs_emulator.state.target_groups import DESCRIPTIONS, OVERRIDES, ForeignTarget, TargetGroup
 from ecs_emulator.state.task_state import CONTAINER_PORT
 
 
-class LoadBalancing(Building):
-    """A world whose target groups can say everything that Elastic Load Balancing's do."""
+class LoadBalancers:
+    """Lets target groups say everything that Elastic Load Balancing's do."""
+
+    def __init__(self, time: Simulation, ledger: Ledger) -> None:
+        self._time = time
+        self._ledger = ledger
 
     def set_target_state(
         self, task: Task | str, state: str, reason: str | None = None, *, group: int = 0
@@ -16,27 +21,27 @@ class LoadBalancing(Building):
         """Let a task's target be in a state, with a reason code if it is not the usual one."""
         if reason is not None and reason not in DESCRIPTIONS:
             raise EmulatorError(f"There is no reason code {reason!r}.")
-        self._set_target(self._task(task), group, state, reason)
+        self._set_target(self._ledger.task(task), group, state, reason)
 
     def deregister_target(self, task: Task | str, *, group: int = 0) -> None:
         """Have somebody take a running task's target out of a group, without any draining."""
-        self._set_target(self._task(task), group, None)
+        self._set_target(self._ledger.task(task), group, None)
 
     def take_group_out_of_use(self, cluster: str, service: str, *, group: int = 0) -> None:
         """Let no listener use a group any more: its targets are `unused`, new ones too."""
-        owner = self.service(cluster, service)
+        owner = self._ledger.service(cluster, service)
         owner.target_groups[group].all_targets = "unused"
         self._look_again(owner, owner.target_groups[group])
 
     def disable_health_checks(self, cluster: str, service: str, *, group: int = 0) -> None:
         """Let a group have no health checks: its targets are `unavailable`, new ones too."""
-        owner = self.service(cluster, service)
+        owner = self._ledger.service(cluster, service)
         owner.target_groups[group].all_targets = "unavailable"
         self._look_again(owner, owner.target_groups[group])
 
     def disable_zone(self, cluster: str, service: str, zone: str, *, group: int = 0) -> None:
         """Let the load balancer serve a zone no more: the targets in it are `unused`."""
-        owner = self.service(cluster, service)
+        owner = self._ledger.service(cluster, service)
         owner.target_groups[group].disabled_zones.add(zone)
         self._look_again(owner, owner.target_groups[group])
 
@@ -55,7 +60,7 @@ class LoadBalancing(Building):
         """
         if state not in OVERRIDES:
             raise EmulatorError(f"There is no administrative override {state!r}.")
-        self.service(cluster, service).target_groups[group].zone_overrides[zone] = state
+        self._ledger.service(cluster, service).target_groups[group].zone_overrides[zone] = state
 
     def register_foreign_target(
         self,
@@ -70,9 +75,9 @@ class LoadBalancing(Building):
     ) -> None:
         """Have somebody register a target in the service's group that is none of its tasks."""
         foreign = ForeignTarget(
-            id=target_id, port=port, state=state, since=self.now, availability_zone=zone
+            id=target_id, port=port, state=state, since=self._time.now, availability_zone=zone
         )
-        self.service(cluster, service).target_groups[group].foreign.append(foreign)
+        self._ledger.service(cluster, service).target_groups[group].foreign.append(foreign)
 
     def _look_again(self, service: Service, group: TargetGroup) -> None:
         for task in service.present:
@@ -85,7 +90,4 @@ class LoadBalancing(Building):
         self, task: Task, index: int, state: str | None, reason: str | None = None
     ) -> None:
         targets = (*task.targets[:index], state, *task.targets[index + 1 :])
-        self.change_task(task, targets=targets, target_reason=reason)
-
-    def _task(self, reference: Task | str) -> Task:
-        return reference if isinstance(reference, Task) else self.task(reference)
+        self._ledger.change_task(task, targets=targets, target_reason=reason)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ecs_emulator.accidents.deployments import Deploying
+from ecs_emulator.engine.lifecycle import LifeCycle
 from ecs_emulator.engine.stopping import StopOrder
 from ecs_emulator.ground.errors import EmulatorError
+from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Task
 from ecs_emulator.state.task_state import StopCause, StopKind
 
@@ -58,17 +59,21 @@ STORIES = {
 }
 
 
-class Accidents(Deploying):
-    """A world in which things go wrong by themselves."""
+class Mishaps:
+    """Lets things go wrong by themselves. All of it at once, as of now."""
+
+    def __init__(self, ledger: Ledger, lifecycle: LifeCycle) -> None:
+        self._ledger = ledger
+        self._lifecycle = lifecycle
 
     def crash_task(self, task: Task | str, exit_code: int = 137) -> None:
         """Let a task's essential container exit by itself."""
         cause = StopCause(kind=StopKind.CRASH)
-        self.lifecycle.crash(self._task(task), exit_code=exit_code, cause=cause)
+        self._lifecycle.crash(self._ledger.task(task), exit_code=exit_code, cause=cause)
 
     def interrupt_task(self, task: Task | str, by: Interruption | str) -> None:
         """Have the platform take a task away: its instance drains or fails, Spot wants it back."""
-        taken = self._task(task)
+        taken = self._ledger.task(task)
         story = STORIES[Interruption(by)]
         instance = taken.placement.instance
         order = StopOrder(
@@ -79,7 +84,7 @@ class Accidents(Deploying):
             exited=story.sudden,
             exit_code=None if story.sudden else 0,
         )
-        self.lifecycle.stop(taken, order)
+        self._lifecycle.stop(taken, order)
 
     def hang_task(self, task: Task | str, in_status: str = "STOPPING") -> None:
         """Let a task, once it is to stop, stay in this lastStatus for ever: its agent is lost.
@@ -89,15 +94,15 @@ class Accidents(Deploying):
         """
         if in_status not in HANGING:
             raise EmulatorError(f"No task hangs in {in_status}; say one of {HANGING}.")
-        self._task(task).hangs_in = in_status
+        self._ledger.task(task).hangs_in = in_status
 
     def hold_task(self, task: Task | str, last_status: str = "PENDING") -> None:
         """Put a task back to before RUNNING, where it stays until it is stopped."""
         if last_status not in COMING:
             raise EmulatorError(f"No task is held in {last_status}; say one of {COMING}.")
-        held = self._task(task)
+        held = self._ledger.task(task)
         held.journey += 1
-        self.change_task(
+        self._ledger.change_task(
             held,
             last_status=last_status,
             health="UNKNOWN",
@@ -109,12 +114,12 @@ class Accidents(Deploying):
 
     def make_unhealthy(self, task: Task | str, *, by_container: bool = False) -> None:
         """Let a task's health checks fail: the target group's if it has one, or the container's."""
-        self.lifecycle.find_unhealthy(self._task(task), by_container=by_container)
+        self._lifecycle.find_unhealthy(self._ledger.task(task), by_container=by_container)
 
     def forget_health(self, task: Task | str) -> None:
         """Let nothing be known of a task's container health: UNKNOWN, though it has checks."""
-        self.change_task(self._task(task), health="UNKNOWN")
+        self._ledger.change_task(self._ledger.task(task), health="UNKNOWN")
 
     def add_service_event(self, cluster: str, service: str, message: str) -> None:
         """Write a line into a service's event log; texts: see service_events."""
-        self.tell(self.service(cluster, service), message)
+        self._ledger.tell(self._ledger.service(cluster, service), message)

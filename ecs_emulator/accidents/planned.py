@@ -1,7 +1,9 @@
-"""What is arranged to happen at calls."""
+"""What is arranged to happen right after a call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+type Happening = Callable[[], object]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -10,21 +12,25 @@ class AfterCall:
 
     operation: str | None
     countdown: int
-    happening: Callable[..., object]
+    happening: Happening
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kill:
-    """The call at which a caller dies, before or after its effect. Key None: whoever calls."""
+class Planned:
+    """Counts the calls down to what was arranged."""
 
-    call_number: int
-    access_key: str | None
-    after_effect: bool
+    def __init__(self) -> None:
+        self._planned: list[AfterCall] = []
 
+    def after_call(self, operation: str | None, nth: int, happening: Happening) -> None:
+        """Let something happen after the n-th call, from now, of an operation (None: of any)."""
+        planned = AfterCall(operation=operation, countdown=nth, happening=happening)
+        self._planned.append(planned)
 
-@dataclass(slots=True, kw_only=True)
-class PlannedFaults:
-    """What was arranged to happen at calls."""
-
-    after_calls: list[AfterCall] = field(default_factory=list)
-    kills: list[Kill] = field(default_factory=list)
+    def due(self, operation: str) -> list[Happening]:
+        """Count a call of this operation, and return what is to happen after it."""
+        for planned in self._planned:
+            if planned.operation in {None, operation}:
+                planned.countdown -= 1
+        due = [planned.happening for planned in self._planned if planned.countdown == 0]
+        self._planned = [planned for planned in self._planned if planned.countdown != 0]
+        return due

@@ -126,7 +126,7 @@ def _service(world: World, resource_id: str) -> Service:
     cluster, _, name = rest.partition("/")
     if kind != "service" or not name or "/" in name or "arn:" in resource_id:
         raise ApiError("ValidationException", f"Unsupported resource id: {resource_id}")
-    found = world.clusters.get(cluster)
+    found = world.ledger.clusters.get(cluster)
     if found is None or name not in found.services or found.services[name].status == "INACTIVE":
         raise ApiError("ValidationException", f"ECS service doesn't exist: {resource_id}")
     return found.services[name]
@@ -141,7 +141,7 @@ def _target(world: World, target: ScalableTarget, state: ScalableState) -> Answe
         "ScalableDimension": DIMENSION,
         "MinCapacity": state.min_capacity,
         "MaxCapacity": state.max_capacity,
-        "RoleARN": f"arn:aws:iam::{world.account}:role/{path}/{role}",
+        "RoleARN": f"arn:aws:iam::{world.account.id}:role/{path}/{role}",
         "CreationTime": round(target.created_at, 3),
         "SuspendedState": {
             "DynamicScalingInSuspended": state.scaling_in_suspended,

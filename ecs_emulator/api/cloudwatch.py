@@ -44,7 +44,7 @@ def _fits(alarm: Alarm, state: str | None, kinds: list[str]) -> bool:
 def _describe(world: World, alarm: Alarm) -> Answer:
     return {
         "AlarmName": alarm.name,
-        "AlarmArn": world.arn("cloudwatch", f"alarm:{alarm.name}"),
+        "AlarmArn": world.account.arn("cloudwatch", f"alarm:{alarm.name}"),
         "ActionsEnabled": True,
         "StateValue": alarm.state,
         "StateReason": f"Set to {alarm.state}.",

@@ -11,16 +11,15 @@ from ecs_emulator.world import World
 def get_caller_identity(world: World, request: Request) -> Answer:
     """Tell who signs."""
     caller = request.caller
-    return {"UserId": caller.user_id, "Account": world.account, "Arn": caller.arn}
+    return {"UserId": caller.user_id, "Account": world.account.id, "Arn": caller.arn}
 
 
 @operation("sts", writes=True)
 def assume_role(world: World, request: Request) -> Answer:
     """Give out keys for a role. They are recorded as a write: each call makes new ones."""
     asked = request.parameters
-    keys = world.identities.assume(
-        asked["RoleArn"], asked["RoleSessionName"], asked.get("DurationSeconds")
-    )
+    lifetime = world.knobs.assumed_role_seconds or asked.get("DurationSeconds")
+    keys = world.identities.assume(asked["RoleArn"], asked["RoleSessionName"], lifetime)
     credentials = {
         "AccessKeyId": keys.access_key,
         "SecretAccessKey": keys.secret_key,

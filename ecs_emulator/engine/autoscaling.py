@@ -7,7 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ecs_emulator.ground.account import Account
 from ecs_emulator.ground.errors import ApiError, EmulatorError
+from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.ground.timeline import Timeline
 from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service
@@ -76,7 +78,9 @@ class ScheduledAction:
 class AutoScaling:
     """Keeps the scalable targets. Each update clamps the desired count, `aas_lag` later."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, time: Simulation, ledger: Ledger, account: Account) -> None:
+        self._time = time
+        self._account = account
         self._ledger = ledger
         self.targets: dict[str, ScalableTarget] = {}
         self.actions: list[ScheduledAction] = []
@@ -95,7 +99,7 @@ class AutoScaling:
         """
         target = self.target_of(service)
         _merged(target.timeline.latest if target else None, limits)
-        if target is not None and target.pending_until > self._ledger.now:
+        if target is not None and target.pending_until > self._time.now:
             raise ApiError(
                 "ConcurrentUpdateException",
                 "You already have a pending update to an Auto Scaling resource.",
@@ -113,13 +117,13 @@ class AutoScaling:
         if target is None:
             target = self._create(service, state)
         else:
-            target.timeline.set(self._ledger.now, state)
+            target.timeline.set(self._time.now, state)
         self._clamps += 1
         lag = service.dice.seconds(service.knobs.aas_lag, "clamp", self._clamps)
-        self._ledger.schedule(self._ledger.now + lag, partial(self._clamp, target))
+        self._time.schedule(self._time.now + lag, partial(self._clamp, target))
         if service.knobs.aas_conflict is not None and _allowed(target) != service.desired_count:
             longest = service.dice.seconds(service.knobs.aas_conflict, "conflict", self._clamps)
-            target.pending_until = self._ledger.now + max(lag, longest)
+            target.pending_until = self._time.now + max(lag, longest)
         return target
 
     def forget(self, resource_id: str) -> None:
@@ -136,7 +140,7 @@ class AutoScaling:
         number = len(self.actions) + 1
         action = ScheduledAction(
             name=f"action-{number}",
-            arn=self._ledger.arn(
+            arn=self._account.arn(
                 "autoscaling",
                 f"scheduledAction:{number}:resource/ecs/"
                 f"{target.resource_id}:scheduledActionName/action-{number}",
@@ -144,10 +148,10 @@ class AutoScaling:
             target=target,
             at=at,
             limits=limits,
-            created_at=self._ledger.now,
+            created_at=self._time.now,
         )
         self.actions.append(action)
-        self._ledger.schedule(at, partial(self._run_action, action))
+        self._time.schedule(at, partial(self._run_action, action))
         return action
 
     def follow_load(self, service: Service, wanted_count: int) -> None:
@@ -187,8 +191,8 @@ class AutoScaling:
         bits = service.dice.generator("scalable target").getrandbits(96)
         target = ScalableTarget(
             service=service,
-            arn=self._ledger.arn("application-autoscaling", f"scalable-target/{bits:024x}"),
-            timeline=Timeline(self._ledger.now, state),
+            arn=self._account.arn("application-autoscaling", f"scalable-target/{bits:024x}"),
+            timeline=Timeline(self._time.now, state),
         )
         self.targets[target.resource_id] = target
         return target

@@ -23,7 +23,7 @@ class LifeCycle(Stopping):
             last_status="PROVISIONING" if service.awsvpc else "PENDING",
             targets=(None,) * len(service.target_groups),
         )
-        timeline = Timeline(self._ledger.now, state)
+        timeline = Timeline(self._time.now, state)
         task = self._admit(service, deployment, placement, timeline)
         task.launch = service.launch_count
         task.failing = failing
@@ -78,7 +78,7 @@ class LifeCycle(Stopping):
     # -- coming -----------------------------------------------------------------------------
 
     def _pending(self, task: Task) -> None:
-        self._change(task, last_status="PENDING", pull_started_at=self._ledger.now)
+        self._change(task, last_status="PENDING", pull_started_at=self._time.now)
         failing = task.failing
         if failing is not None and failing.kind == StartFailure.NEVER_RUNNING:
             self._later(task, "failing", failing.after_seconds, self._fail_to_start, failing)
@@ -87,10 +87,10 @@ class LifeCycle(Stopping):
 
     def _activating(self, task: Task) -> None:
         if not task.service.target_groups:
-            self._change(task, pull_stopped_at=self._ledger.now)
+            self._change(task, pull_stopped_at=self._time.now)
             self._running(task)
             return
-        self._change(task, last_status="ACTIVATING", pull_stopped_at=self._ledger.now)
+        self._change(task, last_status="ACTIVATING", pull_stopped_at=self._time.now)
         self._register(task)
         knobs = task.service.knobs
         self._later(task, "activating", knobs.activating, self._running)
@@ -127,7 +127,7 @@ class LifeCycle(Stopping):
             self._change(task, targets=tuple(targets))
 
     def _running(self, task: Task) -> None:
-        self._change(task, last_status="RUNNING", started_at=self._ledger.now)
+        self._change(task, last_status="RUNNING", started_at=self._time.now)
         service, failing = task.service, task.failing
         if failing is not None and failing.kind == StartFailure.EXITS:
             self._later(task, "failing", failing.after_seconds, self._exit, failing)

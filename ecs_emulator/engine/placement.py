@@ -3,7 +3,6 @@
 from collections import Counter
 from itertools import count
 
-from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service
 from ecs_emulator.state.task_state import ContainerInstance, Placement
 
@@ -17,8 +16,8 @@ _TROUBLE = (
 class Placer:
     """Finds a place for each task, and gives out addresses and ports."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, region: str) -> None:
+        self._region = region
         self._addresses = count()
         self._ports = count(FIRST_DYNAMIC_PORT)
 
@@ -41,7 +40,7 @@ class Placer:
     def zones_by_load(self, service: Service) -> list[str]:
         """Return the zones, the one with the fewest active tasks of the service first."""
         load = Counter(task.placement.availability_zone for task in service.active_tasks)
-        names = [f"{self._ledger.region}{letter}" for letter in ZONES]
+        names = [f"{self._region}{letter}" for letter in ZONES]
         return sorted(names, key=lambda name: load[name])
 
     def complaint(self, service: Service) -> str:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.
 from collections import Counter
 
 from ecs_emulator.engine.staffing import Staffing
+from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Rebalance, Service, Task
 from ecs_emulator.state.service_events import zones_blocked, zones_even, zones_uneven
@@ -15,7 +16,8 @@ from ecs_emulator.state.task_state import StopKind
 class Rebalancing:
     """Moves tasks between zones."""
 
-    def __init__(self, ledger: Ledger, staffing: Staffing) -> None:
+    def __init__(self, time: Simulation, ledger: Ledger, staffing: Staffing) -> None:
+        self._time = time
         self._ledger = ledger
         self._staffing = staffing
 
@@ -53,8 +55,7 @@ class Rebalancing:
         free = [
             task
             for task in neighbours
-            if task.placement.availability_zone == zone
-            and not task.state.protected(self._ledger.now)
+            if task.placement.availability_zone == zone and not task.state.protected(self._time.now)
         ]
         if free:
             self._staffing.stop(service, free[:1], StopKind.REBALANCING)

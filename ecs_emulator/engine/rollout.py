@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from ecs_emulator.engine.staffing import Staffing
+from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service, Task
 from ecs_emulator.state.service_state import Deployment
@@ -20,7 +21,8 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/pause-lifecycle-hook
 class Rollout:
     """Rolls deployments, within the two percentages."""
 
-    def __init__(self, ledger: Ledger, staffing: Staffing) -> None:
+    def __init__(self, time: Simulation, ledger: Ledger, staffing: Staffing) -> None:
+        self._time = time
         self._ledger = ledger
         self._staffing = staffing
 
@@ -52,7 +54,7 @@ class Rollout:
         """Stop as many old tasks as the minimum healthy percentage allows."""
         percent = service.setup.minimum_healthy_percent
         floor = math.ceil(service.desired_count * percent / 100)
-        now = self._ledger.now
+        now = self._time.now
         free = [task for task in old if not task.state.protected(now)]
         idle = [task for task in free if not task.in_service]
         serving = [task for task in free if task.in_service]
@@ -67,7 +69,7 @@ class Rollout:
             service.state.primary,
             rollout_state="COMPLETED",
             rollout_state_reason=f"ECS deployment {service.state.primary.id} completed.",
-            updated_at=self._ledger.now,
+            updated_at=self._time.now,
         )
         replaced = tuple(replace(each, status="INACTIVE") for each in service.state.deployments[1:])
         self._ledger.change_service(service, deployments=(primary,))
@@ -85,7 +87,7 @@ class Rollout:
             left = tuple(each for each in service.state.inactive if each not in replaced)
             self._ledger.change_service(service, inactive=left)
 
-        self._ledger.schedule(self._ledger.now + seconds, forget)
+        self._time.schedule(self._time.now + seconds, forget)
 
     def count_failure(self, service: Service, task: Task) -> None:
         """Count a start that failed; the circuit breaker may trip."""
@@ -101,7 +103,7 @@ class Rollout:
                 primary,
                 rollout_state="FAILED",
                 rollout_state_reason="ECS deployment circuit breaker: tasks failed to start.",
-                updated_at=self._ledger.now,
+                updated_at=self._time.now,
             )
             self._ledger.tell(service, f"(deployment {primary.id}) deployment failed: "
                              "tasks failed to start.")  # fmt: skip

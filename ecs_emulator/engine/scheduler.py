@@ -9,9 +9,11 @@ A task that is to stop is replaced once it is STOPPED, or long before
 from functools import partial
 
 from ecs_emulator.engine.lifecycle import LifeCycle
+from ecs_emulator.engine.placement import Placer
 from ecs_emulator.engine.rebalancing import Rebalancing
 from ecs_emulator.engine.rollout import Rollout, ceiling
 from ecs_emulator.engine.staffing import Staffing
+from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service, Task
 from ecs_emulator.state.task_state import StopKind, TaskState
@@ -23,12 +25,14 @@ SHORTEST_INTERVAL_SECONDS = 0.1
 class Scheduler:
     """Decides which tasks start and stop. Keeps nothing itself: see SchedulerState."""
 
-    def __init__(self, ledger: Ledger, lifecycle: LifeCycle) -> None:
+    def __init__(
+        self, time: Simulation, ledger: Ledger, lifecycle: LifeCycle, placer: Placer
+    ) -> None:
+        self._time = time
         self._ledger = ledger
-        self._staffing = Staffing(ledger, lifecycle)
-        self._rollout = Rollout(ledger, self._staffing)
-        self._rebalancing = Rebalancing(ledger, self._staffing)
-        self.placer = self._staffing.placer
+        self._staffing = Staffing(time, ledger, lifecycle, placer)
+        self._rollout = Rollout(time, ledger, self._staffing)
+        self._rebalancing = Rebalancing(time, ledger, self._staffing)
         self.rebalance = self._rebalancing.rebalance
 
     # -- being told -------------------------------------------------------------------------
@@ -40,8 +44,8 @@ class Scheduler:
         service.scheduler_state.reconcile_due = True
         interval = service.knobs.scheduler_interval
         seconds = service.dice.seconds(interval, "scheduler", service.launch_count + 1)
-        due = self._ledger.now + max(SHORTEST_INTERVAL_SECONDS, seconds)
-        self._ledger.schedule(due, partial(self._reconcile, service))
+        due = self._time.now + max(SHORTEST_INTERVAL_SECONDS, seconds)
+        self._time.schedule(due, partial(self._reconcile, service))
 
     def noticed(self, task: Task, before: TaskState, after: TaskState) -> None:
         """Take note of any change of a task."""
@@ -60,8 +64,8 @@ class Scheduler:
 
     def _look_after_grace(self, task: Task) -> None:
         ends_at = self._staffing.grace_ends_at(task)
-        if ends_at > self._ledger.now:
-            self._ledger.schedule(ends_at, partial(self.wake, task.service))
+        if ends_at > self._time.now:
+            self._time.schedule(ends_at, partial(self.wake, task.service))
 
     def _offer_room(self, leaver: Service) -> None:
         for service in leaver.cluster.services.values():
@@ -185,7 +189,7 @@ class Scheduler:
         state.steady_due = True
         interval = service.knobs.scheduler_interval
         seconds = service.dice.seconds(interval, "steady", service.launch_count)
-        self._ledger.schedule(self._ledger.now + seconds, partial(self._announce_steady, service))
+        self._time.schedule(self._time.now + seconds, partial(self._announce_steady, service))
 
     def _announce_steady(self, service: Service) -> None:
         service.scheduler_state.steady_due = False

@@ -9,6 +9,7 @@ from ecs_emulator.engine.lifecycle import LifeCycle
 from ecs_emulator.engine.placement import Placer
 from ecs_emulator.engine.stopping import StopOrder
 from ecs_emulator.ground.knobs import ScaleInChoice, StartFailure
+from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service, Task
 from ecs_emulator.state.service_events import launch_failed
@@ -22,10 +23,13 @@ THROTTLE_LIMIT_SECONDS = 900.0
 class Staffing:
     """Starts and stops tasks for those who decide how many there are to be."""
 
-    def __init__(self, ledger: Ledger, lifecycle: LifeCycle) -> None:
+    def __init__(
+        self, time: Simulation, ledger: Ledger, lifecycle: LifeCycle, placer: Placer
+    ) -> None:
+        self._time = time
         self._ledger = ledger
         self._lifecycle = lifecycle
-        self.placer = Placer(ledger)
+        self.placer = placer
 
     def start(
         self,
@@ -61,27 +65,27 @@ class Staffing:
             return False
         service.launch_count += 1
         service.scheduler_state.unfinished = True
-        retry_at = self._ledger.now + RETRY_SECONDS
-        self._ledger.schedule(retry_at, partial(self._ledger.wake, service))
+        retry_at = self._time.now + RETRY_SECONDS
+        self._time.schedule(retry_at, partial(self._ledger.wake, service))
         self._ledger.tell(service, launch_failed(failing.stopped_reason))
         return True
 
     def _held_back(self, service: Service) -> bool:
-        wait = service.scheduler_state.launches_from - self._ledger.now
+        wait = service.scheduler_state.launches_from - self._time.now
         if wait > 0:
-            self._ledger.schedule(
+            self._time.schedule(
                 service.scheduler_state.launches_from, partial(self._ledger.wake, service)
             )
         return wait > 0
 
     def _tell_unplaced(self, service: Service) -> None:
-        state, now = service.scheduler_state, self._ledger.now
+        state, now = service.scheduler_state, self._time.now
         state.unfinished = True
         interval = service.knobs.placement_event_interval
         if state.placement_event_at is not None and now < state.placement_event_at + interval:
             return
         state.placement_event_at = now
-        self._ledger.schedule(now + interval, partial(self._ledger.wake, service))
+        self._time.schedule(now + interval, partial(self._ledger.wake, service))
         self._ledger.tell(service, self.placer.complaint(service))
 
     def _tell_once(self, service: Service, message: str) -> None:
@@ -113,7 +117,7 @@ class Staffing:
         if not service.knobs.launch_throttle or state.failed_in_a_row < THROTTLE_FROM_FAILURES:
             return
         wait = min(THROTTLE_LIMIT_SECONDS, 10.0 * 2.0 ** (state.failed_in_a_row - 1))
-        state.launches_from = self._ledger.now + wait
+        state.launches_from = self._time.now + wait
         self._ledger.tell(
             service,
             "is unable to consistently start tasks successfully. For more information, see the "
@@ -122,7 +126,7 @@ class Staffing:
 
     def failing(self, task: Task) -> bool:
         """Tell whether a task fails its checks and is past its grace period."""
-        return task.state.failing_checks and self.grace_ends_at(task) <= self._ledger.now
+        return task.state.failing_checks and self.grace_ends_at(task) <= self._time.now
 
     @staticmethod
     def grace_ends_at(task: Task) -> float:
@@ -162,7 +166,7 @@ class Staffing:
 
     def blocked(self, service: Service, candidates: Sequence[Task]) -> None:
         """Say that protection is in the way, and look again when the next one ends."""
-        now = self._ledger.now
+        now = self._time.now
         ends = [
             task.state.protected_until or now for task in candidates if task.state.protected(now)
         ]
@@ -172,11 +176,11 @@ class Staffing:
         )
         service.scheduler_state.unfinished = True
         if ends:
-            self._ledger.schedule(min(ends), partial(self._ledger.wake, service))
+            self._time.schedule(min(ends), partial(self._ledger.wake, service))
 
     def _victims(self, service: Service, candidates: Sequence[Task], surplus: int) -> list[Task]:
         generator = self.dice(service)
-        free = [task for task in candidates if not task.state.protected(self._ledger.now)]
+        free = [task for task in candidates if not task.state.protected(self._time.now)]
         choice = ScaleInChoice(service.knobs.scale_in_choice)
         if choice is ScaleInChoice.NEWEST:
             return sorted(free, key=lambda task: task.number, reverse=True)[:surplus]

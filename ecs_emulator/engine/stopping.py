@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ecs_emulator.ground.knobs import Seconds
+from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Task
 from ecs_emulator.state.task_state import StopCause
@@ -33,7 +34,8 @@ class StopOrder:
 class Stopping:
     """Takes tasks that are to stop from one state to the next."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, time: Simulation, ledger: Ledger) -> None:
+        self._time = time
         self._ledger = ledger
 
     def stop(self, task: Task, order: StopOrder) -> None:
@@ -46,7 +48,7 @@ class Stopping:
         self._change(
             task,
             desired_status="STOPPED",
-            stopping_at=self._ledger.now,
+            stopping_at=self._time.now,
             stop_code=order.code,
             stopped_reason=order.reason,
         )
@@ -57,6 +59,16 @@ class Stopping:
             self._later(
                 task, "stop_reaction", task.service.knobs.stop_reaction, self._begin_stop, order
             )
+
+    def stop_on_request(self, task: Task, cause: StopCause, reason: str) -> None:
+        """Stop a task as StopTask does: replaced by the scheduler, drained if the knob says so."""
+        order = StopOrder(
+            cause=cause,
+            code="UserInitiated",
+            reason=reason,
+            drains=task.service.knobs.drains_on_stop,
+        )
+        self.stop(task, order)
 
     def crash(self, task: Task, *, exit_code: int, cause: StopCause) -> None:
         """Let the task's essential container exit by itself."""
@@ -126,7 +138,7 @@ class Stopping:
         started = task.state.pull_stopped_at is not None
         self._change(
             task,
-            execution_stopped_at=self._ledger.now if started else None,
+            execution_stopped_at=self._time.now if started else None,
             exit_code=order.exit_code if started else None,
         )
         self._deregister_aside(task)
@@ -146,7 +158,7 @@ class Stopping:
         self._change(task, targets=(None,) * len(task.targets))
 
     def _stopped(self, task: Task) -> None:
-        self._change(task, last_status="STOPPED", stopped_at=self._ledger.now)
+        self._change(task, last_status="STOPPED", stopped_at=self._time.now)
 
     # -- both -------------------------------------------------------------------------------
 
@@ -176,7 +188,7 @@ class Stopping:
             if task.journey == journey:
                 step(task, *details)
 
-        self._ledger.schedule(self._ledger.now + seconds, go_on)
+        self._time.schedule(self._time.now + seconds, go_on)
 
 
 def _luck(task: Task) -> str:

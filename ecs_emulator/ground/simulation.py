@@ -1,50 +1,39 @@
-"""A world's time: the heap of what is to happen, the calls that came in, and who is dead."""
+"""A world's time: the heap of what is to happen, each thing at its own instant."""
 
 import heapq
 import threading
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING
 
-from ecs_emulator.accidents.planned import PlannedFaults
 from ecs_emulator.ground.clock import Clock, VirtualClock
-from ecs_emulator.ground.errors import Killed
-
-if TYPE_CHECKING:
-    from ecs_emulator.ground.calls import Call
+from ecs_emulator.ground.deaths import Deaths
 
 
 class Simulation:
-    """Time. `now` is the instant of the event that is happening, if one is."""
+    """Time, in epoch seconds. `now` is the instant of the event that is happening, if one is.
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        self.clock: Clock = clock or VirtualClock()
+    Whoever sleeps on the virtual clock dies at the instant at which everybody is killed.
+    """
+
+    def __init__(self, clock: Clock, deaths: Deaths) -> None:
+        self.clock = clock
         self.lock = threading.RLock()
-        self.started_at = self.clock.now()
-        self.calls: list[Call] = []
-        self.planned_faults = PlannedFaults()
-        self.killed_keys: set[str | None] = set()
-        self._now = self.started_at
+        self.started_at = clock.now()
+        self.now = self.started_at
+        self._deaths = deaths
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._sequence = count()
-        if isinstance(self.clock, VirtualClock):
-            self.clock.drive(self._travel)
-
-    # -- time -------------------------------------------------------------------------------
-
-    @property
-    def now(self) -> float:
-        """The world's time in epoch seconds."""
-        return self._now
+        if isinstance(clock, VirtualClock):
+            clock.drive(self._travel)
 
     @property
     def elapsed(self) -> float:
         """Seconds since the world's start."""
-        return self._now - self.started_at
+        return self.now - self.started_at
 
     def schedule(self, at: float, happening: Callable[[], object]) -> None:
         """Let something happen at an instant (epoch seconds; not before now)."""
-        heapq.heappush(self._heap, (max(at, self._now), next(self._sequence), happening))
+        heapq.heappush(self._heap, (max(at, self.now), next(self._sequence), happening))
 
     def advance_to(self, instant: float) -> None:
         """Let everything that is due until `instant` happen, each at its own instant."""
@@ -55,7 +44,7 @@ class Simulation:
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` go by, for the world and its virtual clock; kills nobody's sleep."""
-        self.advance_to(self._now + seconds)
+        self.advance_to(self.now + seconds)
 
     def catch_up(self) -> None:
         """Bring the world to the clock's time (the wall's; a virtual one is never ahead)."""
@@ -67,7 +56,7 @@ class Simulation:
         What an observer that sees every change at once would do. Stops `timeout` seconds from
         now at the latest.
         """
-        limit = self._now + timeout
+        limit = self.now + timeout
         while not condition():
             if not self._heap or self._heap[0][0] > limit:
                 self.advance_to(limit)
@@ -81,34 +70,15 @@ class Simulation:
         happening()
 
     def _move_to(self, instant: float) -> None:
-        self._now = max(self._now, instant)
+        self.now = max(self.now, instant)
         if isinstance(self.clock, VirtualClock):
-            self.clock.move_to(self._now)
+            self.clock.move_to(self.now)
 
     def _travel(self, instant: float) -> None:
         """Sleep as the caller: ends at the instant at which the caller is killed."""
         with self.lock:
-            self._die_if_killed()
+            self._deaths.check()
             while self._heap and self._heap[0][0] <= instant:
                 self._happen()
-                self._die_if_killed()
+                self._deaths.check()
             self._move_to(instant)
-
-    # -- killing ----------------------------------------------------------------------------
-
-    def kill(self, access_key: str | None = None) -> None:
-        """Kill the owner of this access key, or for None everybody, now."""
-        self.killed_keys.add(access_key)
-
-    def refuse_dead(self, access_key: str | None, *, arriving: bool) -> None:
-        """Raise Killed for a caller that is dead, or dies of the call that arrives or is done."""
-        number = len(self.calls) + (1 if arriving else 0)
-        for kill in self.planned_faults.kills:
-            at_this = number >= kill.call_number and kill.after_effect is not arriving
-            if at_this and kill.access_key in {None, access_key}:
-                self.kill(kill.access_key)
-        self._die_if_killed(access_key)
-
-    def _die_if_killed(self, access_key: str | None = None) -> None:
-        if None in self.killed_keys or (access_key and access_key in self.killed_keys):
-            raise Killed

@@ -20,9 +20,10 @@ from moto.dynamodb.models.dynamo_type import Item as MotoItem
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 
+from ecs_emulator.ground.account import Account
 from ecs_emulator.ground.errors import ApiError, EmulatorError
+from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.ground.timeline import Timeline
-from ecs_emulator.state.ledger import Ledger
 
 type Item = dict[str, Any]
 """An item as plain Python values: numbers int or float, binary values bytes."""
@@ -66,17 +67,18 @@ for _sign in ("<", "<=", ">", ">="):
 class Tables:
     """The tables of one world. RUNS_TABLE is there from the start, unless it is dropped."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, time: Simulation, account: Account) -> None:
+        self._time = time
+        self._account = account
         self._pictures: dict[str, Timeline[Any]] = {}
 
     @cached_property
     def _handler(self) -> _Handler:
         """Made when it is first needed: most worlds never ask."""
-        backend = DynamoDBBackend(self._ledger.region, self._ledger.account)
+        backend = DynamoDBBackend(self._account.region, self._account.id)
         handler = _Handler(backend)
         _ask(handler, "CreateTable", _runs_table())
-        self._begin(backend.tables[RUNS_TABLE], self._ledger.started_at)
+        self._begin(backend.tables[RUNS_TABLE], self._time.started_at)
         return handler
 
     def read(self, operation: str, parameters: Mapping[str, Any], at: float) -> dict[str, Any]:
@@ -90,14 +92,14 @@ class Tables:
         table, pictures = self._find(parameters["TableName"])
         table.items = deepcopy(pictures.latest)
         answer = _ask(self._handler, operation, parameters)
-        pictures.set(self._ledger.now, table.items)
+        pictures.set(self._time.now, table.items)
         return answer
 
     def create(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Create a table, ACTIVE at once. Raises ApiError."""
         _ask(self._handler, "CreateTable", parameters)
         table = self._handler.dynamodb_backend.tables[parameters["TableName"]]
-        self._begin(table, self._ledger.now)
+        self._begin(table, self._time.now)
         return table.describe()
 
     def drop(self, name: str) -> None:
@@ -112,6 +114,11 @@ class Tables:
         serialize = TypeSerializer().serialize
         wired = {attribute: serialize(_decimal(value)) for attribute, value in item.items()}
         self.write("PutItem", {"TableName": name, "Item": wired})
+
+    def item(self, name: str, **key: object) -> Item | None:
+        """Return the item of this key, None where there is none."""
+        fitting = (item for item in self.items(name) if key.items() <= item.items())
+        return next(fitting, None)
 
     def items(self, name: str) -> list[Item]:
         """Return what is in a table now."""

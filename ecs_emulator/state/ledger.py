@@ -7,9 +7,7 @@ has to react to a change watches it.
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ecs_emulator.ground.clock import Clock
 from ecs_emulator.ground.errors import ApiError, EmulatorError
-from ecs_emulator.ground.knobs import Dice, Knobs
 from ecs_emulator.ground.simulation import Simulation
 from ecs_emulator.state.model import Cluster, Service, Task
 from ecs_emulator.state.service_state import ServiceEvent
@@ -36,32 +34,15 @@ class Watcher(Protocol):
         ...
 
 
-class Ledger(Simulation):
+class Ledger:
     """Existence."""
 
     watcher: Watcher
 
-    def __init__(
-        self,
-        knobs: Knobs | None = None,
-        clock: Clock | None = None,
-        seed: int = 0,
-        *,
-        region: str = "us-east-1",
-        account: str = "123456789012",
-    ) -> None:
-        super().__init__(clock)
-        self.knobs = knobs or Knobs()
-        self.seed = seed
-        self.region = region
-        self.account = account
-        self.dice = Dice(seed=seed, scope="world")
+    def __init__(self, time: Simulation) -> None:
+        self._time = time
         self.clusters: dict[str, Cluster] = {}
         self.tasks: dict[str, Task] = {}
-
-    def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of a resource of this world's account and region."""
-        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     def cluster(self, reference: str | None) -> Cluster:
         """Return the cluster of this name or ARN; None is the one called "default"."""
@@ -84,8 +65,10 @@ class Ledger(Simulation):
             service for cluster in self.clusters.values() for service in cluster.services.values()
         ]
 
-    def task(self, reference: str) -> Task:
+    def task(self, reference: Task | str) -> Task:
         """Return the task of this ARN or id, whatever its age."""
+        if isinstance(reference, Task):
+            return reference
         if reference in self.tasks:
             return self.tasks[reference]
         for task in self.tasks.values():
@@ -107,7 +90,7 @@ class Ledger(Simulation):
         """Change members of a task's state, now."""
         before = task.state
         after = replace(before, **changes)
-        task.timeline.set(self._now, after)
+        task.timeline.set(self._time.now, after)
         self._note_in_service(task.service, before, after)
         self.watcher.noticed(task, before, after)
 
@@ -116,10 +99,10 @@ class Ledger(Simulation):
         state = service.state
         if state.desired_count == desired_count:
             return
-        primary = replace(state.primary, updated_at=self._now)
+        primary = replace(state.primary, updated_at=self._time.now)
         deployments = (primary, *state.deployments[1:])
         self.change_service(service, desired_count=desired_count, deployments=deployments)
-        service.desired_history.append((self._now, desired_count, who))
+        service.desired_history.append((self._time.now, desired_count, who))
         service.scheduler_state.steady = False
         self.wake(service)
 
@@ -129,7 +112,7 @@ class Ledger(Simulation):
 
     def change_service(self, service: Service, **changes: Any) -> None:  # noqa: ANN401  as above
         """Change members of a service's state, now."""
-        service.timeline.set(self._now, replace(service.state, **changes))
+        service.timeline.set(self._time.now, replace(service.state, **changes))
 
     def tell(self, service: Service, message: str, *, at: float | None = None) -> None:
         """Write a line into a service's event log."""
@@ -138,7 +121,7 @@ class Ledger(Simulation):
         digits = f"{bits:032x}"
         event = ServiceEvent(
             id="-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])),
-            created_at=self._now if at is None else at,
+            created_at=self._time.now if at is None else at,
             message=f"(service {service.name}) {message}",
         )
         service.events.append(event)
@@ -151,12 +134,12 @@ class Ledger(Simulation):
     def _count_in_service(self, service: Service, change: int) -> None:
         history = service.in_service_history
         at, number = history[-1]
-        if at == self._now:
+        if at == self._time.now:
             history.pop()
-        history.append((self._now, number + change))
+        history.append((self._time.now, number + change))
 
     def _forget_old(self, service: Service) -> None:
-        oldest = self._now - KEPT_SECONDS - service.knobs.staleness
+        oldest = self._time.now - KEPT_SECONDS - service.knobs.staleness
         service.present = [
             task
             for task in service.present

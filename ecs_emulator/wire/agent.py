@@ -34,7 +34,7 @@ def is_agents(path: str) -> bool:
 def task_role_arn(world: World, task: Task) -> str:
     """Return the identity under which the agent asks ECS: the task's role."""
     role = f"{task.service.name}-task-role"
-    return f"arn:aws:sts::{world.account}:assumed-role/{role}/{task.id}"
+    return f"arn:aws:sts::{world.account.id}:assumed-role/{role}/{task.id}"
 
 
 def handle_agent(world: World, request: HttpRequest) -> HttpAnswer:
@@ -78,7 +78,7 @@ def _asked(world: World, task: Task, operation: str, wish: Mapping[str, Any]) ->
     caller = Identity(arn=arn, user_id=task.id, access_key=None)
     parameters = {"cluster": task.service.cluster.name, "tasks": [task.arn], **wish}
     if world.faults.denies(f"ecs:{operation}", arn):
-        raise denial(world, "ecs", operation, parameters, caller=caller)
+        raise denial(world.account, "ecs", operation, parameters, caller=caller)
     return Request(
         service="ecs",
         operation=operation,

@@ -67,17 +67,23 @@ def handle(world: World, http: HttpRequest) -> HttpAnswer:
     _wait(world, latency / 2)
     with world.lock:
         world.catch_up()
-        world.refuse_dead(decoded.access_key, arriving=True)
+        _refuse_dead(world, decoded.access_key, done=False)
         fault = world.faults.strike(decoded.operation, decoded.access_key)
         outcome = _outcome(world, decoded, fault)
         request_id = _record(world, decoded, outcome)
         encoded = _encode(decoded, outcome, request_id)
-        world.refuse_dead(decoded.access_key, arriving=False)
+        _refuse_dead(world, decoded.access_key, done=True)
     _wait(world, latency / 2)
     if encoded is None:
         _wait(world, fault.after_seconds if fault else 0.0)
         raise NoAnswerError(decoded.operation)
     return encoded
+
+
+def _refuse_dead(world: World, access_key: str | None, *, done: bool) -> None:
+    """Raise Killed for a caller that is dead, or dies of the call that arrives or is done."""
+    number = len(world.calls) + (0 if done else 1)
+    world.deaths.refuse(access_key, call_number=number, done=done)
 
 
 def _wait(world: World, seconds: float) -> None:
@@ -114,7 +120,9 @@ def _admit(world: World, decoded: Decoded, caller: Identity) -> None:
     if world.identities.expired(caller):
         raise expiry(decoded.service)
     if world.faults.denies(action_of(decoded.service, decoded.operation), caller.arn):
-        raise denial(world, decoded.service, decoded.operation, decoded.parameters, caller=caller)
+        raise denial(
+            world.account, decoded.service, decoded.operation, decoded.parameters, caller=caller
+        )
     complaint = complaint_about(decoded)
     if complaint is not None:
         raise ApiError(_INVALID.get(decoded.service, "ValidationException"), complaint)

@@ -100,7 +100,7 @@ class Record:
         self.requests |= {
             Request(
                 action_of(call.service, call.operation),
-                resource_of(world, call.service, call.operation, call.parameters) or "*",
+                resource_of(world.account, call.service, call.operation, call.parameters) or "*",
             )
             for call in world.calls
         }

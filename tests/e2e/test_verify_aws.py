@@ -232,7 +232,7 @@ def everything_is_deleted_and_the_account_is_not_named(verified: Verified, stage
     groups = stage.cloud.client("logs").describe_log_groups()["logGroups"]
     assert [each["logGroupName"] for each in groups if NAME in each["logGroupName"]] == []
     assert f"service/{NAME}/plain" not in stage.world.autoscaling.targets
-    assert stage.world.account not in verified.page + verified.said
+    assert stage.world.account.id not in verified.page + verified.said
     assert "USD" in verified.said
 
 
@@ -308,7 +308,7 @@ def test_a_step_that_fails_is_on_the_page_and_everything_is_deleted(
     assert (status, "AccessDeniedException" in said) == (1, True)
     assert "**It ended early**: ClientError: " in path.read_text()
     assert "ConnectionRefusedError" in section(path.read_text(), "Answers to clients")
-    assert stage.world.account not in path.read_text() + said
+    assert stage.world.account.id not in path.read_text() + said
     assert stacks(stage) == set()
 
 

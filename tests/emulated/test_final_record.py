@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -141,8 +140,8 @@ def test_tasks_that_were_missing_are_counted(
 ) -> None:
     world = World()
     service = a_service(world, tasks=4)
-    for victim in service.active_tasks[2:]:
-        world.at(20, partial(World.interrupt_task, task=victim, by="spot"))
+    victims = service.active_tasks[2:]
+    world.at(20, lambda w: [w.interrupt_task(each, "spot") for each in victims])
 
     invoked(world, monkeypatch)
 

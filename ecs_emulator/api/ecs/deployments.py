@@ -25,7 +25,7 @@ BRIEF = (
 def list_service_deployments(world: World, request: Request) -> Answer:
     """List a service's deployments, in pages."""
     asked = request.parameters
-    service = service_of(world.cluster(asked.get("cluster")), asked["service"])
+    service = service_of(world.ledger.cluster(asked.get("cluster")), asked["service"])
     statuses = asked.get("status")
     rows = [
         {name: row[name] for name in BRIEF if name in row}

@@ -15,7 +15,7 @@ PAGE_LIMIT = 100
 
 def find_task(world: World, cluster: Cluster, reference: str, at: float) -> Task | None:
     """Return the cluster's task of this ARN or id, if it can be seen at this instant."""
-    task = world.tasks.get(task_arn(world, cluster, reference))
+    task = world.ledger.tasks.get(task_arn(world, cluster, reference))
     if task is None or task.service.cluster is not cluster or task.created_at > at:
         return None
     return None if expired(task.timeline.at(at), at) else task
@@ -25,7 +25,7 @@ def task_arn(world: World, cluster: Cluster, reference: str) -> str:
     """Return a task's full ARN, whether it was given as that or as an id."""
     if reference.startswith("arn:"):
         return reference
-    return world.arn("ecs", f"task/{cluster.name}/{last(reference)}")
+    return world.account.arn("ecs", f"task/{cluster.name}/{last(reference)}")
 
 
 def expired(state: TaskState, at: float) -> bool:

@@ -20,7 +20,7 @@ SHORTEST_MINUTES, LONGEST_MINUTES, USUAL_MINUTES = 1, 2880, 120
 @operation("ecs")
 def get_task_protection(world: World, request: Request) -> Answer:
     """Read the protection of up to a hundred tasks, of the unprotected ones too."""
-    cluster = world.cluster(request.parameters["cluster"])
+    cluster = world.ledger.cluster(request.parameters["cluster"])
     references = request.parameters.get("tasks") or []
     _refuse_count(references, READ_LIMIT)
     rows, failures = [], []
@@ -37,7 +37,7 @@ def get_task_protection(world: World, request: Request) -> Answer:
 def update_task_protection(world: World, request: Request) -> Answer:
     """Set or clear the protection of up to ten tasks; setting it anew starts its time anew."""
     asked = request.parameters
-    cluster = world.cluster(asked["cluster"])
+    cluster = world.ledger.cluster(asked["cluster"])
     _refuse_count(asked["tasks"], WRITTEN_LIMIT)
     minutes = _minutes(asked.get("expiresInMinutes"))
     until = world.now + minutes * 60 if asked["protectionEnabled"] else None
@@ -65,7 +65,7 @@ def _protect(
             "DEPLOYMENT_BLOCKED",
             "The service has more protected tasks than its desired count.",
         )
-    world.change_task(task, protected_until=until)
+    world.ledger.change_task(task, protected_until=until)
     return _row(task, task.state, world.now), {}
 
 

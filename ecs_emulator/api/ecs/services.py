@@ -29,7 +29,7 @@ UPDATES_EMULATED = frozenset(
 @operation("ecs")
 def list_clusters(world: World, request: Request) -> Answer:
     """List all clusters, in pages."""
-    return listing(world, request, "clusterArns", [c.arn for c in world.clusters.values()])
+    return listing(world, request, "clusterArns", [c.arn for c in world.ledger.clusters.values()])
 
 
 @operation("ecs")
@@ -39,17 +39,17 @@ def describe_clusters(world: World, request: Request) -> Answer:
     failures: list[Answer] = []
     for reference in request.parameters.get("clusters") or ["default"]:
         name = last(reference)
-        if name in world.clusters:
-            clusters.append(describe_cluster(world.clusters[name]))
+        if name in world.ledger.clusters:
+            clusters.append(describe_cluster(world.ledger.clusters[name]))
         else:
-            failures.append(missing(world.arn("ecs", f"cluster/{name}")))
+            failures.append(missing(world.account.arn("ecs", f"cluster/{name}")))
     return {"clusters": clusters, "failures": failures}
 
 
 @operation("ecs")
 def list_services(world: World, request: Request) -> Answer:
     """List the cluster's services, in pages; the deleted ones not."""
-    cluster = world.cluster(request.parameters.get("cluster"))
+    cluster = world.ledger.cluster(request.parameters.get("cluster"))
     strategy = request.parameters.get("schedulingStrategy")
     launch_type = request.parameters.get("launchType")
     arns = [
@@ -65,7 +65,7 @@ def list_services(world: World, request: Request) -> Answer:
 @operation("ecs")
 def describe_services(world: World, request: Request) -> Answer:
     """Describe up to ten services."""
-    cluster = world.cluster(request.parameters.get("cluster"))
+    cluster = world.ledger.cluster(request.parameters.get("cluster"))
     references = request.parameters["services"]
     refuse_count("service names", references, DESCRIBED_SERVICES_LIMIT)
     services: list[Answer] = []
@@ -74,7 +74,7 @@ def describe_services(world: World, request: Request) -> Answer:
         service = find_service(cluster, reference)
         if service is None:
             name = last(reference)
-            failures.append(missing(world.arn("ecs", f"service/{cluster.name}/{name}")))
+            failures.append(missing(world.account.arn("ecs", f"service/{cluster.name}/{name}")))
         else:
             services.append(describe_service(service, request.view_at))
     return {"services": services, "failures": failures}
@@ -87,14 +87,14 @@ def update_service(world: World, request: Request) -> Answer:
     unknown = parameters.keys() - UPDATES_EMULATED
     if unknown:
         raise EmulatorError(f"UpdateService with {sorted(unknown)} is not emulated.")
-    service = service_of(world.cluster(parameters.get("cluster")), parameters["service"])
+    service = service_of(world.ledger.cluster(parameters.get("cluster")), parameters["service"])
     if service.status != "ACTIVE":
         raise ApiError("ServiceNotActiveException", "Service was not ACTIVE.")
     _refuse_count_of_daemon(service, parameters)
     _refuse_deployment_of_others(service, parameters)
     if "desiredCount" in parameters:
         who = f"UpdateService by {request.caller.access_key}"
-        world.move_desired_count(service, parameters["desiredCount"], who)
+        world.ledger.move_desired_count(service, parameters["desiredCount"], who)
     if parameters.get("forceNewDeployment") or "taskDefinition" in parameters:
         arn = parameters.get("taskDefinition")
         world.start_deployment(service.cluster.name, service.name, task_definition_arn=arn)

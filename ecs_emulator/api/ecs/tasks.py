@@ -27,7 +27,7 @@ DESCRIBED_TASKS_LIMIT = 100
 def list_tasks(world: World, request: Request) -> Answer:
     """List tasks by desired status (RUNNING unless told otherwise), of a service or the cluster."""
     parameters = request.parameters
-    cluster = world.cluster(parameters.get("cluster"))
+    cluster = world.ledger.cluster(parameters.get("cluster"))
     if "startedBy" in parameters and parameters.keys() & {"serviceName", "family", "launchType"}:
         raise ApiError(
             "InvalidParameterException", "startedBy cannot be combined with other filters."
@@ -62,7 +62,7 @@ def _listed(task: Task, state: TaskState, request: Request) -> bool:
 @operation("ecs")
 def describe_tasks(world: World, request: Request) -> Answer:
     """Describe up to a hundred tasks, those stopped within the hour included."""
-    cluster = world.cluster(request.parameters.get("cluster"))
+    cluster = world.ledger.cluster(request.parameters.get("cluster"))
     references = request.parameters["tasks"]
     if not references:
         raise ApiError("InvalidParameterException", "Tasks cannot be empty.")
@@ -81,20 +81,20 @@ def describe_tasks(world: World, request: Request) -> Answer:
 @operation("ecs", writes=True)
 def stop_task(world: World, request: Request) -> Answer:
     """Stop a task; one that is stopping already is answered again."""
-    cluster = world.cluster(request.parameters.get("cluster"))
+    cluster = world.ledger.cluster(request.parameters.get("cluster"))
     task = find_task(world, cluster, request.parameters["task"], world.now)
     if task is None:
         raise ApiError("InvalidParameterException", "The referenced task was not found.")
     reason = request.parameters.get("reason") or "Task stopped by user"
     cause = StopCause(kind=StopKind.STOP_TASK, access_key=request.caller.access_key)
-    world.stop_on_request(task, cause, reason)
+    world.lifecycle.stop_on_request(task, cause, reason)
     return {"task": describe_task(task, task.state)}
 
 
 @operation("ecs")
 def describe_container_instances(world: World, request: Request) -> Answer:
     """Describe up to a hundred container instances."""
-    cluster = world.cluster(request.parameters.get("cluster"))
+    cluster = world.ledger.cluster(request.parameters.get("cluster"))
     references = request.parameters["containerInstances"]
     refuse_count("instanceIds", references, DESCRIBED_TASKS_LIMIT)
     known = {last(instance.arn): instance for instance in cluster.instances}
@@ -128,7 +128,7 @@ def _task_definition(world: World, service: Service, revision: int) -> Answer:
         check = ["CMD-SHELL", "curl -f http://localhost:8080/"]
         container["healthCheck"] = {"command": check, "interval": 5, "timeout": 2, "retries": 3}
     return {
-        "taskDefinitionArn": world.arn("ecs", f"task-definition/{service.name}:{revision}"),
+        "taskDefinitionArn": world.account.arn("ecs", f"task-definition/{service.name}:{revision}"),
         "containerDefinitions": [container],
         "family": service.name,
         "networkMode": service.setup.network_mode.removesuffix("-static"),

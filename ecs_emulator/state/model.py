@@ -171,6 +171,7 @@ class Service:
         self.launch_count = 0
         self.failing_deployments: dict[str, FailingStart] = {}
         self.events: list[ServiceEvent] = []
+        self.answers: dict[str, dict[str, Any]] = {}
         self.scheduler_state = SchedulerState()
         self.in_service_history: list[tuple[float, int]] = []
         self.desired_history: list[tuple[float, int, str]] = []

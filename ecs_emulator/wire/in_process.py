@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -10,9 +11,13 @@ from unittest import mock
 import botocore.credentials
 import botocore.endpoint
 import botocore.handlers
+import botocore.parsers
+import botocore.useragent
 import botocore.waiter
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ReadTimeoutError
+from botocore.useragent import sanitize_user_agent_string_component
+from botocore.utils import parse_timestamp
 
 from ecs_emulator.ground.errors import NoAnswerError
 from ecs_emulator.wire.answering import handle
@@ -67,10 +72,25 @@ def attach(world: World | Switchboard) -> Iterator[Switchboard]:
     entry: Any = (EVENT, board.answer)
     botocore.handlers.BUILTIN_HANDLERS.append(entry)
     try:
-        with virtual_sleep(board):
+        with virtual_sleep(board), _remembering():
             yield board
     finally:
         botocore.handlers.BUILTIN_HANDLERS.remove(entry)
+
+
+@contextmanager
+def _remembering() -> Iterator[None]:
+    """Let botocore work out once what is the same in call after call, for the tests' speed.
+
+    Instants, for clients made inside: all come again with each answer. The user agent's words.
+    """
+    parsed = lru_cache(maxsize=2**16)(parse_timestamp)
+    sanitized = lru_cache(maxsize=2**10)(sanitize_user_agent_string_component)
+    with (
+        mock.patch.object(botocore.parsers, "DEFAULT_TIMESTAMP_PARSER", parsed),
+        mock.patch.object(botocore.useragent, sanitized.__name__, sanitized),
+    ):
+        yield
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Service.html
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from ecs_emulator.api.ecs.descriptions import (
@@ -11,12 +12,13 @@ from ecs_emulator.api.ecs.descriptions import (
     SECURITY_GROUP,
     SUBNET,
     Description,
+    Known,
     count_of,
     given,
     instant,
 )
 from ecs_emulator.state.model import Cluster, Service, Task
-from ecs_emulator.state.service_state import Deployment, ServiceState
+from ecs_emulator.state.service_state import Deployment, ServiceEvent, ServiceState
 from ecs_emulator.state.task_state import CONTAINER_PORT, TaskState
 
 EVENTS_SHOWN = 100
@@ -127,11 +129,18 @@ def deployment_configuration(service: Service, state: ServiceState) -> Descripti
 
 
 def _events(service: Service, at: float) -> list[Description]:
-    seen = [event for event in service.events if event.created_at <= at]
-    return [
-        {"id": event.id, "createdAt": instant(event.created_at), "message": event.message}
-        for event in reversed(seen[-EVENTS_SHOWN:])
-    ]
+    end = bisect_right(service.events, at, key=lambda event: event.created_at)
+    shown = service.events[max(0, end - EVENTS_SHOWN) : end]
+    return [_event(service, event) for event in reversed(shown)]
+
+
+def _event(service: Service, event: ServiceEvent) -> Description:
+    """Describe an event. One description per event, made once."""
+    if event.id not in service.answers:
+        service.answers[event.id] = Known(
+            id=event.id, createdAt=instant(event.created_at), message=event.message
+        )
+    return service.answers[event.id]
 
 
 def _deployment(

@@ -72,7 +72,7 @@ def attach(world: World | Switchboard) -> Iterator[Switchboard]:
     entry: Any = (EVENT, board.answer)
     botocore.handlers.BUILTIN_HANDLERS.append(entry)
     try:
-        with virtual_sleep(board), _remembering():
+        with virtual_sleep(board):
             yield board
     finally:
         botocore.handlers.BUILTIN_HANDLERS.remove(entry)
@@ -105,6 +105,7 @@ def virtual_sleep(board: Switchboard) -> Iterator[None]:
 
     refreshable = botocore.credentials.RefreshableCredentials
     with (
+        _remembering(),
         mock.patch.object(botocore.endpoint, "time", time),
         mock.patch.object(botocore.waiter, "time", time),
         mock.patch.object(refreshable, "_seconds_remaining", seconds_remaining),

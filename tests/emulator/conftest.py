@@ -96,8 +96,7 @@ class Bench:
 def _bench() -> Bench:
     # Attached only while the session is made: sessions that other tests make are not to be caught.
     with attach(World()) as board:
-        session = boto3.Session()
-    return Bench(session, board)
+        return Bench(boto3.Session(), board)
 
 
 @pytest.fixture

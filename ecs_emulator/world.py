@@ -10,6 +10,7 @@ from ecs_emulator.accidents.deployments import Deployments
 from ecs_emulator.accidents.faults import Faults
 from ecs_emulator.accidents.load_balancers import LoadBalancers
 from ecs_emulator.accidents.mishaps import Mishaps
+from ecs_emulator.accidents.outages import Outages
 from ecs_emulator.accidents.people import People
 from ecs_emulator.accidents.planned import Planned
 from ecs_emulator.building import Building
@@ -107,6 +108,7 @@ class World:
         self.item = tables.item
         self.put_item = tables.put
         self.drop_table = tables.drop
+        self.outages = Outages(self.time, self.faults, tables)
         self.alarms: dict[str, Timeline[Alarm]] = {}
         self.secrets: dict[str, Secret] = {}
         self.executions: dict[str, Execution] = {}

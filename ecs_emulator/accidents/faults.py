@@ -103,6 +103,12 @@ class Faults:
         """Take permissions away: IAM actions, "ecs:StopTask" or "ecs:*"; for one ARN or all."""
         self._denied += [(action, principal) for action in actions]
 
+    def allow(self, *actions: str, principal: str | None = None) -> None:
+        """Give back what `deny` took away in the same words."""
+        self._denied = [
+            each for each in self._denied if each not in {(action, principal) for action in actions}
+        ]
+
     def allow_only(self, actions: Iterable[str]) -> None:
         """Deny every action that is not among these (patterns with * as in a policy)."""
         self._allowed = frozenset(actions)

@@ -68,7 +68,9 @@ def handle(world: World, http: HttpRequest) -> HttpAnswer:
     with world.lock:
         world.catch_up()
         _refuse_dead(world, decoded.access_key, done=False)
-        fault = world.faults.strike(decoded.operation, decoded.access_key)
+        fault = world.outages.fault_of(decoded.service) or world.faults.strike(
+            decoded.operation, decoded.access_key
+        )
         outcome = _outcome(world, decoded, fault)
         request_id = _record(world, decoded, outcome)
         encoded = _encode(decoded, outcome, request_id)

@@ -52,6 +52,7 @@ class Staffing:
             if placement is None:
                 self._tell_unplaced(service)
                 break
+            service.scheduler_state.placement_event_at = None
             started.append(self._lifecycle.launch(service, primary, placement))
         if started:
             names = " ".join(f"(task {task.id})" for task in started)

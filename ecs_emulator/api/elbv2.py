@@ -55,6 +55,24 @@ def describe_target_groups(world: World, request: Request) -> Answer:
     return {"TargetGroups": [_group(group) for group in shown]}
 
 
+@operation("elbv2")
+def describe_target_group_attributes(world: World, request: Request) -> Answer:
+    """Tell a group's attributes: its deregistration delay and, of an ALB's, its slow start.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
+    """
+    service, _ = _find(world, request.parameters["TargetGroupArn"])
+    drain = service.knobs.drain
+    delay_seconds = max(drain) if isinstance(drain, tuple) else drain
+    attributes = {
+        "deregistration_delay.timeout_seconds": str(round(delay_seconds)),
+        "load_balancing.algorithm.type": "round_robin",
+        "slow_start.duration_seconds": str(service.setup.slow_start_seconds),
+        "stickiness.enabled": "false",
+    }
+    return {"Attributes": [{"Key": key, "Value": value} for key, value in attributes.items()]}
+
+
 def _find(world: World, arn: str) -> tuple[Service, TargetGroup]:
     for service in world.services:
         found = [group for group in service.target_groups if group.arn == arn]

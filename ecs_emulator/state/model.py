@@ -207,6 +207,11 @@ class Service:
         return self.setup.container_health
 
     @property
+    def managed_by_ecs(self) -> bool:
+        """Whether the target groups are ECS's own, which only the service revision tells."""
+        return self.setup.gateway_connector or self.setup.resource_management == "ECS"
+
+    @property
     def awsvpc(self) -> bool:
         """Whether each task has a network interface of its own."""
         return self.setup.network_mode == "awsvpc"

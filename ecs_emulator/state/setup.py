@@ -20,6 +20,10 @@ class ServiceOptions(TypedDict, total=False):
     registers_targets: bool
     extra_attachments: tuple[str, ...]
     health_check_grace_seconds: int
+    slow_start_seconds: int
+    deployment_strategy: str
+    resource_management: str
+    gateway_connector: bool
     instance_ids: bool
     launch_type: str | None
     scheduling_strategy: str
@@ -47,7 +51,11 @@ class ServiceSetup:
     ipv6; None: ipv6 only for tasks without IPv4. `registers_targets`: whether tasks come into the
     target groups at all. `extra_attachments`: types of attachments that each task has before its
     own network interface. `health_check_grace_seconds`: for how long after its start a task that
-    fails its checks stays. `instance_ids`: whether the cluster's instances show an ec2InstanceId.
+    fails its checks stays. `slow_start_seconds`: for how long after it is healthy a target of the
+    group gets less than its share (0, or 30 to 900). `deployment_strategy`: ROLLING, BLUE_GREEN,
+    LINEAR or CANARY, as it is told; the emulator rolls. `resource_management`: CUSTOMER, or ECS for
+    Express Mode. `gateway_connector`: whether an ECS Gateway leads to the service. `instance_ids`:
+    whether the cluster's instances show an ec2InstanceId.
     `launch_type`: FARGATE, EC2 or EXTERNAL (ECS Anywhere: no load balancers); None: what fits the
     network mode. `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or
     EXTERNAL. `settled`: start in steady state with tasks of different ages; else with none.
@@ -68,6 +76,10 @@ class ServiceSetup:
     registers_targets: bool = True
     extra_attachments: tuple[str, ...] = ()
     health_check_grace_seconds: int = 0
+    slow_start_seconds: int = 0
+    deployment_strategy: str = "ROLLING"
+    resource_management: str = "CUSTOMER"
+    gateway_connector: bool = False
     instance_ids: bool = True
     launch_type: str | None = None
     scheduling_strategy: str = "REPLICA"

@@ -12,6 +12,7 @@ import ecs_emulator.api.cloudwatch
 import ecs_emulator.api.dynamodb
 import ecs_emulator.api.ecs.deployments
 import ecs_emulator.api.ecs.protection
+import ecs_emulator.api.ecs.revisions
 import ecs_emulator.api.ecs.services
 import ecs_emulator.api.ecs.tasks
 import ecs_emulator.api.elbv2

@@ -210,7 +210,16 @@ OPTIONS: Final[dict[str, Draw]] = {
 }
 """How each option of a service is drawn where it is not at its default."""
 
-FIXED: Final = frozenset({"cluster", "name"})
+FIXED: Final = frozenset(
+    {
+        "cluster",
+        "name",
+        "slow_start_seconds",
+        "deployment_strategy",
+        "resource_management",
+        "gateway_connector",
+    }
+)
 
 
 def _knobs(rng: Random, options: dict[str, Any], *, calm: bool) -> Knobs:

@@ -22,6 +22,20 @@ from ecs_emulator.state.service_state import Deployment, ServiceEvent, ServiceSt
 from ecs_emulator.state.task_state import CONTAINER_PORT, TaskState
 
 EVENTS_SHOWN = 100
+STRATEGIES: dict[str, Description] = {
+    "ROLLING": {},
+    "BLUE_GREEN": {"bakeTimeInMinutes": 15},
+    "LINEAR": {
+        "bakeTimeInMinutes": 15,
+        "linearConfiguration": {"stepPercent": 10.0, "stepBakeTimeInMinutes": 6},
+    },
+    "CANARY": {
+        "bakeTimeInMinutes": 15,
+        "canaryConfiguration": {"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 10},
+    },
+}
+"""What each strategy has besides:
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html"""
 SERVICE_DEPLOYMENT_STATUSES = {
     "COMPLETED": "SUCCESSFUL",
     "IN_PROGRESS": "IN_PROGRESS",
@@ -37,7 +51,7 @@ def describe_service(service: Service, at: float) -> Description:
         "serviceArn": service.arn,
         "serviceName": service.name,
         "clusterArn": service.cluster.arn,
-        "loadBalancers": _load_balancers(service),
+        "loadBalancers": load_balancers(service),
         "serviceRegistries": [],
         "status": state.status,
         "desiredCount": state.desired_count,
@@ -57,6 +71,7 @@ def describe_service(service: Service, at: float) -> Description:
         "enableECSManagedTags": False,
         "propagateTags": "NONE",
         "enableExecuteCommand": False,
+        "resourceManagementType": service.setup.resource_management,
         "availabilityZoneRebalancing": "ENABLED" if service.rebalances_zones else "DISABLED",
     }
     members.update(_of_its_kind(service, state, tasks))
@@ -77,6 +92,10 @@ def _of_its_kind(
     }
     if service.setup.controller == "ECS" and state.primary.rollout_state == "IN_PROGRESS":
         members["currentServiceDeployment"] = service_deployment_arn(service, state.primary)
+    if service.setup.controller == "ECS":
+        members["currentServiceRevisions"] = [
+            _current_revision(service, state, deployment, tasks) for deployment in state.deployments
+        ]
     if service.target_groups:
         members["healthCheckGracePeriodSeconds"] = service.setup.health_check_grace_seconds
     if service.awsvpc:
@@ -84,7 +103,26 @@ def _of_its_kind(
     return members
 
 
-def _load_balancers(service: Service) -> list[Description]:
+def _current_revision(
+    service: Service,
+    state: ServiceState,
+    deployment: Deployment,
+    tasks: Sequence[tuple[Task, TaskState]],
+) -> Description:
+    own = [(task, each) for task, each in tasks if task.deployment_id == deployment.id]
+    running = count_of(own, "RUNNING")
+    return {
+        "arn": service_revision_arn(service, deployment),
+        "requestedTaskCount": state.desired_count if deployment.status == "PRIMARY" else running,
+        "runningTaskCount": running,
+        "pendingTaskCount": count_of(own, *COMING),
+    }
+
+
+def load_balancers(service: Service) -> list[Description]:
+    """Describe the target groups that the service's owner attached."""
+    if service.managed_by_ecs:
+        return []
     return [
         {
             "targetGroupArn": group.arn,
@@ -114,7 +152,8 @@ def deployment_configuration(service: Service, state: ServiceState) -> Descripti
         "maximumPercent": setup.maximum_percent,
         "minimumHealthyPercent": setup.minimum_healthy_percent,
         "alarms": alarms,
-        "strategy": "ROLLING",
+        "strategy": setup.deployment_strategy,
+        **STRATEGIES[setup.deployment_strategy],
     }
     if state.completes_early:
         configuration["earlySuccessCriteria"] = {
@@ -169,6 +208,12 @@ def _deployment(
     if service.awsvpc:
         members["networkConfiguration"] = _network_configuration()
     return members
+
+
+def service_revision_arn(service: Service, deployment: Deployment) -> str:
+    """Return the ARN under which DescribeServiceRevisions knows what a deployment deploys."""
+    number = deployment.id.rpartition("/")[2]
+    return f"{service.arn.replace(':service/', ':service-revision/')}/{number}"
 
 
 def service_deployment_arn(service: Service, deployment: Deployment) -> str:
@@ -232,7 +277,7 @@ def _task_set(
         "createdAt": instant(deployment.created_at),
         "updatedAt": instant(deployment.updated_at),
         "launchType": service.launch_type,
-        "loadBalancers": _load_balancers(service),
+        "loadBalancers": load_balancers(service),
         "scale": {"value": 100.0, "unit": "PERCENT"},
         "stabilityStatus": "STEADY_STATE" if steady else "STABILIZING",
         "stabilityStatusAt": instant(deployment.updated_at),

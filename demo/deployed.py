@@ -27,7 +27,7 @@ from demo.process import (
 )
 from demo.show import Promise, heading, say
 from demo.stage import CLUSTER, PROJECT, TASKS_COUNT, copy_sources, emulated_ecs, input_json, main
-from ecs_emulator.server import serve
+from ecs_emulator.wire.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from ecs_emulator.records import lowest
+from ecs_emulator.ground.calls import lowest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ecs_emulator import World
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
 
 LEGEND: Final = (
     "· starting  ▒ running, not yet in service  █ in service  ░ draining and stopping",

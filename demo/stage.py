@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from demo import show
 from demo.process import DemoError, environment_in, run
 from ecs_emulator import Knobs, World
-from ecs_emulator.clock import WallClock
+from ecs_emulator.ground.clock import WallClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from demo.mail_server import MailServer
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
 
 PROJECT: Final = Path(__file__).parents[1]
 CLUSTER: Final = "demo"

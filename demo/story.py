@@ -19,7 +19,7 @@ from demo.process import becomes_true
 from demo.show import Promise, heading, log_line, log_record, say
 from demo.stage import CLUSTER, TASKS_COUNT, build_zip, capacity, emulated_ecs, input_json
 from ecs_emulator import StopKind
-from ecs_emulator.server import serve
+from ecs_emulator.wire.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from demo.mail_server import ReceivedMail
     from ecs_emulator import World
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
 
 SERVICE: Final = "web"
 EVENT: Final = {"cluster_name": CLUSTER, "service_name": SERVICE, "wait_time": 1}

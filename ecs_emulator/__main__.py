@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from ecs_emulator.clock import WallClock
-from ecs_emulator.knobs import FailingStart, Knobs
-from ecs_emulator.server import Server
+from ecs_emulator.ground.clock import WallClock
+from ecs_emulator.ground.knobs import FailingStart, Knobs
+from ecs_emulator.wire.server import Server
 from ecs_emulator.world import World
 
 

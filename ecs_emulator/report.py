@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ecs_emulator.model import Service, Task
-from ecs_emulator.records import Call
+from ecs_emulator.ground.calls import Call
+from ecs_emulator.state.model import Service, Task
 from ecs_emulator.world import World
 
 type Report = dict[str, Any]

@@ -20,7 +20,7 @@ from unittest import mock
 
 import lambda_function
 from ecs_emulator import Killed, Knobs, World
-from ecs_emulator.in_process import Switchboard, attach
+from ecs_emulator.wire.in_process import Switchboard, attach
 
 ENGINE: Final = (
     lambda_function.__file__,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 
 from ecs_emulator import FailingStart, Knobs, World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.channels.mail.console import Place
 from ecs_task_recycle.settings.input_json import Mail
 from Notification import compose

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import boto3
 
 from ecs_emulator import World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from tests.benchmarks import function
 from tests.benchmarks.approaches import APPROACHES, OURS, MeteredSwitchboard
 from tests.benchmarks.cases import PACES, Case, all_cases, short_cases

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import WaiterError
 
-from ecs_emulator.in_process import Switchboard
+from ecs_emulator.wire.in_process import Switchboard
 from tests.emulated.bench import CLUSTER, SERVICE
 from tests.emulated.guarded import Guarded
 from tests.emulated.observers import perfect_seconds, recycle_with_services_stable

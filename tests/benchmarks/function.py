@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from demo.lambda_runtime import LambdaRuntime
 from demo.process import processes_of_session
 from demo.stage import CLUSTER, add_service, build_zip, emulated_ecs
-from ecs_emulator.server import serve
+from ecs_emulator.wire.server import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ import pytest
 
 from AWSSession import get_aws_session
 from ecs_emulator import FailingStart, Killed, Knobs, World
-from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
-from ecs_emulator.permissions import action_of, resource_of
+from ecs_emulator.access.permissions import action_of, resource_of
+from ecs_emulator.wire.in_process import Switchboard, attach, virtual_sleep
 from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.report.final_record import log_final_record
 from ecs_task_recycle.settings.input_json import AwsCredentials, Mail
@@ -110,7 +110,7 @@ class Record:
         self.requests |= {
             Request(
                 action_of(call.service, call.operation),
-                resource_of(world, call.service, call.operation, call.parameters) or "*",
+                resource_of(world.account, call.service, call.operation, call.parameters) or "*",
             )
             for call in world.calls
         }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ecs_emulator.api_autoscaling import PROBED_ACTIONS
+from ecs_emulator.api.autoscaling import PROBED_ACTIONS
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.settings.parameters import PARAMETERS, REQUIRED, Parameter
 from tests.docs.markdown import table
@@ -83,7 +83,7 @@ def parameters() -> list[Row]:
     ]
 
 
-def _default(parameter: Parameter) -> str:
+def _default(parameter: Parameter[object]) -> str:
     if parameter.default is REQUIRED:
         return "-"
     if parameter.default in (None, ()):

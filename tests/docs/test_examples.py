@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 from ecs_emulator import Knobs, WallClock, World
-from ecs_emulator.server import serve
+from ecs_emulator.wire.server import serve
 from tests.docs.markdown import fences
 from tests.docs.pages import MANUAL
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ecs_emulator.model import Task
+    from ecs_emulator.state.model import Task
 
 pytestmark = pytest.mark.local_socket
 

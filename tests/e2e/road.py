@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from demo.mail_server import ReceivedMail
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
 
 # As short as it can be: a run hands over only if the next task fits a new invocation, which takes
 # 30 s for itself, 75 s for its end, and at the most stabilize_timeout for the task.

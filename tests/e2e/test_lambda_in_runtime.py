@@ -15,7 +15,7 @@ from demo import stage as demo_stage
 from demo.lambda_runtime import LambdaRuntime
 from demo.stage import SHORT_TIMES, build_zip, emulated_ecs
 from ecs_emulator import FailingStart, World
-from ecs_emulator.server import serve
+from ecs_emulator.wire.server import serve
 from tests.mail_servers import MailServer
 
 if TYPE_CHECKING:

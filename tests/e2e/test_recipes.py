@@ -32,7 +32,7 @@ from demo.deployed import Stage, set_stage
 from demo.process import becomes_true
 from demo.stage import SHORT_TIMES, add_service, capacity
 from ecs_emulator import VirtualClock, WallClock, World
-from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from tests.docs.commands import aws_commands, for_version_1, saved_files
 from tests.docs.markdown import fences
 from tests.docs.pages import guide
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
 
     type Measure = Callable[[str], None]
     type Scenario = Callable[[Recipe], None]

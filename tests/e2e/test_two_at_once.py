@@ -14,8 +14,8 @@ import boto3
 import pytest
 
 from ecs_emulator import Knobs, WallClock, World
-from ecs_emulator.dynamodb import RUNS_TABLE
-from ecs_emulator.server import serve
+from ecs_emulator.neighbours.tables import RUNS_TABLE
+from ecs_emulator.wire.server import serve
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import Capacity, ScaleUp
 from ecs_task_recycle.record.item import to_item

@@ -193,7 +193,7 @@ def test_a_verification_from_end_to_end(
         groups = stage.cloud.client("logs").describe_log_groups()["logGroups"]
         assert not [each for each in groups if NAME in each["logGroupName"]]
         assert f"service/{NAME}/plain" not in stage.world.autoscaling.targets
-        assert stage.world.account not in text + said
+        assert stage.world.account.id not in text + said
         assert "USD" in said
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from ecs_emulator import StopKind
-from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from botocore.config import Config
 
     from ecs_emulator import World
-    from ecs_emulator.in_process import Switchboard
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
+    from ecs_emulator.wire.in_process import Switchboard
     from ecs_task_recycle.report.answer import Report
 
 CLUSTER = "demo"

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from ecs_emulator import World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ecs_emulator import Killed
-from ecs_emulator.executions import Execution
+from ecs_emulator.neighbours.executions import Execution
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.segments import restore_run, run_segment
 from ecs_task_recycle.settings.invocation import read_invocation

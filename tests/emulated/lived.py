@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ecs_emulator import Killed, StopKind
-from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record.item import to_item
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import World
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
     from ecs_task_recycle.report.answer import Report
     from tests.emulated.bench import Bench
     from tests.emulated.random_worlds import Story

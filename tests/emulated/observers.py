@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecs_emulator import World
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
 
 
 def perfect_seconds(world: World, service: Service, *, wait_seconds: float) -> float:

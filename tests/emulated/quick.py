@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ecs_emulator import Knobs, World
-from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.record.item import to_item
 from ecs_task_recycle.record.record import RecordState, RunRecord

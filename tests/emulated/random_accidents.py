@@ -10,16 +10,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ecs_emulator import EmulatorError, FailingStart, World
-from ecs_emulator.accidents import COMING, HANGING, Interruption
-from ecs_emulator.service_events import zone_full, zones_blocked, zones_even, zones_uneven
-from ecs_emulator.target_groups import DESCRIPTIONS, OVERRIDES, USUAL_REASONS
+from ecs_emulator.accidents.mishaps import COMING, HANGING, Interruption
+from ecs_emulator.state.service_events import zone_full, zones_blocked, zones_even, zones_uneven
+from ecs_emulator.state.target_groups import DESCRIPTIONS, OVERRIDES, USUAL_REASONS
 from tests.emulated.bench import CLUSTER, SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from ecs_emulator.model import Task
+    from ecs_emulator.state.model import Task
 
 type Act = Callable[[World], object]
 type Draw = Callable[[Random], Act]
@@ -233,53 +233,3 @@ MOVES_CAPACITY: Final = frozenset(
     }
 )
 """After these nobody can say which capacity the run had to leave."""
-
-NO_ACCIDENTS: Final = {
-    "builds the world": {
-        "create_cluster",
-        "create_service",
-        "create_service_from",
-        "register_scalable_target",
-        "put_secret",
-    },
-    "arranges what happens": {
-        "at",
-        "after_call",
-        "schedule",
-        "kill",
-        "kill_at",
-        "kill_at_call",
-        "refuse_dead",
-        "revive",
-    },
-    "tells what was": {
-        "in_service_history",
-        "lowest_in_service",
-        "desired_history",
-        "items",
-        "item",
-        "calls_of",
-        "writes",
-        "note_call",
-        "arn",
-        "cluster",
-        "service",
-        "services",
-        "task",
-        "now",
-        "elapsed",
-    },
-    "lets time go by": {"advance", "advance_to", "catch_up", "run_until"},
-    "is how the others write": {
-        "admit",
-        "change_task",
-        "change_service",
-        "move_desired_count",
-        "wake",
-        "tell",
-        "stop_on_request",
-    },
-    "is drawn as the record that a run finds": {"put_item"},
-    "takes the run record away, and with it every promise that rests on it": {"drop_table"},
-}
-"""Why every other method of World is not in the table."""

@@ -11,15 +11,15 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from ecs_emulator import FailingStart, Knobs, ScaleInChoice, World
-from ecs_emulator.knobs import StartFailure
-from ecs_emulator.setup import ServiceSetup
+from ecs_emulator.ground.knobs import StartFailure
+from ecs_emulator.state.setup import ServiceSetup
 from tests.emulated.bench import CLUSTER, SERVICE
 from tests.emulated.random_accidents import ACCIDENTS, ALARM, MOVES_CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
     from tests.emulated.random_accidents import Act
 
 type Draw = Callable[[Random], Any]
@@ -210,7 +210,16 @@ OPTIONS: Final[dict[str, Draw]] = {
 }
 """How each option of a service is drawn where it is not at its default."""
 
-FIXED: Final = frozenset({"cluster", "name"})
+FIXED: Final = frozenset(
+    {
+        "cluster",
+        "name",
+        "slow_start_seconds",
+        "deployment_strategy",
+        "resource_management",
+        "gateway_connector",
+    }
+)
 
 
 def _knobs(rng: Random, options: dict[str, Any], *, calm: bool) -> Knobs:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import World
-    from ecs_emulator.executions import Execution
+    from ecs_emulator.neighbours.executions import Execution
 
 EVENTS: Final = {"Wait": 2, "Task": 5, "Choice": 2, "Pass": 2, "Succeed": 2, "Fail": 1}
 """How many history events a state makes; a task with its scheduling, start and success."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ecs_emulator import FailingStart, Knobs, World, service_events
-from ecs_emulator.accidents import Interruption
+from ecs_emulator.accidents.mishaps import Interruption
 from ecs_task_recycle.errors import ReplacementError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import SURGE, a_service, sweep
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
     from tests.emulated.bench import Bench
 
 

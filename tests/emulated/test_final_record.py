@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import lambda_function
 from ecs_emulator import FailingStart, Knobs, World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.log import JsonFormatter
 from ecs_task_recycle.report.final_record import LISTED_LIMIT, NAMESPACE, UNITS, log_final_record
 from tests.emulated.bench import a_service
@@ -141,8 +140,8 @@ def test_tasks_that_were_missing_are_counted(
 ) -> None:
     world = World()
     service = a_service(world, tasks=4)
-    for victim in service.active_tasks[2:]:
-        world.at(20, partial(World.interrupt_task, task=victim, by="spot"))
+    victims = service.active_tasks[2:]
+    world.at(20, lambda w: [w.interrupt_task(each, "spot") for each in victims])
 
     invoked(world, monkeypatch)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Killed, Knobs, World
-from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.before import preflight
 from ecs_task_recycle.channels.mail.console import Place
 from ecs_task_recycle.channels.mail.verdict import verdicts

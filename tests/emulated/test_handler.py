@@ -10,7 +10,7 @@ import pytest
 
 import lambda_function
 from ecs_emulator import FailingStart, Killed, Knobs, World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,

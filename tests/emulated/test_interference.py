@@ -300,8 +300,8 @@ def test_a_maximum_that_somebody_lowers_right_before_the_end_stays(
         world = World(seed=1)
         a_service(world, tasks=3)
         autoscaled(world, 0, 3)
-        lower = partial(World.set_limits, min_capacity=0, max_capacity=highest)
-        world.at(lowered_after, lambda w: lower(w, "demo", "web"))
+        lower = partial(world.set_limits, "demo", "web", min_capacity=0, max_capacity=highest)
+        world.at(lowered_after, lambda _: lower())
         return world, bench.recycle(world, wait_time=0)
 
     undisturbed, _ = run(lowered_after=10_000)

@@ -14,7 +14,7 @@ from tests.emulated.bench import SURGE, a_service, asked_to_stop_at, capacity, s
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
     from tests.emulated.bench import Bench
 
 type Harm = Callable[[World, Task], object]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import capacity, is_free, record, stopped_by_us, sweep

@@ -26,7 +26,7 @@ from tests.emulated.quick import KNOBS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
     from tests.emulated.bench import Bench
 
 

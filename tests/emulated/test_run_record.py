@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecs_emulator import Killed, World
-from ecs_emulator.dynamodb import RUNS_TABLE
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.errors import AlreadyRunningError, OwnershipLostError, PreconditionError
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record.packing import packed, unpacked

@@ -22,7 +22,7 @@ from tests.emulated.guarded import Guarded
 from tests.emulated.quick import KNOBS
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
     from tests.emulated.bench import Bench
 
 NOBODY = "0123456789abcdef" * 2

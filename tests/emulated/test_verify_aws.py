@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from ecs_emulator import Knobs, World
-from ecs_emulator.in_process import attach
+from ecs_emulator.wire.in_process import attach
 from tests.docs.markdown import table
 from tests.docs.pages import guide
 from verify_aws import questions
@@ -21,7 +21,7 @@ from verify_aws.watching import Client, Figure, Observer, Watched, WatchedTask, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ecs_emulator.in_process import Switchboard
+    from ecs_emulator.wire.in_process import Switchboard
 
 EXACT: Final = Knobs(
     scheduler_interval=3.0,

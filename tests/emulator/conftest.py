@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 
 from ecs_emulator import Knobs, World
-from ecs_emulator.in_process import Switchboard, attach, virtual_sleep
+from ecs_emulator.wire.in_process import Switchboard, attach, virtual_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_sts import STSClient
 
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
 
 CALM = Knobs(
     scheduler_interval=2,
@@ -96,8 +96,7 @@ class Bench:
 def _bench() -> Bench:
     # Attached only while the session is made: sessions that other tests make are not to be caught.
     with attach(World()) as board:
-        session = boto3.Session()
-    return Bench(session, board)
+        return Bench(boto3.Session(), board)
 
 
 @pytest.fixture

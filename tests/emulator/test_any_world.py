@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ecs_emulator import FailingStart, Knobs, World
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
 
 seconds = st.one_of(
     st.just(0.0),

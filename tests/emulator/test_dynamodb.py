@@ -19,8 +19,8 @@ from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 
 from ecs_emulator import EmulatorError, Killed, Knobs, WallClock, World
-from ecs_emulator.dynamodb import RUNS_TABLE
-from ecs_emulator.server import serve
+from ecs_emulator.neighbours.tables import RUNS_TABLE
+from ecs_emulator.wire.server import serve
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

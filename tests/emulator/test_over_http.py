@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from ecs_emulator import Knobs, WallClock, World
-from ecs_emulator.server import serve
+from ecs_emulator.wire.server import serve
 
 PROJECT = Path(__file__).parents[2]
 CLI = Path(sys.executable).with_name("aws")

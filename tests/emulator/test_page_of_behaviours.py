@@ -52,5 +52,5 @@ def test_every_knob_stands_on_the_page_with_its_default() -> None:
 def test_every_option_and_method_on_the_page_exists() -> None:
     options = {each.name for each in fields(ServiceSetup)}
     assert {code for code in codes("option") if code not in options} == set()
-    assert {code for code in codes("method") if not hasattr(World, code)} == set()
+    assert {code for code in codes("method") if not hasattr(World(), code)} == set()
     assert len(codes("method")) > 10

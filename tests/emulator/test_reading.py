@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecs_emulator import Knobs, World
-from ecs_emulator.paging import page
+from ecs_emulator.api.paging import page
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Bench

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from ecs_emulator import Knobs
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
     from tests.emulator.conftest import Bench
 
 

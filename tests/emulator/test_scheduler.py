@@ -10,7 +10,7 @@ import pytest
 from ecs_emulator import FailingStart, Knobs, StopKind
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Service
+    from ecs_emulator.state.model import Service
     from tests.emulator.conftest import Bench
 
 
@@ -120,6 +120,15 @@ def test_without_capacity_the_surplus_never_comes_and_the_event_repeats(
     assert len(service.tasks) == 3
     told = [m for m in bench.messages() if "unable to place a task" in m]
     assert len(told) == 4
+
+
+def test_once_its_cause_was_gone_the_event_is_told_anew(bench: Bench, calm: Knobs) -> None:
+    service = bench.furnish(replace(calm, capacity=3, placement_event_interval=21_600))
+    for _ in range(2):
+        bench.stop(service.active_tasks[0].arn)
+        bench.sleep(100)
+    told = [m for m in bench.messages() if "unable to place a task" in m]
+    assert (service.in_service_count, len(told)) == (3, 2)
 
 
 def test_without_spare_capacity_a_replacement_waits_for_the_old_task_to_be_stopped(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Task
+    from ecs_emulator.state.model import Task
     from tests.emulator.conftest import Bench
 
 ZONE = "us-east-1a"
@@ -151,3 +151,13 @@ def test_a_named_target_that_is_not_registered_is_unused(balanced: Bench) -> Non
         TargetGroupArn=group, Targets=[{"Id": "10.8.8.8", "Port": 8080}]
     )["TargetHealthDescriptions"]
     assert row["TargetHealth"]["Reason"] == "Target.NotRegistered"
+
+
+def test_a_group_tells_its_drain_and_its_slow_start(bench: Bench) -> None:
+    service = bench.furnish(target_group=True, slow_start_seconds=90)
+    answer = bench.elbv2.describe_target_group_attributes(
+        TargetGroupArn=service.target_groups[0].arn
+    )
+    told = {each["Key"]: each["Value"] for each in answer["Attributes"]}
+    assert told["slow_start.duration_seconds"] == "90"
+    assert told["deregistration_delay.timeout_seconds"] == "30"

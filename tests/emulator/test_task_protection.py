@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Knobs, StopKind, WallClock, World
-from ecs_emulator.agent import handle_agent, task_role_arn
-from ecs_emulator.server import serve
-from ecs_emulator.wire import HttpRequest
+from ecs_emulator.wire.agent import handle_agent, task_role_arn
+from ecs_emulator.wire.protocols import HttpRequest
+from ecs_emulator.wire.server import serve
 
 if TYPE_CHECKING:
-    from ecs_emulator.model import Service, Task
+    from ecs_emulator.state.model import Service, Task
     from tests.emulator.conftest import Bench
 
 MINUTE = 60

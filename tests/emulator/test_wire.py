@@ -8,11 +8,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-import ecs_emulator.api  # noqa: F401  registers the operations
+import ecs_emulator.wire.answering  # noqa: F401  registers the operations
 from ecs_emulator import EmulatorError, ServiceSetup
-from ecs_emulator.registry import OPERATIONS
-from ecs_emulator.setup import ServiceOptions
-from ecs_emulator.wire import (
+from ecs_emulator.api.registry import OPERATIONS
+from ecs_emulator.state.setup import ServiceOptions
+from ecs_emulator.wire.protocols import (
     HttpRequest,
     check_answer,
     decode,

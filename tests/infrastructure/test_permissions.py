@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ecs_emulator import World
-from ecs_emulator.api_autoscaling import PROBED_ACTIONS
+from ecs_emulator.api.autoscaling import PROBED_ACTIONS
 from tests.docs.markdown import fences
 from tests.docs.pages import MANUAL
 from tests.infrastructure.policy import actions_in, actions_of, allows

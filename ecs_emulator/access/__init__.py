@@ -1,0 +1,1 @@
+"""Who may call: identities, permissions, rate limits."""

@@ -1,0 +1,1 @@
+"""What happens to a service: mishaps, other people, deployments, load balancers, failing calls."""

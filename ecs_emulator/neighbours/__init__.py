@@ -1,0 +1,1 @@
+"""What stands beside ECS: tables, alarms, secrets, executions."""

@@ -1,0 +1,1 @@
+"""What there is in a world: services and tasks, what can be said of them, the ledger of changes."""

@@ -13,8 +13,8 @@ from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.record.record import RecordState, RunRecord
 from ecs_task_recycle.record.record_errors import require_few_deaths, require_own_tasks
 from ecs_task_recycle.record.store import RecordStore
-from ecs_task_recycle.report.answer import Report, log_end, log_start
 from ecs_task_recycle.report.progress_line import Pace
+from ecs_task_recycle.report.report import Report, log_end, log_start
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.steps.budget import Budget
 from ecs_task_recycle.steps.ending import Ending

@@ -15,7 +15,7 @@ from ecs_task_recycle.outcome import Ended, HandedOver, Status
 from ecs_task_recycle.record.record import RecordState, RunRecord
 from ecs_task_recycle.record.store import RecordStore
 from ecs_task_recycle.recycle import resume
-from ecs_task_recycle.report.answer import Report
+from ecs_task_recycle.report.report import Report
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.steps.budget import RESERVE_SECONDS
 

@@ -1,6 +1,6 @@
-"""input.json and the stack's variables become frozen values here; every default stands here, once.
+"""input.json becomes frozen values here; each of its defaults stands here, once.
 
-Every problem is found before the first is reported, and never a secret's value.
+Every problem is found before the first is reported. No message holds a secret's value.
 """
 
 from __future__ import annotations
@@ -14,49 +14,9 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import available_timezones
 
-from ecs_task_recycle.channels.mail.console import Place
-from ecs_task_recycle.channels.mail.times import zone_of
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import unknown_names
-
-TABLE_VARIABLE: Final = "RUN_TABLE"
-"""The environment variable by which the stack names its table of run records."""
-DEFAULT_TABLE: Final = "ecs-task-recycle-runs"
-FUNCTION_VARIABLE: Final = "AWS_LAMBDA_FUNCTION_NAME"
-"""https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
-DEFAULT_FUNCTION: Final = "ecs-task-recycle-function"
-GUARDIAN_VARIABLE: Final = "GUARDIAN_ARN"
-"""The environment variable by which the stack names its state machine; empty: there is none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """What the function is called, and what it has beside itself: a table, perhaps a guardian."""
-
-    function_name: str
-    table_name: str
-    guardian_arn: str | None
-
-
-def stack_from(environment: Mapping[str, str]) -> Stack:
-    """Read the stack's variables from the function's environment."""
-    return Stack(
-        function_name=environment.get(FUNCTION_VARIABLE) or DEFAULT_FUNCTION,
-        table_name=environment.get(TABLE_VARIABLE) or DEFAULT_TABLE,
-        guardian_arn=environment.get(GUARDIAN_VARIABLE) or None,
-    )
-
-
-def place_from(environment: Mapping[str, str]) -> Place:
-    """Read where the function itself is from the variables that Lambda sets.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-    """
-    return Place(
-        function_region=environment.get("AWS_REGION"),
-        function_name=stack_from(environment).function_name,
-        log_group=environment.get("AWS_LAMBDA_LOG_GROUP_NAME"),
-    )
+from ecs_task_recycle.settings.values import zone_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +154,7 @@ def _halves(aws: AwsCredentials) -> list[str]:
 
 
 def _unsendable(aws: AwsCredentials) -> list[str]:
-    """Return what no request can carry: such as a token that was copied with a line break in it."""
+    """Return the keys that no request can carry, such as a token copied with a line break in it."""
     secrets = {name: getattr(aws, name) for name in ("access_key", "secret_key", "session_token")}
     return [
         f"awsCredentials.{name} has a space, a line break or another character that none has"
@@ -234,16 +194,16 @@ def _mail(
 def _login_problems(texts: Mapping[str, str | None]) -> list[str]:
     given = [key for key in ("username", "password") if texts.get(key)]
     if texts.get("secret_id") and given:
-        return [f"smtpCredentials.secret_id is given, and so is {given[0]}: one of them is enough"]
+        return ["smtpCredentials: give secret_id, or username and password, not both"]
     if len(given) == 1:
         return ["smtpCredentials.username and password belong together, one is missing"]
     return []
 
 
 def _timezone_problems(name: str | None) -> list[str]:
-    """Return what is wrong with a time zone; where no zone is known at all, nothing is said.
+    """Return what is wrong with a time zone; nothing on a machine without time zone data.
 
-    A machine without the data of time zones must not refuse what another one takes.
+    Such a machine must not refuse a name that others know.
     """
     if name is None or zone_of(name) is not None or zone_of("Etc/UTC") is None:
         return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ecs_task_recycle.channels.mail.body import one_line
+from ecs_task_recycle.text import one_line
 
 LONGEST_SHOWN: Final = 120
 

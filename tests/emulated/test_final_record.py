@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -200,11 +201,11 @@ def test_long_lists_are_cut_and_the_number_left_out_is_there(
 ) -> None:
     world = World()
     a_service(world, tasks=5)
-    body = bench.recycle(world, wait_time=0, deadline_seconds=300).answer()
-    body |= {"tasks": body["tasks"] * 1000, "remaining": body["remaining"] * 1000}
-    rows_count, remaining_count = len(body["tasks"]), len(body["remaining"])
+    answer = bench.recycle(world, wait_time=0, deadline_seconds=300).answer()
+    answer = replace(answer, tasks=answer.tasks * 1000, remaining=answer.remaining * 1000)
+    rows_count, remaining_count = len(answer.tasks), len(answer.remaining)
 
-    log_final_record(body, function_name="f")
+    log_final_record(answer, function_name="f")
 
     (record,) = records_of(caplog)
     assert record["TasksLeft"] == remaining_count

@@ -514,7 +514,7 @@ def test_a_secret_stands_for_username_and_password() -> None:
 def test_a_secret_and_what_it_stands_for_are_refused_together(key: str) -> None:
     smtp = {**MAILING["smtpCredentials"], "secret_id": "mail/login", key: "x"}
     assert problems_of_document({**MAILING, "smtpCredentials": smtp}) == [
-        f"smtpCredentials.secret_id is given, and so is {key}: one of them is enough"
+        "smtpCredentials: give secret_id, or username and password, not both"
     ]
 
 

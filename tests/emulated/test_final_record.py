@@ -217,14 +217,3 @@ def test_long_lists_are_cut_and_the_number_left_out_is_there(
     assert len(record["SecondsToReplace"]) == 100
     assert broken_rules(record) == []
     assert len(json.dumps(record).encode()) < LOG_EVENT_LIMIT_BYTES
-
-
-def test_every_text_that_json_can_hold_can_be_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Half a surrogate pair is none in UTF-8, and Lambda's handler would raise for it."""
-    half = "half a pair: \ud800, a whole one: \U0001f600"
-    logging.getLogger("lambda_function").error("%s", half, extra={"seen": half})
-
-    line = JsonFormatter(run_id="request-1").format(caplog.records[-1])
-
-    document = json.loads(line.encode())
-    assert (document["message"], document["seen"]) == (half, half)

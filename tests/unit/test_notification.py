@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -488,7 +488,7 @@ def test_a_remedy_that_already_runs_what_restores_is_enough() -> None:
         ),
     ],
 )
-def test_whether_the_service_was_affected_is_said_first(changes: dict[str, int], told: str) -> None:
+def test_whether_the_service_was_affected_is_said_first(changes: dict[str, Any], told: str) -> None:
     assert f"Was the service affected? {told} " in text(replace(COMPLETED, **changes))
 
 
@@ -564,7 +564,7 @@ def test_each_bar_of_the_page_is_as_wide_as_its_time() -> None:
 
 
 def test_a_run_of_500_tasks_is_still_a_mail_to_read() -> None:
-    task = replace(COMPLETED.tasks[0], exit_code=0, exit_verdict=None)
+    task = replace(COMPLETED.ended_tasks[0], exit_code=0, exit_verdict=None)
     tasks = [replace(task, task=f"{TASK}old{number}") for number in range(500)]
     for number in (499, 123):
         tasks[number] = replace(tasks[number], note="it went away by itself")

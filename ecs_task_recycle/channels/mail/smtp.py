@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import getaddresses
@@ -117,86 +118,42 @@ def hand_over(
     whose own text may hold credentials; ``reason_of`` tells it without. Returns or raises within
     ``timeout_seconds``, and half a second more if the server does not say goodbye.
     """
-    deadline = _Deadline(timeout_seconds)
-    conversation = _Conversation(
-        message=message, envelope=envelope, mail=mail, context=context, deadline=deadline
-    )
+    refused: Future[RefusedRecipients] = Future()
+
+    def talk() -> None:
+        try:
+            with _client(mail, context, timeout_seconds) as client:
+                _log_in(client, mail, context)
+                recipients = [recipient.addr_spec for recipient in envelope.recipients]
+                sender = envelope.sender.addr_spec
+                refused.set_result(client.send_message(message, sender, recipients))
+        except Exception as problem:  # noqa: BLE001 - raised again where it is waited for
+            refused.set_exception(problem)
+
     # No timeout of a socket covers the lookup of the host's name.
-    thread = Thread(target=conversation.run, name="smtp", daemon=True)
+    thread = Thread(target=talk, name="smtp", daemon=True)
     thread.start()
     try:
-        problem = conversation.refused.exception(timeout_seconds)
-    except TimeoutError:
-        raise deadline.passed() from None
+        answer = refused.result(timeout_seconds)
+    except (TimeoutError, _TooLateError):
+        raise NotSentError(f"it took more than {timeout_seconds:g} s") from None
     thread.join(_GOODBYE_SECONDS)
-    if isinstance(problem, TimeoutError):
-        raise deadline.passed()
-    return conversation.refused.result()
+    return answer
 
 
-class _Deadline:
-    """When the mail is given up. Then nothing more is said: what is reported is final."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._ends = _clock.now() + seconds
-
-    def left_seconds(self) -> float:
-        """Return the seconds until then. Raises NotSentError if it has passed."""
-        left = self._ends - _clock.now()
-        if left <= 0:
-            raise self.passed()
-        return left
-
-    def passed(self) -> NotSentError:
-        """Return the error that says so."""
-        return NotSentError(f"it took more than {self._seconds:g} s")
+def _client(mail: Mail, context: ssl.SSLContext, timeout_seconds: float) -> _Client:
+    """Return a client that talks to the server through TLS, or will before it says anything."""
+    if mail.port == IMPLICIT_TLS_PORT:
+        return _TlsClient(mail, timeout_seconds, context=context)
+    return _Client(mail, timeout_seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Conversation:
-    message: EmailMessage
-    envelope: Envelope
-    mail: Mail
-    context: ssl.SSLContext
-    deadline: _Deadline
-    refused: Future[RefusedRecipients] = field(default_factory=Future)
-
-    def run(self) -> None:
-        """Connect and send; set ``refused`` to the outcome, and say goodbye only then."""
-        try:
-            client = self._connected()
-        except Exception as problem:  # noqa: BLE001 - raised again where it is waited for
-            self.refused.set_exception(problem)
-            return
-        try:
-            self.refused.set_result(self._sent_by(client))
-        except Exception as problem:  # noqa: BLE001 - raised again where it is waited for
-            self.refused.set_exception(problem)
-        client.say_goodbye()
-
-    def _connected(self) -> _Client:
-        if self.mail.port == IMPLICIT_TLS_PORT:
-            return _TlsClient(self.mail, self.deadline, context=self.context)
-        return _Client(self.mail, self.deadline)
-
-    def _sent_by(self, client: _Client) -> RefusedRecipients:
-        client.ehlo_or_helo_if_needed()
-        if self.mail.port != IMPLICIT_TLS_PORT:
-            if not client.has_extn("starttls"):
-                raise NotSentError(
-                    "the server offers no STARTTLS, and nothing is sent in the clear"
-                )
-            client.starttls(context=self.context)
-        _log_in(client, self.mail)
-        return client.send_message(
-            self.message,
-            self.envelope.sender.addr_spec,
-            [recipient.addr_spec for recipient in self.envelope.recipients],
-        )
-
-
-def _log_in(client: smtplib.SMTP, mail: Mail) -> None:
+def _log_in(client: _Client, mail: Mail, context: ssl.SSLContext) -> None:
+    client.ehlo_or_helo_if_needed()
+    if not isinstance(client, _TlsClient):
+        if not client.has_extn("starttls"):
+            raise NotSentError("the server offers no STARTTLS, and nothing is sent in the clear")
+        client.starttls(context=context)
     if mail.username is None or mail.password is None:
         return
     if not (mail.username + mail.password).isascii():
@@ -207,17 +164,32 @@ def _log_in(client: smtplib.SMTP, mail: Mail) -> None:
     client.login(mail.username, mail.password)
 
 
-class _Client(smtplib.SMTP):
-    """An SMTP client that neither sends nor waits after its deadline."""
+class _TooLateError(Exception):
+    """There is no time left. Not an OSError: smtplib would take that for a closed connection."""
 
-    def __init__(self, mail: Mail, deadline: _Deadline, **options: Any) -> None:  # noqa: ANN401
-        self.deadline = deadline
+
+class _Client(smtplib.SMTP):
+    """An SMTP client that neither sends nor waits once its time is over.
+
+    So a mail that was reported as not sent is not sent later.
+    """
+
+    def __init__(self, mail: Mail, timeout_seconds: float, **options: Any) -> None:  # noqa: ANN401
+        self._ends = _clock.now() + timeout_seconds
         try:
-            options["timeout"] = deadline.left_seconds()
+            options["timeout"] = timeout_seconds
             super().__init__(mail.host, mail.port, _OWN_NAME, **options)
         except BaseException:
             self.close()
             raise
+
+    def limit_time(self) -> None:
+        """Have the socket's next operation end in time. Raises _TooLateError if it cannot."""
+        left_seconds = self._ends - _clock.now()
+        if left_seconds <= 0:
+            raise _TooLateError
+        if self.sock is not None:
+            self.sock.settimeout(left_seconds)
 
     def send(self, s: ReadableBuffer | str) -> None:
         """Send, if there is time."""
@@ -227,22 +199,15 @@ class _Client(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         """Wait for a reply, as long as there is time."""
         if self.file is None and self.sock is not None:
-            self.file = io.BufferedReader(_Incoming(self))
+            self.file = io.BufferedReader(_Incoming(self, self.sock))
         return super().getreply()
 
-    def limit_time(self) -> None:
-        """Have the socket's next operation end with the deadline, and raise if that has passed."""
-        left_seconds = self.deadline.left_seconds()
-        if self.sock is not None:
-            self.sock.settimeout(left_seconds)
-
-    def say_goodbye(self) -> None:
-        """Close the connection, with QUIT if there is time."""
+    def __exit__(self, *_: object) -> None:
+        """Say goodbye if there is time, and close the connection."""
         with suppress(Exception):
-            self.deadline.left_seconds()
-            self.deadline = _Deadline(_GOODBYE_SECONDS)
-            if self.sock is not None:
-                self.quit()
+            self.limit_time()
+            self._ends = _clock.now() + _GOODBYE_SECONDS
+            self.quit()
         self.close()
 
 
@@ -256,8 +221,9 @@ class _Incoming(io.RawIOBase):
     A socket's own timeout starts anew with every byte, and smtplib keeps any number of lines.
     """
 
-    def __init__(self, client: _Client) -> None:
+    def __init__(self, client: _Client, sock: socket.socket) -> None:
         self._client = client
+        self._sock = sock
         self._left_bytes = _LONGEST_CONVERSATION_BYTES
 
     def readable(self) -> bool:
@@ -265,14 +231,12 @@ class _Incoming(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read what has come. Raises NotSentError if that is too late or too much."""
+        """Read what has come."""
         self._client.limit_time()
-        sock = self._client.sock
         try:
-            size = 0 if sock is None else sock.recv_into(buffer)
+            size = self._sock.recv_into(buffer)
         except TimeoutError:
-            # smtplib would take it for a closed connection.
-            raise self._client.deadline.passed() from None
+            raise _TooLateError from None
         self._left_bytes -= size
         if self._left_bytes < 0:
             raise NotSentError("the server's reply does not end")

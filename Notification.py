@@ -1,7 +1,4 @@
-"""What a mail says of a run, and to whom; it goes out by the channel in ``smtp``.
-
-The words come from ``digest``, which knows nothing of mail: another channel starts there.
-"""
+"""Mails the answer of a run: the door to the mail room, ``ecs_task_recycle/channels/mail``."""
 
 from __future__ import annotations
 
@@ -12,43 +9,51 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, make_msgid
 from typing import Final
 
-from ecs_task_recycle.channels.mail.addresses import envelope_of
-from ecs_task_recycle.channels.mail.body import Body, one_line
-from ecs_task_recycle.channels.mail.console import Place
-from ecs_task_recycle.channels.mail.digest import Digest, digest_of, is_completed
+from ecs_task_recycle.channels.mail.digest import Digest, digest_of
 from ecs_task_recycle.channels.mail.html import as_html
-from ecs_task_recycle.channels.mail.smtp import Envelope, Refusals, code_of, hand_over, reason_of
+from ecs_task_recycle.channels.mail.smtp import (
+    Envelope,
+    RefusedRecipients,
+    code_of,
+    envelope_of,
+    hand_over,
+    reason_of,
+)
 from ecs_task_recycle.channels.mail.text import as_text
 from ecs_task_recycle.channels.mail.times import TimeFormat
 from ecs_task_recycle.clock import SystemClock, as_utc
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.report.answer import Answer
+from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.input_json import Mail
+from ecs_task_recycle.text import one_line
 
 WHAT: Final = "ECS Service Task Recycle"
-UNKNOWN_PLACE: Final = Place()
+UNKNOWN_FUNCTION: Final = FunctionContext()
 
 logger = logging.getLogger(__name__)
 
 
 def send_notification(
     mail: Mail | None,
-    body: Body,
-    place: Place = UNKNOWN_PLACE,
+    answer: Answer,
+    function: FunctionContext = UNKNOWN_FUNCTION,
     *,
     timeout_seconds: float = 15,
     context: ssl.SSLContext | None = None,
 ) -> bool:
-    """Mail the body of an answer; return whether every recipient's copy was taken by the server.
+    """Mail an answer; return whether the server took a copy for every recipient.
 
-    Port 465 speaks TLS from the start, every other upgrades by STARTTLS before anything is said;
-    certificates are verified (``context`` replaces Python's default, which heeds SSL_CERT_FILE).
-    After ``timeout_seconds`` in all, the mail is given up. Never raises: what went wrong is a
-    warning in the log, without anything that could be a credential. ``mail`` None: nothing is sent.
+    Port 465 speaks TLS from the start, every other port upgrades by STARTTLS before anything else.
+    Certificates are verified; ``context`` replaces Python's default, which heeds SSL_CERT_FILE.
+    After ``timeout_seconds`` in all, the mail is given up. Never raises: a problem is a warning in
+    the log, without anything that could be a credential. ``mail`` None: nothing is sent.
     """
     if mail is None:
         return False
     try:
         envelope = envelope_of(mail)
-        message = compose(mail, body, place)
+        message = compose(mail, answer, function)
         refused = hand_over(
             message,
             envelope,
@@ -63,16 +68,17 @@ def send_notification(
     return _all_served(envelope, refused)
 
 
-def compose(mail: Mail, body: Body, place: Place = UNKNOWN_PLACE) -> EmailMessage:
-    """Return the body of an answer as a mail: a text and an HTML part with the same facts.
+def compose(
+    mail: Mail, answer: Answer, function: FunctionContext = UNKNOWN_FUNCTION
+) -> EmailMessage:
+    """Return an answer as a mail: a text and an HTML part with the same facts.
 
-    Any key of the body may be missing, null or of an unexpected kind. Raises NotSentError when
-    ``from_email`` or every recipient is no address; else such a recipient is left out.
+    Raises NotSentError if ``from_email`` is no address, or no recipient is one.
     """
     envelope = envelope_of(mail)
-    digest = digest_of(body, place, TimeFormat.of(mail.timezone))
+    digest = digest_of(answer, function, TimeFormat.of(mail.timezone))
     message = EmailMessage(policy=SMTP_POLICY)
-    message["Subject"] = _subject(mail, digest, has_completed=is_completed(body))
+    message["Subject"] = _subject(mail, digest, has_completed=answer.status is Status.COMPLETED)
     message["From"] = envelope.sender
     message["To"] = envelope.recipients
     message["Date"] = format_datetime(as_utc(SystemClock().now()))
@@ -85,7 +91,7 @@ def compose(mail: Mail, body: Body, place: Place = UNKNOWN_PLACE) -> EmailMessag
 
 
 def _subject(mail: Mail, digest: Digest, *, has_completed: bool) -> str:
-    """Return the configured subject for a completed run; any other says first what it came to.
+    """Return the configured subject for a completed run, else one that starts with the outcome.
 
     The configured subject usually says "Completed", which must never stand above a failure.
     """
@@ -99,7 +105,7 @@ def _subject(mail: Mail, digest: Digest, *, has_completed: bool) -> str:
     return f"[{prefix}] {subject}" if prefix else subject
 
 
-def _all_served(envelope: Envelope, refused: Refusals) -> bool:
+def _all_served(envelope: Envelope, refused: RefusedRecipients) -> bool:
     reasons = {address: f"refused with {code_of(reply)}" for address, reply in refused.items()}
     reasons |= dict.fromkeys(envelope.unusable, "not an address")
     for address, reason in reasons.items():

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -17,25 +17,19 @@ from AWSSession import get_aws_session
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
-from ecs_task_recycle.channels.mail.console import Place
 from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.log import configure_logging
-from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record.table import RunTable
-from ecs_task_recycle.report.answer import Report
+from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.final_record import log_final_record
+from ecs_task_recycle.report.report import Report
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.segments import restore_run, run_segment
 from ecs_task_recycle.settings.event import Settings, settings_from_event
-from ecs_task_recycle.settings.input_json import (
-    AwsCredentials,
-    Mail,
-    place_from,
-    read_configuration,
-    stack_from,
-)
+from ecs_task_recycle.settings.function import FunctionContext, function_context_from, stack_from
+from ecs_task_recycle.settings.input_json import AwsCredentials, Mail, read_configuration
 from ecs_task_recycle.settings.invocation import Invocation, RestoreOnly, read_invocation
 
 if TYPE_CHECKING:
@@ -84,9 +78,13 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
-            make_session = partial(get_aws_session, configuration.aws)
-            body, place = _refused(error, run_id), place_from(os.environ)
-            _notify(configuration.mail, body, place, session_of=make_session)
+            answer = Answer.refused(error, run_id=run_id, at=as_utc(CLOCK.now()))
+            _notify(
+                configuration.mail,
+                answer,
+                function_context_from(os.environ),
+                session_of=partial(get_aws_session, configuration.aws),
+            )
         raise
     if invocation.restore is not None:
         return _restored(run, invocation.restore, configuration.mail, session)
@@ -115,25 +113,25 @@ def _restored(
 
 def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
     """Mail what is to be mailed; return the answer, or raise what made the run fail."""
-    body = _tell(report, mail, session)
+    answer = _tell(report, mail, session)
     if report.error is not None:
         raise report.error
-    return {"statusCode": report.status.code, "body": json.dumps(body)}
+    return {"statusCode": report.status.code, "body": json.dumps(answer.as_json())}
 
 
-def _tell(report: Report, mail: Mail | None, session: boto3.Session) -> Mapping[str, object]:
-    """Log and mail what somebody is to be told of; return the answer's body."""
-    body = report.answer()
+def _tell(report: Report, mail: Mail | None, session: boto3.Session) -> Answer:
+    """Log and mail what somebody is to be told of; return the answer."""
+    answer = report.answer()
     if report.is_worth_a_mail:
-        log_final_record(body, function_name=stack_from(os.environ).function_name)
-        place = replace(
-            place_from(os.environ),
-            region=session.region_name,
+        log_final_record(answer, function_name=stack_from(os.environ).function_name)
+        function = replace(
+            function_context_from(os.environ),
+            service_region=session.region_name,
             execution_arn=report.execution_arn,
         )
         # The run's own session: its role is assumed already, should STS not answer any more.
-        _notify(mail, body, place, session_of=lambda: session)
-    return body
+        _notify(mail, answer, function, session_of=lambda: session)
+    return answer
 
 
 def _settings(invocation: Invocation) -> Settings:
@@ -191,28 +189,17 @@ def _deadline_at(context: LambdaContext | None) -> float:
 
 def _notify(
     mail: Mail | None,
-    body: Mapping[str, object],
-    place: Place,
+    answer: Answer,
+    function: FunctionContext,
     *,
     session_of: Callable[[], boto3.Session],
 ) -> None:
     if mail is None:
         return
-    # Not at a cold start: what makes a mail takes as long to import as a third of the rest.
+    # Not at a cold start: to import the mail room takes a third as long as all the rest.
     from Notification import send_notification  # noqa: PLC0415
 
     give_up_at = CLOCK.now() + MAIL_WITHIN_SECONDS
     with_its_login = with_login(mail, session_of)
     left_seconds = max(1.0, give_up_at - CLOCK.now())
-    send_notification(with_its_login, body, place, timeout_seconds=left_seconds)
-
-
-def _refused(error: SettingsError, run_id: str) -> dict[str, object]:
-    return {
-        "status": Status.FAILED.value,
-        "error": type(error).__name__,
-        "reason": error.sentence,
-        "remedy": error.remedy,
-        "run_id": run_id,
-        "timestamp": as_utc(CLOCK.now()).isoformat(),
-    }
+    send_notification(with_its_login, answer, function, timeout_seconds=left_seconds)

@@ -8,7 +8,7 @@ from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.requests import request_more, request_stop, status_of
 from ecs_task_recycle.recycle import recycle, report_of, restore
-from ecs_task_recycle.report.answer import Report
+from ecs_task_recycle.report.report import Report
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action, IfRunning
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import Field, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from typing import Any, Final
 
 type Json = str | int | float | bool | list[Json] | dict[str, Json] | None
+
+OMIT_NONE: Final[Mapping[str, bool]] = {"omit_none": True}
+"""Metadata of a dataclass field whose None is absent in the JSON form instead of null."""
 
 
 def encode(value: object) -> Json:
@@ -24,12 +29,22 @@ def encode(value: object) -> Json:
         return value
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, tuple):
-        return [encode(each) for each in value]
+    if isinstance(value, tuple | list):
+        return [encode(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): encode(item) for name, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+        return {
+            field.name: encode(getattr(value, field.name))
+            for field in fields(value)
+            if not _is_omitted(field, value)
+        }
     message = f"{type(value).__name__} has no JSON form"
     raise TypeError(message)
+
+
+def _is_omitted(field: Field[Any], owner: object) -> bool:
+    return "omit_none" in field.metadata and getattr(owner, field.name) is None
 
 
 def decode[T](kind: type[T], document: Json) -> T:

@@ -17,7 +17,7 @@ from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.record.item import foreign_arns
 from ecs_task_recycle.record.progress import Interrupted
 from ecs_task_recycle.record.record import RunRecord
-from ecs_task_recycle.report.answer import Report, log_end, log_start
+from ecs_task_recycle.report.report import Report, log_end, log_start
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action
 from ecs_task_recycle.steps.budget import patiently, require_task

@@ -20,7 +20,7 @@ from ecs_task_recycle.outcome import Ended, HandedOver, Status
 from ecs_task_recycle.record.item import carried
 from ecs_task_recycle.record.record import RecordState, RunRecord
 from ecs_task_recycle.recycle import recycle, report_of, reported, restore
-from ecs_task_recycle.report.answer import Report
+from ecs_task_recycle.report.report import Report
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.invocation import RestoreOnly
 from ecs_task_recycle.settings.parameters import Action

@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import boto3
 
 from ecs_emulator import FailingStart, Knobs, World
 from ecs_emulator.wire.in_process import attach
-from ecs_task_recycle.channels.mail.console import Place
+from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.input_json import Mail
 from Notification import compose
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
@@ -27,6 +27,8 @@ from tests.emulated.guarded import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ecs_task_recycle.report.answer import Answer
 
 WIDTHS: Final = (400, 1000)
 SCHEMES: Final = {"dark": 0, "light": 1}
@@ -44,15 +46,15 @@ MAIL: Final = Mail(
     subject_prefix="AWS ECS",
     timezone="Europe/Berlin",
 )
-PLACE: Final = Place(
-    function_region="us-east-1",
-    function_name="ecs-task-recycle-function",
-    log_group="/aws/lambda/ecs-task-recycle-function",
+FUNCTION: Final = FunctionContext(
     region="us-east-1",
+    name="ecs-task-recycle-function",
+    log_group="/aws/lambda/ecs-task-recycle-function",
+    service_region="us-east-1",
 )
 
 
-def completed(bench: Bench) -> dict[str, Any]:
+def completed(bench: Bench) -> Answer:
     """Twelve tasks, some of which do not stop in time, under a guardian."""
     world = World(knobs=Knobs(stop_time=(2.0, 60.0)))
     a_service(world, tasks=12)
@@ -60,28 +62,28 @@ def completed(bench: Bench) -> dict[str, Any]:
     return Guarded(bench, world).recycle(wait_time=10).answer()
 
 
-def without_surge(bench: Bench) -> dict[str, Any]:
+def without_surge(bench: Bench) -> Answer:
     """Three tasks, without a task more."""
     world = World()
     a_service(world, tasks=3)
     return bench.recycle(world, maintain_service_state=False, wait_time=0).answer()
 
 
-def partial(bench: Bench) -> dict[str, Any]:
+def partial(bench: Bench) -> Answer:
     """Fifteen tasks in one invocation of fifteen minutes."""
     world = World()
     a_service(world, tasks=15)
     return bench.recycle(world).answer()
 
 
-def failed(bench: Bench) -> dict[str, Any]:
+def failed(bench: Bench) -> Answer:
     """New tasks fail from the third on."""
     world = World(knobs=Knobs(failing_starts=(FailingStart(after=3),)))
     a_service(world, tasks=4)
     return bench.recycle(world).answer()
 
 
-def skipped(bench: Bench) -> dict[str, Any]:
+def skipped(bench: Bench) -> Answer:
     """Two of six tasks are under scale-in protection, one is not in service, one is lost."""
     world = World()
     tasks = a_service(world, tasks=6).active_tasks
@@ -92,7 +94,7 @@ def skipped(bench: Bench) -> dict[str, Any]:
     return bench.recycle(world, protected_tasks="skip").answer()
 
 
-def hurt(bench: Bench) -> dict[str, Any]:
+def hurt(bench: Bench) -> Answer:
     """Two tasks crash while the run is going on."""
     world = World()
     *_, one, other = a_service(world, tasks=5).active_tasks
@@ -101,14 +103,14 @@ def hurt(bench: Bench) -> dict[str, Any]:
     return bench.recycle(world).answer()
 
 
-def long_list(bench: Bench) -> dict[str, Any]:
+def long_list(bench: Bench) -> Answer:
     """A hundred and twenty tasks, over several invocations."""
     world = World(knobs=Knobs(stop_time=(2.0, 32.0)))
     a_service(world, tasks=120)
     return Guarded(bench, world).recycle(wait_time=0).answer()
 
 
-KINDS: Final[tuple[Callable[[Bench], dict[str, Any]], ...]] = (
+KINDS: Final[tuple[Callable[[Bench], Answer], ...]] = (
     completed,
     without_surge,
     partial,
@@ -129,8 +131,8 @@ def mails() -> dict[str, tuple[str, str]]:
         return {kind.__name__: _parts(kind(bench)) for kind in KINDS}
 
 
-def _parts(body: dict[str, Any]) -> tuple[str, str]:
-    message = compose(MAIL, body, PLACE)
+def _parts(answer: Answer) -> tuple[str, str]:
+    message = compose(MAIL, answer, FUNCTION)
     text, page = (
         part.get_content() if (part := message.get_body((kind,))) is not None else ""
         for kind in ("plain", "html")

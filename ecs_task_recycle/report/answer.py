@@ -1,249 +1,153 @@
-"""What a run answers: the body of the answer, and of the mail, made from what it knows."""
+"""The answer of a run: what Lambda returns as JSON, and all that channels know of a run.
+
+Fields are named as in the JSON, because their names are public: docs/reference.md describes them.
+Instants are aware UTC.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
-from ecs_task_recycle.before.selection import would_be_recycled
-from ecs_task_recycle.codec import Json, encode
-from ecs_task_recycle.errors import AlreadyRunningError
-from ecs_task_recycle.model import (
-    By,
-    Original,
-    Plan,
-    Protection,
-    TaskOutcome,
-    TaskResult,
-    in_order,
-    quickest_start_seconds,
-)
+from ecs_task_recycle.codec import OMIT_NONE, Json, encode
+from ecs_task_recycle.errors import RecycleError
+from ecs_task_recycle.model import CapacityReport
 from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.record.progress import Progress
-from ecs_task_recycle.settings.event import Settings
-from ecs_task_recycle.settings.parameters import Action, IfRunning, ProtectedTasks
-from ecs_task_recycle.watch.timeline import lowest
 
-LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}
-
-logger = logging.getLogger(__name__)
+NOT_REPEATED: Final = frozenset(("started_before", "older_than_hours", "dry_run", "action"))
+"""Parameters that say which tasks to recycle, or whether to: not how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """The report of a run that has ended."""
+class PlannedTask:
+    """A task that a dry run would recycle; ``not_in_service``: why, if it is not in service."""
 
-    settings: Settings
+    task: str
+    started_at: datetime | None = None
+    zone: str | None = None
+    not_in_service: str | None = field(default=None, metadata=OMIT_NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredTask:
+    """A task that is gone, or that the run had stopped when it ended.
+
+    ``stopped_at`` is None for a task that went away by itself.
+    """
+
+    task: str
+    replacement: str | None = None
+    stopped_at: datetime | None = None
+    seconds_to_replace: float | None = None
+    seconds_to_stop: float | None = None
+    exit_code: int | None = None
+    exit_verdict: str | None = None
+    note: str | None = None
+    still_stopping: str | None = field(default=None, metadata=OMIT_NONE)
+    started_at: datetime | None = None
+    zone: str | None = None
+    not_in_service: str | None = field(default=None, metadata=OMIT_NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedTask:
+    """A task that was passed over, and until when its protection lasts."""
+
+    task: str
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a run came to. None: not known, or without meaning for this run.
+
+    ``tasks`` are PlannedTasks in a dry run, else AnsweredTasks. ``in_service`` are pairs: from so
+    many seconds after the start, so many tasks were in service. The fields from ``remarks`` on are
+    in some answers only.
+    """
+
+    cluster: str | None = None
+    service: str | None = None
+    status: Status
+    reason: str | None = None
     run_id: str
-    progress: Progress
-    execution_arn: str | None = None
-    run_status: Mapping[str, object] | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    tasks_recycled: int | None = None
+    tasks: tuple[AnsweredTask | PlannedTask, ...] = ()
+    skipped: tuple[SkippedTask, ...] = ()
+    remaining: tuple[str, ...] = ()
+    original_desired_count: int | None = None
+    required_in_service: int | None = None
+    started_before: datetime | None = None
+    lowest_in_service: int | None = None
+    in_service: tuple[tuple[float, int], ...] = ()
+    capacity: CapacityReport | None = None
+    duration_seconds: float | None = None
+    timestamp: datetime
+    remarks: tuple[str, ...] | None = field(default=None, metadata=OMIT_NONE)
+    if_running: str | None = field(default=None, metadata=OMIT_NONE)
+    permissions: tuple[str, ...] | None = field(default=None, metadata=OMIT_NONE)
+    at_least_seconds: int | None = field(default=None, metadata=OMIT_NONE)
+    execution: str | None = field(default=None, metadata=OMIT_NONE)
+    segments: int | None = field(default=None, metadata=OMIT_NONE)
+    run: Mapping[str, object] | None = field(default=None, metadata=OMIT_NONE)
+    error: str | None = field(default=None, metadata=OMIT_NONE)
+    remedy: str | None = field(default=None, metadata=OMIT_NONE)
+
+    @classmethod
+    def refused(cls, error: RecycleError, *, run_id: str, at: datetime) -> Answer:
+        """Return the answer of a run that an error kept from starting."""
+        return cls(
+            status=Status.FAILED,
+            error=type(error).__name__,
+            reason=error.sentence,
+            remedy=error.remedy,
+            run_id=run_id,
+            timestamp=at,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the body of Lambda's answer."""
+        return cast("dict[str, Any]", encode(self))
 
     @property
-    def status(self) -> Status:
-        """The outcome."""
-        return self.progress.status
+    def ended_tasks(self) -> tuple[AnsweredTask, ...]:
+        """The tasks that are gone or stopped; none in a dry run."""
+        return tuple(task for task in self.tasks if isinstance(task, AnsweredTask))
 
     @property
-    def reason(self) -> str | None:
-        """Why it ended so, in sentences."""
-        return self.progress.reason
+    def not_recycled(self) -> tuple[str, ...]:
+        """The ARNs of the tasks that were left as they were, each once."""
+        return tuple(dict.fromkeys([*self.remaining, *(each.task for each in self.skipped)]))
 
     @property
-    def error(self) -> Exception | None:
-        """What made the run fail, None if it did not."""
-        return self.progress.error
-
-    @property
-    def is_worth_a_mail(self) -> bool:
-        """Whether somebody is to be told: not of what changed nothing, nor of what goes on.
-
-        AWS delivers events twice now and then: the run that goes on is the one to be heard of.
-        """
-        is_question = self.settings.action in (Action.STOP, Action.STATUS) or self.settings.dry_run
-        is_twice = isinstance(self.error, AlreadyRunningError)
-        return not (is_question or is_twice or self.status in (Status.CONTINUED, Status.QUEUED))
-
-    def answer(self) -> dict[str, Any]:
-        """Return the body of the answer: JSON, without any secret."""
-        progress = self.progress
-        return {
-            "cluster": self.settings.cluster_name,
-            "service": self.settings.service_name,
-            "status": self.status.value,
-            "reason": self.reason,
-            "run_id": self.run_id,
-            "parameters": dict(self.settings.parameters),
-            "tasks_recycled": progress.recycled_count,
-            "tasks": self._tasks(),
-            "skipped": self._skipped(),
-            "remaining": self._remaining(),
-            **self._planned_facts(),
-            **self._in_service_facts(),
-            "capacity": None if progress.capacity is None else encode(progress.capacity),
-            "duration_seconds": self._duration_seconds(),
-            "timestamp": encode(progress.finished_at),
-            **self._occasional_facts(),
-        }
-
-    def _occasional_facts(self) -> dict[str, Any]:
-        """Return the fields that only some answers have."""
-        progress, plan = self.progress, self.progress.plan
-        facts: dict[str, Any] = {}
-        if plan is not None and plan.remarks:
-            facts["remarks"] = list(plan.remarks)
-        if self._work is not None and self._work.selection.by is By.CREATION:
-            facts["if_running"] = IfRunning.QUEUE.value
-        if self.status is Status.PLANNED and plan is not None:
-            facts["permissions"] = list(progress.allowed_actions)
-            if self._work is not None:
-                facts["at_least_seconds"] = self._at_least_seconds(self._work)
-        is_continued = self.status is Status.CONTINUED
-        if self.execution_arn is not None and progress.segments + is_continued > 1:
-            facts |= {"execution": self.execution_arn, "segments": progress.segments}
-        if self.run_status is not None:
-            facts["run"] = dict(self.run_status)
-        if self.error is not None:
-            facts["error"] = type(self.error).__name__
-            facts["remedy"] = getattr(self.error, "remedy", "")
-        return facts
-
-    @property
-    def _work(self) -> Plan | None:
-        """The plan of a run that recycles; one that only restores has no work list."""
-        return self.progress.plan if self.settings.action is Action.RECYCLE else None
-
-    def _planned_facts(self) -> dict[str, Json]:
-        """Return what was found and planned; null for a run that did not get so far."""
-        plan = self._work
-        if plan is None:
-            counts = dict.fromkeys(("original_desired_count", "required_in_service"))
-            return {**counts, "started_before": self._interrupted_before()}
-        desired_count = plan.found.desired_count
-        missing_count = 0 if self.settings.maintain_service_state else 1
-        return {
-            "original_desired_count": desired_count,
-            "required_in_service": max(0, desired_count - missing_count),
-            "started_before": encode(plan.selection.instant_at),
-        }
-
-    def _interrupted_before(self) -> Json:
-        """Return how to go on with the run whose capacity was restored, null if there is none."""
-        interrupted = self.progress.interrupted
-        return None if interrupted is None else encode(interrupted.selection.instant_at)
-
-    def _in_service_facts(self) -> dict[str, Json]:
-        points = () if self._work is None else self.progress.in_service
-        return {
-            "lowest_in_service": lowest(points),
-            "in_service": [[point.seconds, point.count] for point in points],
-        }
-
-    def _tasks(self) -> list[Json]:
-        plan = self._work
-        if self.status is Status.PLANNED and plan is not None:
-            return [
-                {"task": task.arn, **_origin(task)}
-                for task in would_be_recycled(plan, self.settings)
-            ]
-        named = () if plan is None else (*self.progress.tasks, *plan.gone)
-        originals = {task.arn: task for task in named}
-        gone = () if plan is None else map(_gone, plan.gone)
-        results = (*gone, *self.progress.results.values())
-        return [_task(each, originals.get(each.task_arn)) for each in results]
-
-    def _skipped(self) -> list[Json]:
-        """Return the protected tasks; where nothing was recycled, those of the work list."""
-        plan, skipped = self._work, in_order(self.progress.protected.values())
-        spares = self.settings.protected_tasks is not ProtectedTasks.STOP
-        if plan is not None and not self.progress.results and spares:
-            skipped = plan.protections
-        originals = () if plan is None else self.progress.tasks
-        lacks = {task.arn: task.not_in_service for task in originals}
-        return [
-            {
-                "task": each.task_arn,
-                "reason": _why_left(each, lacks.get(each.task_arn)),
-                "until": encode(each.until_at),
-            }
-            for each in skipped
-        ]
-
-    def _remaining(self) -> list[Json]:
-        plan, results = self._work, self.progress.results
-        originals = () if plan is None else self.progress.tasks
-        return [task.arn for task in originals if task.arn not in results]
-
-    def _duration_seconds(self) -> float | None:
-        if self.progress.finished_at is None:
+    def started_at(self) -> datetime | None:
+        """When the run started, rounded to the second."""
+        if self.duration_seconds is None:
             return None
-        return round((self.progress.finished_at - self.progress.started_at).total_seconds(), 1)
+        half_a_second_late = self.timestamp - timedelta(seconds=self.duration_seconds - 0.5)
+        return half_a_second_late.replace(microsecond=0)
 
-    def _at_least_seconds(self, plan: Plan) -> int:
-        """Return the sum of all pauses and of the quickest start seen, extra task included."""
-        starts = len(plan.originals) + int(self.settings.maintain_service_state)
-        pauses = len(plan.originals) * self.settings.wait_time_seconds
-        return round(starts * quickest_start_seconds(plan.originals) + pauses)
+    @property
+    def parameters_for_the_rest(self) -> Mapping[str, Json]:
+        """The parameters that select the tasks that were not recycled, and no others.
 
+        A run of named tasks has no ``started_before``: without their names, the next run would
+        recycle every task of the service.
+        """
+        if self.started_before is None:
+            return {"tasks": [arn.rpartition("/")[2] for arn in self.not_recycled]}
+        return {"started_before": encode(self.started_before)}
 
-def _gone(task: Original) -> TaskResult:
-    return TaskResult(
-        task_arn=task.arn,
-        outcome=TaskOutcome.GONE,
-        note="it was gone before the run began",
-    )
-
-
-def _task(result: TaskResult, original: Original | None) -> dict[str, Json]:
-    facts: dict[str, Json] = {
-        "task": result.task_arn,
-        "replacement": result.replacement_arn,
-        "stopped_at": encode(result.stopped_at),
-        "seconds_to_replace": result.seconds_to_replace,
-        "seconds_to_stop": result.seconds_to_stop,
-        "exit_code": result.exit_code,
-        "exit_verdict": result.exit_verdict,
-        "note": result.note,
-    }
-    if result.still_stopping is not None:
-        facts["still_stopping"] = result.still_stopping
-    return facts | ({} if original is None else _origin(original))
-
-
-def _why_left(protection: Protection, lack: str | None) -> str:
-    """Return why a task was passed over; ``lack``: why it was not in service either."""
-    return protection.reason if lack is None else f"{protection.reason}; not in service: {lack}"
-
-
-def _origin(task: Original) -> dict[str, Json]:
-    """Return what a task was when the run began, and why it was not in service, if it was not."""
-    facts: dict[str, Json] = {"started_at": encode(task.started_at), "zone": task.zone}
-    if task.not_in_service is not None:
-        facts["not_in_service"] = task.not_in_service
-    return facts
-
-
-def log_start(settings: Settings, progress: Progress) -> None:
-    """Say that a run starts, or goes on in another invocation."""
-    cluster, service = settings.cluster_name, settings.service_name
-    facts: dict[str, object] = {
-        "cluster": cluster,
-        "service": service,
-        "action": settings.action.value,
-    }
-    if progress.plan is None:
-        logger.info("Starting task recycle for %s/%s", cluster, service, extra=facts)
-        return
-    facts |= {"number": len(progress.results), "of": len(progress.plan.originals)}
-    logger.info("Continuing task recycle for %s/%s", cluster, service, extra=facts)
-
-
-def log_end(report: Report) -> None:
-    """Say how a run ended."""
-    if report.status is Status.COMPLETED:
-        logger.info("Task recycle completed successfully")
-        return
-    level = LOG_LEVELS.get(report.status, logging.INFO)
-    logger.log(level, "Task recycle ended, %s: %s", report.status.value, report.reason)
+    @property
+    def repeated_parameters(self) -> Mapping[str, Json]:
+        """The parameters that say how to recycle, for a run that continues this one."""
+        given = {**self.parameters}
+        if self.if_running is not None:
+            # A run that took a queued request selects tasks by creation, although its own event
+            # may not have asked for that.
+            given["if_running"] = self.if_running
+        return {name: value for name, value in given.items() if name not in NOT_REPEATED}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.report.answer import Answer
 
 NAMESPACE: Final = "EcsTaskRecycle"
 UNITS: Final[Mapping[str, str]] = {
@@ -29,62 +31,77 @@ UNITS: Final[Mapping[str, str]] = {
 """The metrics, and their units."""
 
 VALUES_LIMIT: Final = 100
-"""The values of one metric that one record may have."""
+"""How many values of one metric a record may have."""
 
 LISTED_LIMIT: Final = 100
-"""The entries of each list that the record shows: a record is a few 100 KB at most."""
-
-LISTS: Final = ("tasks", "skipped", "remaining")
+"""How many entries of each list the record shows, so that it has a few 100 KB at most."""
 
 logger = logging.getLogger(__name__)
 
 
-def log_final_record(body: Mapping[str, Any], *, function_name: str) -> None:
-    """Log the body of a run's answer, long lists cut, and its metrics."""
-    metrics = _metrics(body)
-    facts = {**_cut(body), "function": function_name, **metrics}
-    facts["_aws"] = _directive(body["timestamp"], metrics)
+def log_final_record(answer: Answer, *, function_name: str) -> None:
+    """Log a run's answer, with its long lists cut, and its metrics."""
+    metrics = _metrics(answer)
+    facts = {
+        **_cut(answer).as_json(),
+        "left_out": _left_out(answer),
+        "function": function_name,
+        **metrics,
+        "_aws": _directive(answer.timestamp, metrics),
+    }
     logger.info("Task recycle report", extra=facts)
 
 
-def _cut(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body with the first entries of its lists, and how many are left out."""
-    cut = {name: body[name][:LISTED_LIMIT] for name in LISTS}
-    lengths = {name: len(body[name]) - LISTED_LIMIT for name in LISTS}
-    left_out = {name: count for name, count in lengths.items() if count > 0}
-    return {**body, **cut, "left_out": left_out}
+def _cut(answer: Answer) -> Answer:
+    """Return the answer with the first entries of its lists."""
+    return replace(
+        answer,
+        tasks=answer.tasks[:LISTED_LIMIT],
+        skipped=answer.skipped[:LISTED_LIMIT],
+        remaining=answer.remaining[:LISTED_LIMIT],
+    )
 
 
-def _metrics(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of the metrics; one that is not known is left out."""
-    lowest, required = body["lowest_in_service"], body["required_in_service"]
+def _left_out(answer: Answer) -> dict[str, int]:
+    """Return how many entries of each list the record does not show."""
+    lists = {"tasks": answer.tasks, "skipped": answer.skipped, "remaining": answer.remaining}
+    counts = {name: len(entries) - LISTED_LIMIT for name, entries in lists.items()}
+    return {name: count for name, count in counts.items() if count > 0}
+
+
+def _metrics(answer: Answer) -> dict[str, Any]:
+    """Return the values of the metrics, without those that are not known."""
     values: dict[str, Any] = {
-        "Completed": int(body["status"] == Status.COMPLETED),
-        "Partial": int(body["status"] == Status.PARTIAL),
-        "Failed": int(body["status"] == Status.FAILED),
-        "TasksRecycled": body["tasks_recycled"],
-        "TasksLeft": len(body["remaining"]),
-        "LowestInService": lowest,
-        "RequiredInService": required,
-        "MissingInService": None if None in (lowest, required) else max(0, required - lowest),
-        "SecondsToReplace": _seconds_to_replace(body) or None,
-        "Duration": body["duration_seconds"],
+        "Completed": int(answer.status is Status.COMPLETED),
+        "Partial": int(answer.status is Status.PARTIAL),
+        "Failed": int(answer.status is Status.FAILED),
+        "TasksRecycled": answer.tasks_recycled,
+        "TasksLeft": len(answer.remaining),
+        "LowestInService": answer.lowest_in_service,
+        "RequiredInService": answer.required_in_service,
+        "MissingInService": _missing(answer.lowest_in_service, answer.required_in_service),
+        "SecondsToReplace": _seconds_to_replace(answer) or None,
+        "Duration": answer.duration_seconds,
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _seconds_to_replace(body: Mapping[str, Any]) -> list[float]:
-    taken = [row["seconds_to_replace"] for row in body["tasks"]]
+def _missing(lowest: int | None, required: int | None) -> int | None:
+    return None if lowest is None or required is None else max(0, required - lowest)
+
+
+def _seconds_to_replace(answer: Answer) -> list[float]:
+    taken = [task.seconds_to_replace for task in answer.ended_tasks]
     return [seconds for seconds in taken if seconds is not None][-VALUES_LIMIT:]
 
 
-def _directive(finished_at: str, metrics: Mapping[str, object]) -> dict[str, Any]:
+def _directive(ended_at: datetime, metrics: Mapping[str, object]) -> dict[str, Any]:
     """Return what tells CloudWatch of the metrics: by service, and for the function as a whole.
 
-    The second is what an alarm can watch that does not know the services.
+    An alarm that does not know the services can watch the second.
     """
     return {
-        "Timestamp": round(datetime.fromisoformat(finished_at).timestamp() * 1000),
+        "Timestamp": round(ended_at.timestamp() * 1000),
         "CloudWatchMetrics": [
             {
                 "Namespace": NAMESPACE,

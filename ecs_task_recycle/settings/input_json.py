@@ -14,49 +14,9 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import available_timezones
 
-from ecs_task_recycle.channels.mail.console import Place
-from ecs_task_recycle.channels.mail.times import zone_of
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import unknown_names
-
-TABLE_VARIABLE: Final = "RUN_TABLE"
-"""The environment variable with the name of the stack's table of run records."""
-DEFAULT_TABLE: Final = "ecs-task-recycle-runs"
-FUNCTION_VARIABLE: Final = "AWS_LAMBDA_FUNCTION_NAME"
-"""https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
-DEFAULT_FUNCTION: Final = "ecs-task-recycle-function"
-GUARDIAN_VARIABLE: Final = "GUARDIAN_ARN"
-"""The environment variable with the ARN of the state machine; empty without a guardian."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """The function's name, its table and, if the stack has one, its guardian."""
-
-    function_name: str
-    table_name: str
-    guardian_arn: str | None
-
-
-def stack_from(environment: Mapping[str, str]) -> Stack:
-    """Read the stack's variables from the function's environment."""
-    return Stack(
-        function_name=environment.get(FUNCTION_VARIABLE) or DEFAULT_FUNCTION,
-        table_name=environment.get(TABLE_VARIABLE) or DEFAULT_TABLE,
-        guardian_arn=environment.get(GUARDIAN_VARIABLE) or None,
-    )
-
-
-def place_from(environment: Mapping[str, str]) -> Place:
-    """Read where the function itself is from the variables that Lambda sets.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-    """
-    return Place(
-        function_region=environment.get("AWS_REGION"),
-        function_name=stack_from(environment).function_name,
-        log_group=environment.get("AWS_LAMBDA_LOG_GROUP_NAME"),
-    )
+from ecs_task_recycle.settings.values import zone_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

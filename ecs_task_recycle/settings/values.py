@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+from zoneinfo import ZoneInfo
 
 # Names: up to 255 letters, digits, underscores and hyphens, for clusters and services alike.
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
@@ -179,3 +180,17 @@ def resource(arn: re.Pattern[str], kind: str) -> Callable[[object], Resource]:
         return Resource(name=name, region=region, account=account, cluster=cluster)
 
     return parse
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """Return the time zone with an IANA name; None if this machine does not know it.
+
+    The data come from the operating system, in Lambda from Amazon Linux 2023. An image without them
+    knows no zone. https://docs.python.org/3.13/library/zoneinfo.html#data-sources
+    """
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        return None

@@ -77,7 +77,7 @@ def ours(case: Case, bench: Bench) -> Measurement:
     report = guarded.recycle(wait_time=case.wait_seconds)
     processor_seconds = _caller_seconds(bench) - began
     ended = report.progress.finished_at
-    is_complete = report.answer()["status"] == "completed" and ended is not None
+    is_complete = report.answer().as_json()["status"] == "completed" and ended is not None
     seconds = ended.timestamp() - world.started_at if is_complete and ended else None
     measured = _measured(world, seconds, billed_seconds=guarded.billed_seconds)
     return replace(measured, processor_seconds=processor_seconds)

@@ -28,7 +28,7 @@ from tests.emulated.observers import perfect_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
 
 LOGGER: Final = "ecs_task_recycle"
 
@@ -77,7 +77,7 @@ class Record:
 
     def refuse(self, bench: Bench, world: World, **event: Any) -> None:  # noqa: ANN401 - users'
         """Run an event with which nothing is done, and note why."""
-        answer = bench.recycle(world, **event).answer()
+        answer = bench.recycle(world, **event).answer().as_json()
         assert answer["status"] in {"failed", "nothing_to_do"}, answer
         self.reasons |= reasons_in(answer)
 
@@ -99,10 +99,11 @@ class Record:
 
     def note(self, report: Report) -> None:
         """Note an answer, and write the final record as the handler does."""
-        self.answers.append(report.answer())
+        answer = report.answer()
+        self.answers.append(answer.as_json())
         self.reasons |= reasons_in(self.answers[-1])
         if report.is_worth_a_mail:
-            log_final_record(self.answers[-1], function_name="recycler")
+            log_final_record(answer, function_name="recycler")
 
     def note_calls(self, world: World) -> None:
         """Note what has been called in a world, and what its run record holds."""
@@ -196,7 +197,7 @@ def _guarded(record: Record, bench: Bench) -> None:
                 len(world.calls) / count,
                 len(world.calls) / last["duration_seconds"],
                 sum(measured) / len(measured),
-                guarded.reports[0].answer()["tasks_recycled"],
+                guarded.reports[0].answer().as_json()["tasks_recycled"],
             )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from email.headerregistry import Address
 from typing import TYPE_CHECKING, Final
 
 from ecs_task_recycle.channels.mail.smtp import Envelope
-from ecs_task_recycle.errors import RecycleError
+from ecs_task_recycle.errors import RecycleError, SettingsError
 from ecs_task_recycle.outcome import Ended, Status
+from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.final_record import UNITS
 from ecs_task_recycle.settings.input_json import Mail
 from Notification import _all_served, send_notification
@@ -102,7 +104,8 @@ def product_messages() -> set[str]:
 def mail_lines(caplog: pytest.LogCaptureFixture) -> set[str]:
     caplog.set_level(logging.INFO, "Notification")
     mail = Mail(host="smtp.example.com", port=587, from_email="nobody", to=("a@example.com",))
-    send_notification(mail, {})
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    send_notification(mail, Answer.refused(SettingsError("No."), run_id="r", at=at))
     someone = Address("", "a", "example.com")
     envelope = Envelope(sender=someone, recipients=(someone,), unusable=())
     _all_served(envelope, {"a@example.com": (550, b"5.1.1 unknown")})

@@ -11,12 +11,15 @@ import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from demo.mail_server import self_signed, server_context
 from ecs_task_recycle.channels.mail import smtp
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.settings.input_json import Mail
 from Notification import send_notification
 from tests.mail_servers import HangingServer, MailServer, Security
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-type Answer = Callable[[bytes], bytes]
-type StartServer = Callable[[Answer], tuple[int, ssl.SSLContext]]
+type Reply = Callable[[bytes], bytes]
+type StartServer = Callable[[Reply], tuple[int, ssl.SSLContext]]
 
 pytestmark = [
     pytest.mark.e2e,
@@ -40,12 +43,14 @@ FIRST: Final = "first@example.com"
 SECOND: Final = "second@example.com"
 USERNAME: Final = "the-user"
 PASSWORD: Final = "hunter2-correct-horse"
-SUMMARY: Final[dict[str, object]] = {
-    "cluster": "shop",
-    "service": "web",
-    "status": "completed",
-    "tasks_recycled": 3,
-}
+ANSWER: Final = Answer(
+    cluster="shop",
+    service="web",
+    status=Status.COMPLETED,
+    run_id="run-1",
+    tasks_recycled=3,
+    timestamp=datetime(2026, 11, 22, 2, tzinfo=UTC),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +124,7 @@ def assert_no_credential_in(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_mail_goes_by_starttls_and_login(caplog: pytest.LogCaptureFixture) -> None:
     with MailServer(username=USERNAME, password=PASSWORD) as server:
         mail = mail_to(server.port, FIRST, SECOND, username=USERNAME, password=PASSWORD)
-        assert send_notification(mail, SUMMARY, context=trusting(server)) is True
+        assert send_notification(mail, ANSWER, context=trusting(server)) is True
         [received] = server.mails
     assert (received.over_tls, received.username) == (True, USERNAME)
     assert all(login.over_tls for login in server.logins)
@@ -135,7 +140,7 @@ def test_a_mail_goes_by_starttls_and_login(caplog: pytest.LogCaptureFixture) -> 
 
 def test_a_mail_goes_by_starttls_where_no_login_is_wanted() -> None:
     with MailServer() as server:
-        assert send_notification(mail_to(server.port), SUMMARY, context=trusting(server))
+        assert send_notification(mail_to(server.port), ANSWER, context=trusting(server))
         assert server.mails[0].over_tls
         assert server.logins == []
 
@@ -145,7 +150,7 @@ def test_port_465_speaks_tls_from_the_first_byte(monkeypatch: pytest.MonkeyPatch
     with MailServer("tls", username=USERNAME, password=PASSWORD) as server:
         monkeypatch.setattr(smtp, "IMPLICIT_TLS_PORT", server.port)
         mail = mail_to(server.port, username=USERNAME, password=PASSWORD)
-        assert send_notification(mail, SUMMARY, context=trusting(server))
+        assert send_notification(mail, ANSWER, context=trusting(server))
         [received] = server.mails
     assert (received.over_tls, received.username) == (True, USERNAME)
 
@@ -153,7 +158,7 @@ def test_port_465_speaks_tls_from_the_first_byte(monkeypatch: pytest.MonkeyPatch
 def test_names_outside_ascii_arrive() -> None:
     with MailServer() as server:
         mail = replace(mail_to(server.port, f"Jürgen <{FIRST}>"), email_subject="任务回收已完成")
-        assert send_notification(mail, SUMMARY, context=trusting(server))
+        assert send_notification(mail, ANSWER, context=trusting(server))
         [received] = server.mails
     assert received.message["Subject"] == "[AWS ECS] 任务回收已完成: shop/web"
     assert received.message["To"].addresses[0].display_name == "Jürgen"
@@ -165,7 +170,7 @@ def test_nothing_is_sent_to_a_server_that_offers_no_encryption(
 ) -> None:
     with MailServer("plain", username=username, password=username and PASSWORD) as server:
         mail = mail_to(server.port, username=username, password=username and PASSWORD)
-        assert send_notification(mail, SUMMARY) is False
+        assert send_notification(mail, ANSWER) is False
         assert (server.mails, server.logins) == ([], [])
     assert "offers no STARTTLS, and nothing is sent in the clear" in the_warning(caplog)
     assert_no_credential_in(caplog)
@@ -174,7 +179,7 @@ def test_nothing_is_sent_to_a_server_that_offers_no_encryption(
 def test_a_wrong_password_is_told_by_its_code_alone(caplog: pytest.LogCaptureFixture) -> None:
     with MailServer(username=USERNAME, password="another") as server:
         mail = mail_to(server.port, username=USERNAME, password=PASSWORD)
-        assert send_notification(mail, SUMMARY, context=trusting(server)) is False
+        assert send_notification(mail, ANSWER, context=trusting(server)) is False
         assert server.mails == []
         assert PASSWORD in {login.password for login in server.logins}
     assert the_warning(caplog) == (
@@ -186,7 +191,7 @@ def test_a_wrong_password_is_told_by_its_code_alone(caplog: pytest.LogCaptureFix
 def test_a_password_that_smtp_cannot_carry_is_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     with MailServer(username=USERNAME, password=PASSWORD) as server:
         mail = mail_to(server.port, username=USERNAME, password=f"{PASSWORD}ü")
-        assert send_notification(mail, SUMMARY, context=trusting(server)) is False
+        assert send_notification(mail, ANSWER, context=trusting(server)) is False
     assert "characters outside ASCII" in the_warning(caplog)
     assert_no_credential_in(caplog)
 
@@ -194,7 +199,7 @@ def test_a_password_that_smtp_cannot_carry_is_not_shown(caplog: pytest.LogCaptur
 def test_a_login_that_is_not_offered_is_said_so(caplog: pytest.LogCaptureFixture) -> None:
     with MailServer() as server:
         mail = mail_to(server.port, username=USERNAME, password=PASSWORD)
-        assert send_notification(mail, SUMMARY, context=trusting(server)) is False
+        assert send_notification(mail, ANSWER, context=trusting(server)) is False
         assert server.mails == []
     assert "offers no login" in the_warning(caplog)
 
@@ -203,7 +208,7 @@ def test_a_login_that_is_wanted_and_not_configured_is_told_by_its_code(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with MailServer(username=USERNAME, password=PASSWORD) as server:
-        assert not send_notification(mail_to(server.port), SUMMARY, context=trusting(server))
+        assert not send_notification(mail_to(server.port), ANSWER, context=trusting(server))
     assert "refused the sender with 530 5.7.0" in the_warning(caplog)
 
 
@@ -212,7 +217,7 @@ def test_the_other_recipients_get_it_where_one_is_refused(
 ) -> None:
     with MailServer(refused=[SECOND]) as server:
         mail = mail_to(server.port, FIRST, SECOND)
-        assert send_notification(mail, SUMMARY, context=trusting(server)) is False
+        assert send_notification(mail, ANSWER, context=trusting(server)) is False
         assert server.mails[0].envelope.rcpt_tos == [FIRST]
     assert the_warning(caplog) == (
         f"The summary was not mailed to {SECOND}: refused with 550 5.1.1."
@@ -224,7 +229,7 @@ def test_the_other_recipients_get_it_where_one_is_no_address(
 ) -> None:
     with MailServer() as server:
         mail = mail_to(server.port, "nobody\r\nRCPT TO:<evil@example.com>", FIRST)
-        assert send_notification(mail, SUMMARY, context=trusting(server)) is False
+        assert send_notification(mail, ANSWER, context=trusting(server)) is False
         assert server.mails[0].envelope.rcpt_tos == [FIRST]
     assert "not an address" in the_warning(caplog)
 
@@ -232,7 +237,7 @@ def test_the_other_recipients_get_it_where_one_is_no_address(
 def test_refused_by_all_is_a_warning_that_names_them(caplog: pytest.LogCaptureFixture) -> None:
     with MailServer(refused=[FIRST, SECOND]) as server:
         mail = mail_to(server.port, FIRST, SECOND)
-        assert send_notification(mail, SUMMARY, context=trusting(server)) is False
+        assert send_notification(mail, ANSWER, context=trusting(server)) is False
         assert server.mails == []
     assert f"refused {FIRST} with 550 5.1.1, {SECOND} with 550 5.1.1" in the_warning(caplog)
 
@@ -245,7 +250,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
         if security == "tls":
             monkeypatch.setattr(smtp, "IMPLICIT_TLS_PORT", server.port)
         mail = mail_to(server.port, username=USERNAME, password=PASSWORD)
-        assert send_notification(mail, SUMMARY) is False
+        assert send_notification(mail, ANSWER) is False
         assert (server.mails, server.logins) == ([], [])
     assert "certificate cannot be trusted: self-signed certificate" in the_warning(caplog)
 
@@ -254,7 +259,7 @@ def test_a_certificate_for_another_host_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with MailServer(certified_name="smtp.example.com") as server:
-        assert not send_notification(mail_to(server.port), SUMMARY, context=trusting(server))
+        assert not send_notification(mail_to(server.port), ANSWER, context=trusting(server))
         assert server.mails == []
     assert "not valid for '127.0.0.1'" in the_warning(caplog)
 
@@ -262,19 +267,19 @@ def test_a_certificate_for_another_host_is_refused(
 def test_a_certificate_named_by_ssl_cert_file_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     with MailServer() as server:
         monkeypatch.setenv("SSL_CERT_FILE", str(server.certificate))
-        assert send_notification(mail_to(server.port), SUMMARY) is True
+        assert send_notification(mail_to(server.port), ANSWER) is True
 
 
 def test_nobody_listening_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with MailServer() as server:
         port = server.port
-    assert send_notification(mail_to(port), SUMMARY) is False
+    assert send_notification(mail_to(port), ANSWER) is False
     assert "cannot be reached (Connection refused)" in the_warning(caplog)
 
 
 def test_a_host_that_cannot_be_one_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     mail = replace(mail_to(587), host="x" * 70)
-    assert send_notification(mail, SUMMARY) is False
+    assert send_notification(mail, ANSWER) is False
     assert "an unexpected Unicode" in the_warning(caplog)
 
 
@@ -293,7 +298,7 @@ def test_a_server_that_never_comes_to_the_point_is_given_up_in_time(
         if with_tls:
             monkeypatch.setattr(smtp, "IMPLICIT_TLS_PORT", server.port)
         started_at = time.monotonic()
-        assert send_notification(mail_to(server.port), SUMMARY, timeout_seconds=0.5) is False
+        assert send_notification(mail_to(server.port), ANSWER, timeout_seconds=0.5) is False
         assert time.monotonic() - started_at < 1.2
         assert server.connections_count == 1
         # A handshake of TLS cannot be hung up on: it ends by itself, a second later.
@@ -320,7 +325,7 @@ def test_a_name_that_takes_too_long_to_look_up_is_given_up_and_not_mailed_later(
     monkeypatch.setattr(socket, "getaddrinfo", slowly)
     with MailServer() as server:
         mail = mail_to(server.port)
-        assert not send_notification(mail, SUMMARY, timeout_seconds=0.3, context=trusting(server))
+        assert not send_notification(mail, ANSWER, timeout_seconds=0.3, context=trusting(server))
         found.set()
         wait_for_the_talk_to_end(timeout_seconds=3)
         assert server.mails == []
@@ -333,7 +338,7 @@ def server_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Star
     """Start servers that say what they are told; their port and what makes them trusted."""
     with ExitStack() as servers:
 
-        def start(answer: Answer) -> tuple[int, ssl.SSLContext]:
+        def start(answer: Reply) -> tuple[int, ssl.SSLContext]:
             port, trusted = servers.enter_context(answering(answer, tmp_path))
             monkeypatch.setattr(smtp, "IMPLICIT_TLS_PORT", port)
             return port, trusted
@@ -342,7 +347,7 @@ def server_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Star
 
 
 @contextmanager
-def answering(answer: Answer, folder: Path) -> Iterator[tuple[int, ssl.SSLContext]]:
+def answering(answer: Reply, folder: Path) -> Iterator[tuple[int, ssl.SSLContext]]:
     """Serve one client by TLS, each line with what `answer` says to it; `b""` keeps silent."""
     certificate = self_signed(folder)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -382,7 +387,7 @@ def test_no_code_word_or_password_that_the_server_echoes_gets_into_the_log(
 
     port, trusted = server_for(echo)
     mail = mail_to(port, username=USERNAME, password=PASSWORD)
-    assert send_notification(mail, SUMMARY, context=trusted) is False
+    assert send_notification(mail, ANSWER, context=trusted) is False
     assert PASSWORD.encode() in base64.b64decode(heard[1].split()[-1])
     assert "refused the login with 535 5.7.8." in the_warning(caplog)
     assert_no_credential_in(caplog)
@@ -406,7 +411,7 @@ def test_a_refusal_at_any_step_is_told_by_its_code_alone(
     reason: str,
 ) -> None:
     port, trusted = server_for(_refusing(at, code + b" " + PASSWORD.encode()))
-    assert send_notification(mail_to(port), SUMMARY, context=trusted) is False
+    assert send_notification(mail_to(port), ANSWER, context=trusted) is False
     assert reason in the_warning(caplog)
     assert_no_credential_in(caplog)
 
@@ -416,7 +421,7 @@ def test_a_server_that_does_not_say_goodbye_does_not_unsend_a_mail(
 ) -> None:
     port, trusted = server_for(_refusing(b"quit", b""))
     started_at = time.monotonic()
-    assert send_notification(mail_to(port), SUMMARY, context=trusted) is True
+    assert send_notification(mail_to(port), ANSWER, context=trusted) is True
     assert time.monotonic() - started_at < 2
 
 
@@ -427,7 +432,7 @@ def test_a_reply_without_an_end_is_not_kept(
     """In 15 seconds, a server could send more lines than the function has memory for."""
     line = b"250-" + b"x" * 400
     port, trusted = server_for(_refusing(at, b"\r\n".join([line] * 400)))
-    assert send_notification(mail_to(port), SUMMARY, context=trusted, timeout_seconds=5) is False
+    assert send_notification(mail_to(port), ANSWER, context=trusted, timeout_seconds=5) is False
     assert "the server's reply does not end" in the_warning(caplog)
 
 
@@ -439,11 +444,11 @@ def test_a_server_that_hangs_up_in_the_middle_is_a_warning(
         raise OSError
 
     port, trusted = server_for(hang_up)
-    assert send_notification(mail_to(port), SUMMARY, context=trusted) is False
+    assert send_notification(mail_to(port), ANSWER, context=trusted) is False
     assert the_warning(caplog) == ("The summary was not mailed: the server closed the connection.")
 
 
-def _refusing(at: bytes, reply: bytes) -> Answer:
+def _refusing(at: bytes, reply: bytes) -> Reply:
     """Return the answers of a server that takes everything but one step."""
     in_data = False
 

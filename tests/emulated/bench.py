@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ecs_emulator import World
     from ecs_emulator.state.model import Service, Task
     from ecs_emulator.wire.in_process import Switchboard
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
 
 CLUSTER = "demo"
 SERVICE = "web"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ecs_emulator import World
     from ecs_emulator.state.model import Service, Task
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
     from tests.emulated.bench import Bench
     from tests.emulated.random_worlds import Story
 

@@ -54,7 +54,7 @@ def only_the_work_list(lived: Lived) -> None:
         wanted = lived.running | lived.queued
         left = wanted & {task.arn for task in lived.service.active_tasks}
         assert not left, f"{left} were to be recycled"
-    answer = report.answer()
+    answer = report.answer().as_json()
     told = {each["task"] for each in answer["tasks"]} | set(answer["remaining"])
     if report.status in {Status.COMPLETED, Status.PARTIAL} and not lived.deaths:
         assert {task.arn for task in stopped} <= told
@@ -122,7 +122,7 @@ def deployments_and_alarms_end_it(lived: Lived) -> None:
 def failures_say_why(lived: Lived) -> None:
     """9: an end before the work is done has a reason; an error is one of ours, and a sentence."""
     for report in lived.reports:
-        answer = report.answer()
+        answer = report.answer().as_json()
         if report.error is not None:
             assert isinstance(report.error, RecycleError), repr(report.error)
             assert report.error.sentence.endswith((".", "…")), report.error.sentence

@@ -34,7 +34,7 @@ def test_a_conflict_at_the_start_is_waited_for(bench: Bench, seconds: int, *, su
     report = bench.recycle(world, maintain_service_state=surge)
 
     assert report.status is not Status.FAILED, report.answer()
-    assert report.answer()["tasks_recycled"] >= 3
+    assert report.answer().as_json()["tasks_recycled"] >= 3
     assert capacity(world) == (4, 4, 6)
 
 

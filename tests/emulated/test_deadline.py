@@ -28,7 +28,7 @@ def invoked(bench: Bench, world: World, **event: Any) -> dict[str, Any]:  # noqa
     """Run as Lambda would: with 900 s, and killed at their end."""
     limit = world.elapsed + LAMBDA_SECONDS
     world.kill_at(limit)
-    answer = bench.recycle(world, deadline_seconds=LAMBDA_SECONDS, **event).answer()
+    answer = bench.recycle(world, deadline_seconds=LAMBDA_SECONDS, **event).answer().as_json()
     world.advance(max(0, limit + 1 - world.elapsed))
     world.revive()
     return answer
@@ -125,7 +125,7 @@ def test_the_pause_after_the_last_task_ends_with_the_time_that_the_event_allows(
     world = World(knobs=Knobs(replaces_after_stopped=False))
     a_service(world, tasks=1)
 
-    answer = bench.recycle(world, wait_time=3600, finish_within_minutes=5).answer()
+    answer = bench.recycle(world, wait_time=3600, finish_within_minutes=5).answer().as_json()
 
     assert answer["status"] == "completed"
     assert 300 <= answer["duration_seconds"] < 320

@@ -62,7 +62,7 @@ def test_a_task_that_was_stopped_for_nothing_is_in_the_report(bench: Bench) -> N
     world = World(knobs=Knobs(failing_starts=(FailingStart(after=1),)))
     a_service(world)
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "failed"
     (task,) = answer["tasks"]

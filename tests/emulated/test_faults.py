@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import World
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
     from tests.emulated.bench import Bench
 
 type Arm = Callable[[World, int], object]
@@ -107,7 +107,7 @@ def _deny(world: World, action: str) -> None:
 def _broken_promises(name: str, bench: Bench, world: World, report: Report) -> list[str]:
     """Return the promises that a run with a fault has broken."""
     service = world.service("demo", "web")
-    answer = report.answer()
+    answer = report.answer().as_json()
     originals = {task.arn for task in service.tasks if not task.launch}
     told = {task["task"] for task in answer["tasks"]}
     broken = []

@@ -18,8 +18,6 @@ import pytest
 from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.before import preflight
-from ecs_task_recycle.channels.mail.console import Place
-from ecs_task_recycle.channels.mail.verdict import verdicts
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
@@ -28,6 +26,8 @@ from ecs_task_recycle.errors import (
     StepTimeoutError,
 )
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.report.commands import command_for_the_rest
+from ecs_task_recycle.settings.function import FunctionContext
 from tests.emulated.bench import (
     ACCESS_KEY,
     LAMBDA_SECONDS,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import Call
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
     from tests.emulated.bench import Bench
 
 AT_ONCE = Knobs(replaces_after_stopped=False)
@@ -90,7 +90,7 @@ def test_a_larger_run_goes_on_in_segments_and_reports_once_for_all(bench: Bench)
     report = guarded.recycle()
 
     assert [each.status for each in guarded.reports] == [Status.CONTINUED] * 2 + [Status.COMPLETED]
-    answer = report.answer()
+    answer = report.answer().as_json()
     assert answer["tasks_recycled"] == 30
     assert {task["task"] for task in answer["tasks"]} == originals == stopped_by_us(service)
     assert answer["segments"] == 3
@@ -110,7 +110,7 @@ def test_a_hand_over_is_answered_202_and_names_the_execution(bench: Bench) -> No
 
     (first,) = guarded.reports
     assert first.status.code == 202
-    assert first.answer()["execution"].endswith(":execution:guardian:run")
+    assert first.answer().as_json()["execution"].endswith(":execution:guardian:run")
     assert "repeat the event" not in str(first.reason)
     assert capacity(world)[0] == 31
     assert record(world)["state"] == "handed_over"
@@ -234,7 +234,7 @@ def test_after_a_death_the_replacements_are_noticed_as_soon_as_before(
     report = guarded.recycle(**EVENT)
 
     assert guarded.deaths == 1
-    tasks = report.answer()["tasks"]
+    tasks = report.answer().as_json()["tasks"]
     taken = [task["seconds_to_replace"] for task in tasks if task["seconds_to_replace"]]
     assert max(taken) < 2 * min(taken)
 
@@ -312,7 +312,7 @@ def test_a_run_that_is_asked_to_stop_ends_after_the_task_in_hand(
     assert answers[0].status is Status.STOPPING, world.elapsed
     assert report.status is Status.PARTIAL
     assert "was asked to stop" in str(report.reason)
-    assert report.answer()["remaining"] != []
+    assert report.answer().as_json()["remaining"] != []
     assert capacity(world) == (TASKS, 1, TASKS)
     assert is_free(world)
     assert world.lowest_in_service() == TASKS
@@ -333,7 +333,7 @@ def test_a_stop_in_a_long_pause_says_when_it_takes_effect_and_what_is_quicker(be
     guarded = Guarded(bench, world)
     guarded.invoke("run", {"wait_time": 7200})
 
-    answer = ask(bench, world, action="stop").answer()
+    answer = ask(bench, world, action="stop").answer().as_json()
 
     resumes_at = record(world)["resumes_at"]
     assert answer["status"] == "stopping"
@@ -346,7 +346,7 @@ def test_a_stop_in_a_long_pause_says_when_it_takes_effect_and_what_is_quicker(be
 def test_a_stop_without_a_run_says_so(bench: Bench) -> None:
     world = three_segments()
 
-    answer = ask(bench, world, action="stop").answer()
+    answer = ask(bench, world, action="stop").answer().as_json()
 
     assert (answer["status"], answer["reason"]) == ("nothing_to_do", "no run is in progress")
 
@@ -367,7 +367,7 @@ def test_an_execution_that_is_stopped_stops_its_run_wherever_it_is(
     report = guarded.recycle(**EVENT)
 
     if guarded.execution("run") is None or report.status is Status.COMPLETED:
-        assert seconds < 13 or report.answer()["remaining"] == []
+        assert seconds < 13 or report.answer().as_json()["remaining"] == []
     else:
         assert report.status is Status.PARTIAL
         assert "the guardian's execution is ABORTED" in str(report.reason)
@@ -422,7 +422,7 @@ def test_status_says_where_the_run_stands_and_needs_no_right_but_reading(bench: 
 
     def look(w: World) -> None:
         w.faults.allow_only(["dynamodb:GetItem"])
-        seen.append(without_latency(bench, w, action="status").answer()["run"])
+        seen.append(without_latency(bench, w, action="status").answer().as_json()["run"])
         w.faults.allow_all()
 
     for seconds in (60, 400, 5000):
@@ -442,7 +442,7 @@ def test_status_says_where_the_run_stands_and_needs_no_right_but_reading(bench: 
 def test_status_of_a_service_that_was_never_recycled(bench: Bench) -> None:
     world = three_segments()
 
-    answer = ask(bench, world, action="status").answer()
+    answer = ask(bench, world, action="status").answer().as_json()
 
     assert (answer["status"], answer["run"]) == ("status", {"run_id": None})
 
@@ -573,7 +573,7 @@ def test_a_queued_request_whose_first_reads_fail_is_served_once_they_are_answere
     )
 
     assert report.status is Status.COMPLETED
-    assert report.answer()["tasks_recycled"] == 2 * TASKS
+    assert report.answer().as_json()["tasks_recycled"] == 2 * TASKS
     assert capacity(world)[0] == TASKS
     assert is_free(world)
 
@@ -625,7 +625,7 @@ def test_what_was_stopping_when_a_queued_request_came_is_not_told_of_as_stopping
         lambda w: asked.append(without_latency(bench, w, if_running="queue")),
     )
 
-    tasks = bench.recycle(world, wait_time=60).answer()["tasks"]
+    tasks = bench.recycle(world, wait_time=60).answer().as_json()["tasks"]
 
     assert asked[0].status is Status.QUEUED
     stopped = [task for task in tasks if task["seconds_to_stop"] is not None]
@@ -705,8 +705,7 @@ def test_what_is_left_of_a_queued_request_is_gone_on_with_by_what_the_mail_says(
     assert asked[0].status is Status.QUEUED
     assert report.status is Status.PARTIAL
     assert 'and if_running "queue"' in str(report.reason)
-    *_, to_do = verdicts(report.answer(), Place())
-    words = shlex.split(to_do.commands[0])
+    words = shlex.split(command_for_the_rest(report.answer(), FunctionContext()))
 
     again = bench.recycle(world, **json.loads(words[words.index("--payload") + 1]))
 
@@ -727,7 +726,7 @@ def test_a_queued_request_that_the_record_cannot_hold_is_not_served_and_said_so(
     assert report.status is Status.PARTIAL
     assert "tasks of a queued request do not fit into its record" in str(report.reason)
     assert "was not served" in str(report.reason)
-    assert report.answer()["tasks_recycled"] == TASKS
+    assert report.answer().as_json()["tasks_recycled"] == TASKS
     assert capacity(world) == (TASKS, 1, TASKS)
     assert is_free(world)
 
@@ -753,7 +752,7 @@ def test_a_queued_request_that_comes_too_late_is_to_be_repeated(bench: Bench) ->
 
     assert report.status is Status.PARTIAL
     assert "; repeat the queued request. The request to recycle also" in str(report.reason)
-    assert report.answer()["remaining"] == []
+    assert report.answer().as_json()["remaining"] == []
     assert is_free(world)
 
 
@@ -772,7 +771,7 @@ def test_the_later_of_two_queued_requests_counts(bench: Bench) -> None:
 
     report = guarded.recycle(**EVENT)
 
-    assert report.answer()["started_before"] == late
+    assert report.answer().as_json()["started_before"] == late
 
 
 def test_the_same_request_delivered_twice_is_not_queued(bench: Bench) -> None:
@@ -788,7 +787,7 @@ def test_the_same_request_delivered_twice_is_not_queued(bench: Bench) -> None:
     report = guarded.recycle(if_running="queue", **EVENT)
 
     assert isinstance(seen[0].error, AlreadyRunningError)
-    assert report.answer()["tasks_recycled"] == TASKS
+    assert report.answer().as_json()["tasks_recycled"] == TASKS
 
 
 # -- time ------------------------------------------------------------------------------------------

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 import lambda_function
 from ecs_emulator import FailingStart, Killed, Knobs, World
@@ -18,6 +22,7 @@ from ecs_task_recycle.errors import (
     ReplacementError,
     SettingsError,
 )
+from ecs_task_recycle.log import JsonFormatter
 from tests.emulated.bench import LAMBDA_SECONDS, a_service, capacity
 from tests.mail_servers import MailServer
 
@@ -130,6 +135,47 @@ def test_a_refused_event_is_mailed_with_a_link_to_the_log(
     assert "Did it work? No.\nWhy? 1 problem in the event: service_name is missing" in text
     assert "Log: https://us-east-1.console.aws.amazon.com/cloudwatch/home" in text
     assert "Service: " not in text
+
+
+@pytest.mark.usefixtures("configured")
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(st.characters(exclude_categories=()), max_size=40))
+@example("\r\nBcc: evil@example.com\r\n\r\n")
+@example("half a surrogate pair: \ud800, a line's end: \u2028")
+def test_no_text_of_an_event_or_of_aws_gets_unescaped_into_a_mail_or_the_log(
+    mails: MailServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+) -> None:
+    hostile = f"<img src=x>{text}<script>"
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    mails.mails.clear()
+    world = World()
+    a_service(world)
+    world.faults.fail("DescribeServices", code="InvalidParameterException", message=hostile)
+
+    with pytest.raises(SettingsError):
+        invoke(world, monkeypatch, {**EVENT, "cluster_name": hostile, hostile: hostile})
+    with pytest.raises(AwsCallError):
+        invoke(world, monkeypatch)
+
+    assert len(mails.mails) == 2
+    for mail in mails.mails:
+        assert mail.message["Bcc"] is None
+        assert mail.message["Subject"].isprintable()
+        assert "ECS Service Task Recycle" in mail.message["Subject"]
+        assert not {"<img", "<script"} & set(re.findall("<[a-z]+", mail.part("html")))
+        assert "&lt;img src=x&gt;" in mail.part("html")
+    ours = (each for each in caplog.records if each.name != "mail.log")
+    lines = [JsonFormatter(run_id="request-1").format(record) for record in ours]
+    assert any("img src=x" in line for line in lines)
+    for line in lines:
+        assert line.encode().count(b"\n") == 1
+        json.loads(line)
 
 
 @pytest.mark.usefixtures("configured")

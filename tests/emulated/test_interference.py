@@ -20,7 +20,7 @@ from tests.emulated.bench import (
 )
 
 if TYPE_CHECKING:
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
     from tests.emulated.bench import Bench
 
 
@@ -30,7 +30,7 @@ def test_a_desired_count_that_somebody_set_stays(bench: Bench) -> None:
     originals = {task.arn for task in service.active_tasks}
     world.at(100, lambda w: w.set_desired_count("demo", "web", 6))
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "completed"
     assert stopped_by_us(service) == originals
@@ -46,7 +46,7 @@ def test_limits_that_somebody_set_stay_and_the_others_go_back(bench: Bench) -> N
     autoscaled(world, 1, 3)
     world.at(100, lambda w: w.set_limits("demo", "web", max_capacity=9))
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "completed"
     assert capacity(world) == (3, 1, 9)
@@ -95,7 +95,7 @@ def test_a_task_that_went_away_by_itself_counts_as_replaced(bench: Bench) -> Non
     oldest, middle, newest = sorted(service.active_tasks, key=lambda each: each.created_at)
     world.at(170, lambda w: w.crash_task(newest))
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "completed"
     assert answer["tasks_recycled"] == 3
@@ -156,7 +156,7 @@ def test_a_deployment_alarm_that_goes_off_ends_the_run_before_the_next_stop(benc
     world.set_alarm("errors", "OK")
     world.at(100, lambda w: w.set_alarm("errors", "ALARM"))
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "partial"
     assert answer["reason"] == "deployment alarms are in ALARM: errors"
@@ -183,7 +183,7 @@ def test_limits_that_a_scheduled_action_sets_stay(bench: Bench) -> None:
     autoscaled(world, 1, 3)
     world.schedule_limits("demo", "web", 100, min_capacity=5, max_capacity=8)
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "completed"
     assert capacity(world) == (5, 5, 8)
@@ -284,7 +284,7 @@ def test_of_a_service_that_was_deleted_meanwhile_nothing_is_restored(bench: Benc
     report = bench.recycle(world, action="restore")
 
     assert report.status is Status.RESTORED
-    left_alone = report.answer()["capacity"]["left_alone"]
+    left_alone = report.answer().as_json()["capacity"]["left_alone"]
     assert any("somebody has deleted the service" in note for note in left_alone)
     assert is_free(world)
 
@@ -310,4 +310,4 @@ def test_a_maximum_that_somebody_lowers_right_before_the_end_stays(
     world, report = run(lowered_after=restored_at - undisturbed.started_at - seconds)
     world.advance(60)
 
-    assert capacity(world) == (highest, 0, highest), report.answer()["capacity"]
+    assert capacity(world) == (highest, 0, highest), report.answer().as_json()["capacity"]

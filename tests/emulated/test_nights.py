@@ -41,7 +41,7 @@ def test_a_scale_out_beyond_the_old_maximum_is_not_cut_by_the_put_back(bench: Be
     autoscaled(world, 1, 2)
     world.at(100, lambda w: w.set_desired_count("demo", "web", 6))
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
     world.advance(60)
 
     assert answer["status"] == "completed"
@@ -64,7 +64,7 @@ def test_a_scale_out_after_a_death_is_not_cut_by_restore(bench: Bench) -> None:
     world.set_desired_count("demo", "web", 10)
     world.advance(OWNER_IS_DEAD_SECONDS)
 
-    answer = bench.recycle(world, action="restore").answer()
+    answer = bench.recycle(world, action="restore").answer().as_json()
     world.advance(60)
 
     assert answer["status"] == "restored"

@@ -53,7 +53,7 @@ def test_a_task_that_is_not_in_service_is_recycled_first(
     service, (arn,) = harmed(world, [reason])
     originals = {task.arn for task in service.active_tasks}
 
-    answer = bench.recycle(world, maintain_service_state=surge).answer()
+    answer = bench.recycle(world, maintain_service_state=surge).answer().as_json()
 
     assert answer["status"] == "completed", answer
     assert stopped_by_us(service) >= originals
@@ -74,7 +74,7 @@ def test_never_fewer_are_in_service_than_at_the_start(
     service, arns = harmed(world, reasons[-count:])
     originals = {task.arn for task in service.active_tasks}
 
-    answer = bench.recycle(world, maintain_service_state=surge).answer()
+    answer = bench.recycle(world, maintain_service_state=surge).answer().as_json()
 
     assert answer["status"] == "completed", answer
     assert stopped_by_us(service) >= originals
@@ -91,7 +91,7 @@ def test_a_dry_run_names_each_with_its_reason(
     _, arns = harmed(world, ["PENDING", "target not registered"])
 
     with caplog.at_level("INFO"):
-        answer = bench.recycle(world, dry_run=True).answer()
+        answer = bench.recycle(world, dry_run=True).answer().as_json()
 
     first, second, *others = answer["tasks"]
     assert {first["task"], second["task"]} == set(arns)
@@ -112,7 +112,7 @@ def test_a_task_that_has_only_just_been_created_is_left_to_start(bench: Bench) -
 
     report = bench.recycle(world)
 
-    assert report.answer()["status"] == "completed"
+    assert report.answer().as_json()["status"] == "completed"
     assert coming.arn not in stopped_by_us(service)
 
 
@@ -141,9 +141,11 @@ def test_a_protected_task_that_is_not_in_service_keeps_nobody_waiting(
     others = {task.arn for task in service.active_tasks} - {arn}
     world.protect_task(arn, minutes=600)
 
-    answer = bench.recycle(
-        world, maintain_service_state=surge, protected_tasks=policy, wait_time=0
-    ).answer()
+    answer = (
+        bench.recycle(world, maintain_service_state=surge, protected_tasks=policy, wait_time=0)
+        .answer()
+        .as_json()
+    )
 
     assert answer["status"] == "partial", answer
     assert stopped_by_us(service) == others

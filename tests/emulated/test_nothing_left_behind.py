@@ -34,7 +34,7 @@ from tests.emulated.quick import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
     from tests.emulated.bench import Bench
 
 WORLDS = {"no marks": quick_world, "a protected task": world_with_a_mark}
@@ -137,7 +137,7 @@ def test_restore_is_refused_while_the_owner_may_be_alive(bench: Bench) -> None:
 def test_restore_says_so_when_there_is_nothing(bench: Bench) -> None:
     world = quick_world()
 
-    answer = bench.recycle(world, action="restore").answer()
+    answer = bench.recycle(world, action="restore").answer().as_json()
 
     assert answer["status"] == "nothing_to_do"
     assert answer["reason"] == "no interrupted run found; nothing to restore"

@@ -138,7 +138,7 @@ def test_a_function_that_is_throttled_for_hours_goes_on_afterwards(bench: Bench)
     report = guarded.recycle(**EVENT)
 
     assert report.status is Status.COMPLETED
-    assert report.answer()["tasks_recycled"] == TASKS
+    assert report.answer().as_json()["tasks_recycled"] == TASKS
     assert "Restore" not in guarded.visited
     assert guarded.events < 25_000
     assert capacity(world) == FOUND

@@ -43,7 +43,7 @@ def listened(bench: Bench, world: World, **event: Any) -> tuple[Listener, dict[s
     logger.addHandler(listener)
     logger.setLevel(logging.INFO)
     try:
-        return listener, bench.recycle(world, deadline_seconds=9000, **event).answer()
+        return listener, bench.recycle(world, deadline_seconds=9000, **event).answer().as_json()
     finally:
         logger.removeHandler(listener)
 

@@ -41,7 +41,7 @@ def test_protected_tasks_come_last_in_the_order_in_which_they_get_free(bench: Be
     world.protect_task(first, minutes=9)
     world.protect_task(third, minutes=6)
 
-    answer = bench.recycle(world, deadline_seconds=3600).answer()
+    answer = bench.recycle(world, deadline_seconds=3600).answer().as_json()
 
     assert answer["status"] == "completed"
     assert [task["task"] for task in answer["tasks"]] == [
@@ -59,7 +59,7 @@ def test_what_is_still_protected_when_time_runs_short_is_skipped_with_its_end(
     worker, *others = by_age(service)
     world.protect_task(worker, minutes=120)
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "partial"
     (skipped,) = answer["skipped"]
@@ -78,7 +78,7 @@ def test_skip_leaves_protected_tasks_and_says_so(bench: Bench) -> None:
     worker = by_age(service)[1]
     world.protect_task(worker, minutes=60)
 
-    answer = bench.recycle(world, protected_tasks="skip").answer()
+    answer = bench.recycle(world, protected_tasks="skip").answer().as_json()
 
     assert answer["status"] == "partial"
     assert answer["reason"] == "under scale-in protection: 1 of 3 tasks"
@@ -92,7 +92,7 @@ def test_with_every_task_protected_skip_writes_nothing(bench: Bench) -> None:
     for task in service.active_tasks:
         world.protect_task(task, minutes=60)
 
-    answer = bench.recycle(world, protected_tasks="skip").answer()
+    answer = bench.recycle(world, protected_tasks="skip").answer().as_json()
 
     assert answer["status"] == "nothing_to_do"
     assert answer["reason"] == "all tasks are under scale-in protection"
@@ -205,7 +205,7 @@ def test_with_every_task_protected_for_long_wait_touches_nothing(bench: Bench) -
     report = bench.recycle(world)
 
     assert report.status is Status.PARTIAL
-    assert len(report.answer()["skipped"]) == 3
+    assert len(report.answer().as_json()["skipped"]) == 3
     assert len(world.desired_history()) == 1
     assert is_free(world)
 
@@ -237,7 +237,7 @@ def test_a_protection_that_cannot_be_cleared_skips_the_task_with_the_reason(benc
     world.protect_task(worker, minutes=60)
     world.faults.fail("UpdateTaskProtection", nth=2, code="ClientException", status=400)
 
-    answer = bench.recycle(world, protected_tasks="stop").answer()
+    answer = bench.recycle(world, protected_tasks="stop").answer().as_json()
 
     assert answer["status"] == "partial"
     (skipped,) = answer["skipped"]
@@ -251,7 +251,7 @@ def test_a_task_protected_in_the_middle_of_the_run_is_spared_too(bench: Bench) -
     *_, newest = by_age(service)
     world.at(90, lambda w: w.protect_task(newest, minutes=60))
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "partial"
     assert [each["task"] for each in answer["skipped"]] == [newest.arn]
@@ -265,7 +265,7 @@ def test_a_protected_task_that_goes_away_counts_as_replaced(bench: Bench) -> Non
     world.protect_task(worker, minutes=600)
     world.at(300, lambda w: w.crash_task(worker))
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "completed"
     assert answer["tasks"][-1]["task"] == worker.arn
@@ -321,9 +321,11 @@ def test_130_tasks_every_second_one_protected(
     for task in tasks[::2]:
         world.protect_task(task, minutes=2880)
 
-    answer = bench.recycle(
-        world, deadline_seconds=10**6, wait_time=0, protected_tasks="skip"
-    ).answer()
+    answer = (
+        bench.recycle(world, deadline_seconds=10**6, wait_time=0, protected_tasks="skip")
+        .answer()
+        .as_json()
+    )
 
     calls = len(world.calls_of("GetTaskProtection"))
     measured(f"130 tasks, 65 of them protected: {calls} GetTaskProtection calls")
@@ -344,7 +346,7 @@ def test_a_put_back_that_finds_every_task_protected_says_so_and_loses_none(bench
 
     world.at(220, protect_all)
 
-    answer = bench.recycle(world, wait_time=60, stabilize_timeout=120).answer()
+    answer = bench.recycle(world, wait_time=60, stabilize_timeout=120).answer().as_json()
 
     assert capacity(world)[0] == 3
     assert "all tasks are under scale-in protection" in " ".join(answer["capacity"]["left_alone"])
@@ -383,7 +385,7 @@ def test_a_dry_run_says_of_protected_tasks_what_the_run_would_do(bench: Bench) -
     world.protect_task(first, minutes=60)
 
     waits, skips, stops = (
-        bench.recycle(world, dry_run=True, protected_tasks=policy).answer()
+        bench.recycle(world, dry_run=True, protected_tasks=policy).answer().as_json()
         for policy in ("wait", "skip", "stop")
     )
 
@@ -398,7 +400,7 @@ def test_a_dry_run_with_nothing_to_do_says_so(bench: Bench) -> None:
     for task in service.active_tasks:
         world.protect_task(task, minutes=60)
 
-    answer = bench.recycle(world, dry_run=True, protected_tasks="skip").answer()
+    answer = bench.recycle(world, dry_run=True, protected_tasks="skip").answer().as_json()
 
     assert answer["status"] == "nothing_to_do"
 
@@ -412,7 +414,7 @@ def test_a_run_that_gives_up_waiting_names_the_protection(
     world.protect_task(worker, minutes=600)
     caplog.set_level("INFO", "ecs_task_recycle")
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["reason"].startswith("still under scale-in protection: 1 of 3 tasks, and time")
     assert any("Under scale-in protection: 1 tasks, the first" in line for line in caplog.messages)

@@ -33,8 +33,8 @@ def test_a_notice_that_is_delivered_twice_recycles_nothing_twice(bench: Bench) -
     originals = {task.arn for task in service.active_tasks}
     event = event_of("retirement-targets.json", at=world.now)
 
-    first = bench.recycle(world, run_id="first", **event).answer()
-    again = bench.recycle(world, run_id="again", **event).answer()
+    first = bench.recycle(world, run_id="first", **event).answer().as_json()
+    again = bench.recycle(world, run_id="again", **event).answer().as_json()
 
     assert (first["status"], again["status"]) == ("completed", "nothing_to_do")
     assert stopped_by_us(service) == originals
@@ -46,7 +46,9 @@ def test_a_later_message_about_a_retirement_recycles_once_more(bench: Bench) -> 
     bench.recycle(world, **event_of("retirement-targets.json", at=world.now))
     world.advance(HOURS)
 
-    again = bench.recycle(world, **event_of("retirement-targets.json", at=world.now)).answer()
+    again = (
+        bench.recycle(world, **event_of("retirement-targets.json", at=world.now)).answer().as_json()
+    )
 
     assert (again["status"], again["tasks_recycled"]) == ("completed", 3)
 
@@ -55,13 +57,13 @@ def test_an_alarm_that_fires_again_within_the_hour_recycles_nothing(bench: Bench
     world = World()
     service = a_service(world)
     event = event_of("alarm-targets.json")
-    first = bench.recycle(world, run_id="first", **event).answer()
+    first = bench.recycle(world, run_id="first", **event).answer().as_json()
     stopped = stopped_by_us(service)
     world.advance(HOURS / 2)
 
-    again = bench.recycle(world, run_id="again", **event).answer()
+    again = bench.recycle(world, run_id="again", **event).answer().as_json()
     world.advance(HOURS)
-    later = bench.recycle(world, run_id="later", **event).answer()
+    later = bench.recycle(world, run_id="later", **event).answer().as_json()
 
     assert (first["status"], again["status"]) == ("completed", "nothing_to_do")
     assert (later["status"], later["tasks_recycled"]) == ("completed", 3)

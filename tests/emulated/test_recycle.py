@@ -28,7 +28,7 @@ def test_every_task_is_replaced_and_the_capacity_is_as_found(bench: Bench) -> No
     report = bench.recycle(world)
 
     assert report.error is None
-    answer = report.answer()
+    answer = report.answer().as_json()
     assert answer["status"] == "completed"
     assert {task["task"] for task in answer["tasks"]} == originals
     assert answer["tasks_recycled"] == 3
@@ -44,7 +44,7 @@ def test_each_replacement_named_in_the_answer_is_one_that_came_for_its_task(benc
     service = a_service(world)
     started = {task.arn: task for task in service.active_tasks}
 
-    tasks = bench.recycle(world).answer()["tasks"]
+    tasks = bench.recycle(world).answer().as_json()["tasks"]
 
     by_arn = {task.arn: task for task in service.tasks}
     for task in tasks:
@@ -58,7 +58,7 @@ def test_the_oldest_task_is_stopped_first(bench: Bench) -> None:
     service = a_service(world, tasks=5)
     by_age = [task.arn for task in sorted(service.active_tasks, key=lambda each: each.created_at)]
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert [task["task"] for task in answer["tasks"]] == by_age
 
@@ -102,7 +102,7 @@ def test_a_service_that_wants_no_tasks_is_left_alone(bench: Bench) -> None:
     world = World()
     a_service(world, tasks=0)
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert (answer["status"], answer["reason"]) == ("nothing_to_do", "the desired count is 0")
     assert world.writes == []
@@ -147,10 +147,10 @@ def test_tasks_started_later_than_asked_stay(bench: Bench) -> None:
     world = World()
     service = a_service(world)
     oldest, middle, newest = sorted(service.active_tasks, key=lambda task: task.created_at)
-    first = bench.recycle(world, dry_run=True).answer()["tasks"]
+    first = bench.recycle(world, dry_run=True).answer().as_json()["tasks"]
     border = next(task["started_at"] for task in first if task["task"] == newest.arn)
 
-    answer = bench.recycle(world, started_before=border).answer()
+    answer = bench.recycle(world, started_before=border).answer().as_json()
 
     assert [task["task"] for task in answer["tasks"]] == [oldest.arn, middle.arn]
     assert answer["started_before"] == border
@@ -159,10 +159,10 @@ def test_tasks_started_later_than_asked_stay(bench: Bench) -> None:
 def test_repeating_an_event_with_the_returned_started_before_changes_nothing(bench: Bench) -> None:
     world = World()
     a_service(world)
-    first = bench.recycle(world).answer()
+    first = bench.recycle(world).answer().as_json()
     writes = len(world.calls_of("StopTask"))
 
-    again = bench.recycle(world, started_before=first["started_before"]).answer()
+    again = bench.recycle(world, started_before=first["started_before"]).answer().as_json()
 
     assert again["status"] == "nothing_to_do"
     # The one more StopTask is the permission check, for a task that cannot exist.
@@ -174,7 +174,7 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(bench: Bench) -> None:
     service = a_service(world)
     autoscaled(world, 1, 5)
 
-    answer = bench.recycle(world, dry_run=True, wait_time=60).answer()
+    answer = bench.recycle(world, dry_run=True, wait_time=60).answer().as_json()
 
     assert answer["status"] == "planned"
     assert [task["task"] for task in answer["tasks"]] == [
@@ -280,7 +280,7 @@ def test_a_run_takes_hardly_longer_than_a_perfect_observer(
 ) -> None:
     ours, perfect = World(seed=seed, knobs=WORLDS[name]), World(seed=seed, knobs=WORLDS[name])
     a_service(ours, tasks=tasks)
-    answer = bench.recycle(ours, wait_time=wait_time, deadline_seconds=86_400).answer()
+    answer = bench.recycle(ours, wait_time=wait_time, deadline_seconds=86_400).answer().as_json()
     perfect_service = a_service(perfect, tasks=tasks)
 
     ratio = answer["duration_seconds"] / perfect_seconds(
@@ -324,7 +324,7 @@ def test_a_task_that_never_reaches_stopped_does_not_end_the_run_and_is_told(benc
     lost, *_ = sorted(service.active_tasks, key=lambda task: task.created_at)
     world.hang_task(lost)
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     assert answer["status"] == "completed"
     states = {task["task"]: task.get("still_stopping") for task in answer["tasks"]}

@@ -27,7 +27,7 @@ def test_the_line_of_tasks_in_service_is_what_the_service_went_through(
     world = World()
     a_service(world, tasks=4)
 
-    answer = bench.recycle(world, maintain_service_state=surge).answer()
+    answer = bench.recycle(world, maintain_service_state=surge).answer().as_json()
 
     line = answer["in_service"]
     counts = [count for _, count in line]
@@ -44,7 +44,7 @@ def test_each_task_says_its_zone_and_how_it_went(bench: Bench) -> None:
     service = a_service(world)
     zones = {task.arn: task.placement.availability_zone for task in service.active_tasks}
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     stopped = {task.arn: task for task in service.tasks}
     assert {task["task"]: task["zone"] for task in answer["tasks"]} == zones
@@ -62,7 +62,7 @@ def test_a_container_that_does_not_end_in_time_is_told_as_killed(bench: Bench) -
     world = World(knobs=Knobs(stop_time=100, stop_timeout=20))
     a_service(world)
 
-    answer = bench.recycle(world).answer()
+    answer = bench.recycle(world).answer().as_json()
 
     gone = gone_by_the_end(answer)
     assert len(gone) >= 2
@@ -74,7 +74,7 @@ def test_a_task_that_was_killed_by_others_is_not_told_as_too_slow(bench: Bench) 
     *_, youngest = sorted(a_service(world).active_tasks, key=lambda task: task.created_at)
     world.at(60, lambda w: w.crash_task(youngest, exit_code=137))
 
-    tasks = {task["task"]: task for task in bench.recycle(world).answer()["tasks"]}
+    tasks = {task["task"]: task for task in bench.recycle(world).answer().as_json()["tasks"]}
 
     crashed = tasks[youngest.arn]
     assert (crashed["note"], crashed["exit_code"]) == ("it went away by itself", 137)
@@ -86,7 +86,7 @@ def test_what_was_seen_is_kept_over_several_invocations(bench: Bench) -> None:
     a_service(world, tasks=12)
     guarded = Guarded(bench, world, limit_seconds=400)
 
-    answer = guarded.recycle(wait_time=0).answer()
+    answer = guarded.recycle(wait_time=0).answer().as_json()
 
     assert answer["segments"] > 1
     assert answer["in_service"][0] == [0.0, 12]
@@ -106,7 +106,7 @@ def test_a_run_that_only_restores_has_no_tasks_to_tell_of(bench: Bench, *, dry_r
     world.revive()
     world.advance(1000)
 
-    answer = bench.recycle(world, action="restore", dry_run=dry_run).answer()
+    answer = bench.recycle(world, action="restore", dry_run=dry_run).answer().as_json()
 
     assert answer["status"] == ("planned" if dry_run else "restored")
     lists = ("tasks", "skipped", "remaining", "in_service")
@@ -130,18 +130,18 @@ def test_what_restores_says_how_to_go_on_with_the_run_that_has_died(
     world.revive()
     world.advance(1000)
 
-    answer = bench.recycle(world, run_id="healer", action="restore").answer()
-    status = bench.recycle(world, action="status").answer()["run"]
+    answer = bench.recycle(world, run_id="healer", action="restore").answer().as_json()
+    status = bench.recycle(world, action="status").answer().as_json()["run"]
 
     assert answer["started_before"] == (None if named else died_at)
     assert status["started_before"] == died_at
-    assert bench.recycle(world, action="restore").answer()["started_before"] is None
+    assert bench.recycle(world, action="restore").answer().as_json()["started_before"] is None
 
 
 def test_of_a_service_without_tasks_none_is_required(bench: Bench) -> None:
     world = World()
     a_service(world, tasks=0)
-    answer = bench.recycle(world, maintain_service_state=False).answer()
+    answer = bench.recycle(world, maintain_service_state=False).answer().as_json()
     assert (answer["status"], answer["required_in_service"]) == ("nothing_to_do", 0)
 
 
@@ -149,7 +149,7 @@ def test_a_dry_run_says_where_the_tasks_are_and_how_many_are_in_service(bench: B
     world = World()
     service = a_service(world)
 
-    answer = bench.recycle(world, dry_run=True).answer()
+    answer = bench.recycle(world, dry_run=True).answer().as_json()
 
     assert answer["in_service"] == [[0.0, 3]]
     zones = {task.arn: task.placement.availability_zone for task in service.active_tasks}

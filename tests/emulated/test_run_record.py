@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import Call
-    from ecs_task_recycle.report.answer import Report
+    from ecs_task_recycle.report.report import Report
     from tests.emulated.bench import Bench
 
 

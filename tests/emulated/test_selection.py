@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecs_emulator import World
-from ecs_task_recycle.channels.mail.console import Place
-from ecs_task_recycle.channels.mail.verdict import verdicts
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.report.commands import command_for_the_rest
+from ecs_task_recycle.settings.function import FunctionContext
 from tests.emulated.bench import SURGE, a_service, capacity, record, stopped_by_us, sweep
 from tests.emulated.guarded import Guarded
 from tests.emulated.quick import KNOBS
@@ -66,7 +66,7 @@ def test_tasks_of_any_age_below_it_stay_and_nothing_is_raised(bench: Bench) -> N
     world = World()
     a_service(world)
 
-    answer = bench.recycle(world, older_than_hours="87600").answer()
+    answer = bench.recycle(world, older_than_hours="87600").answer().as_json()
 
     assert answer["status"] == "nothing_to_do"
     assert "no task was started before" in answer["reason"]
@@ -82,9 +82,9 @@ def test_the_next_night_makes_up_for_a_run_that_ended_early(bench: Bench) -> Non
     event = {"older_than_hours": 24, "wait_time": 0}
     assert oldest_hours + 24 > 24
 
-    first = bench.recycle(world, run_id="first", deadline_seconds=320, **event).answer()
+    first = bench.recycle(world, run_id="first", deadline_seconds=320, **event).answer().as_json()
     world.advance(24 * 3600)
-    second = bench.recycle(world, run_id="second", deadline_seconds=900, **event).answer()
+    second = bench.recycle(world, run_id="second", deadline_seconds=900, **event).answer().as_json()
 
     assert first["status"] == "partial"
     assert set(first["remaining"])
@@ -97,7 +97,7 @@ def test_the_answer_names_the_instant_to_go_on_with(bench: Bench) -> None:
     a_service(world)
     began = datetime.fromtimestamp(world.now, UTC)
 
-    answer = bench.recycle(world, older_than_hours=0.001).answer()
+    answer = bench.recycle(world, older_than_hours=0.001).answer().as_json()
 
     started_before = datetime.fromisoformat(answer["started_before"])
     assert timedelta(0) <= started_before - (began - timedelta(hours=0.001)) < timedelta(seconds=1)
@@ -118,8 +118,8 @@ def test_exactly_the_named_tasks_are_recycled(bench: Bench, named: str, *, surge
 
     assert report.status is Status.COMPLETED
     assert stopped_by_us(service) == set(chosen)
-    assert {row["task"] for row in report.answer()["tasks"]} == set(chosen)
-    assert report.answer()["started_before"] is None
+    assert {row["task"] for row in report.answer().as_json()["tasks"]} == set(chosen)
+    assert report.answer().as_json()["started_before"] is None
     assert world.lowest_in_service() == (5 if surge else 4)
     assert capacity(world)[0] == 5
 
@@ -129,7 +129,7 @@ def test_a_task_named_twice_is_recycled_once(bench: Bench) -> None:
     service = a_service(world)
     arn = arns_of(service)[0]
 
-    answer = bench.recycle(world, tasks=[arn, id_of(arn), arn]).answer()
+    answer = bench.recycle(world, tasks=[arn, id_of(arn), arn]).answer().as_json()
 
     assert answer["tasks_recycled"] == 1
     assert stopped_by_us(service) == {arn}
@@ -142,7 +142,7 @@ def test_the_one_sick_task_is_recycled_without_touching_the_others(bench: Bench)
     world.make_unhealthy(sick)
     world.hold_task(sick)
 
-    answer = bench.recycle(world, tasks=[sick.arn]).answer()
+    answer = bench.recycle(world, tasks=[sick.arn]).answer().as_json()
 
     assert answer["status"] == "completed"
     assert [row["task"] for row in answer["tasks"]] == [sick.arn]
@@ -200,7 +200,7 @@ def test_named_tasks_that_are_gone_already_count_as_replaced(bench: Bench) -> No
     world.stop_task(leaving)
     world.advance(5)
 
-    answer = bench.recycle(world, tasks=[gone.arn, leaving.arn, live.arn]).answer()
+    answer = bench.recycle(world, tasks=[gone.arn, leaving.arn, live.arn]).answer().as_json()
 
     assert answer["status"] == "completed"
     assert answer["tasks_recycled"] == 3
@@ -217,7 +217,7 @@ def test_where_all_of_them_are_gone_nothing_is_raised(bench: Bench) -> None:
     world.advance(200)
     writes = list(world.writes)
 
-    answer = bench.recycle(world, tasks=[gone.arn]).answer()
+    answer = bench.recycle(world, tasks=[gone.arn]).answer().as_json()
 
     assert answer["status"] == "nothing_to_do"
     assert answer["reason"] == "none of the named tasks is running any more"
@@ -237,9 +237,13 @@ def test_a_request_that_may_be_queued_also_takes_what_is_just_starting(
     before = set(arns_of(service))
     starting = [task.arn for task in service.active_tasks if task.last_status != "RUNNING"]
 
-    answer = bench.recycle(
-        world, maintain_service_state=surge, if_running="queue", deadline_seconds=5000
-    ).answer()
+    answer = (
+        bench.recycle(
+            world, maintain_service_state=surge, if_running="queue", deadline_seconds=5000
+        )
+        .answer()
+        .as_json()
+    )
 
     assert len(starting) == 1
     assert answer["status"] == "completed"
@@ -272,8 +276,8 @@ def test_where_all_tasks_are_just_starting_a_request_that_may_be_queued_takes_th
     world.advance(15)
     before = set(arns_of(service))
 
-    plain = bench.recycle(world, dry_run=True).answer()
-    answer = bench.recycle(world, if_running="queue").answer()
+    plain = bench.recycle(world, dry_run=True).answer().as_json()
+    answer = bench.recycle(world, if_running="queue").answer().as_json()
 
     assert plain["status"] == "nothing_to_do"
     assert answer["status"] == "completed"
@@ -286,8 +290,8 @@ def test_a_part_asks_for_the_tasks_that_are_left(bench: Bench) -> None:
     service = a_service(world, tasks=6)
     chosen = arns_of(service)[:5]
 
-    answer = bench.recycle(world, tasks=chosen, deadline_seconds=320).answer()
-    again = bench.recycle(world, run_id="again", tasks=answer["remaining"]).answer()
+    answer = bench.recycle(world, tasks=chosen, deadline_seconds=320).answer().as_json()
+    again = bench.recycle(world, run_id="again", tasks=answer["remaining"]).answer().as_json()
 
     assert answer["status"] == "partial"
     assert "repeat the event with the remaining tasks to go on" in answer["reason"]
@@ -309,14 +313,13 @@ def test_the_command_to_go_on_asks_for_the_tasks_that_are_left_alone(
     chosen: dict[str, Any] = {"tasks": arns_of(service)[:5]} if named else {}
 
     answer = bench.recycle(world, deadline_seconds=320, **manner, **chosen).answer()
-    (command,) = [each for verdict in verdicts(answer, Place()) for each in verdict.commands]
-    words = shlex.split(command)
+    words = shlex.split(command_for_the_rest(answer, FunctionContext()))
     again = bench.recycle(world, run_id="again", **json.loads(words[words.index("--payload") + 1]))
 
-    assert answer["status"] == "partial"
+    assert answer.status is Status.PARTIAL
     assert again.status is Status.COMPLETED
-    assert {row["task"] for row in again.answer()["tasks"]} == set(answer["remaining"])
-    assert again.answer()["parameters"].items() >= manner.items()
+    assert {row["task"] for row in again.answer().as_json()["tasks"]} == set(answer.remaining)
+    assert again.answer().as_json()["parameters"].items() >= manner.items()
 
 
 def test_a_named_task_that_the_list_does_not_show_yet_is_recycled_all_the_same(
@@ -340,9 +343,13 @@ def test_a_named_task_that_the_list_does_not_show_yet_is_recycled_all_the_same(
     events = bench.session.client("ecs").meta.events
     events.register("after-call.ecs.ListTasks", hide)
     try:
-        answer = bench.recycle(
-            world, tasks=[hidden], maintain_service_state=False, protected_tasks="stop"
-        ).answer()
+        answer = (
+            bench.recycle(
+                world, tasks=[hidden], maintain_service_state=False, protected_tasks="stop"
+            )
+            .answer()
+            .as_json()
+        )
     finally:
         events.unregister("after-call.ecs.ListTasks", hide)
 
@@ -360,7 +367,7 @@ def test_named_tasks_are_known_to_every_invocation_of_a_run(bench: Bench) -> Non
     guarded.invoke("run", {"tasks": chosen})
     guarded.walk("run")
 
-    answer = guarded.reports[-1].answer()
+    answer = guarded.reports[-1].answer().as_json()
     assert answer["status"] == "completed"
     assert answer["segments"] > 1
     assert answer["started_before"] is None
@@ -396,7 +403,7 @@ def test_an_alarm_of_the_event_that_goes_off_ends_the_run_before_the_next_stop(
     world.set_alarm("queue-age", "OK", composite=composite)
     world.at(100, lambda w: w.set_alarm("queue-age", "ALARM", composite=composite))
 
-    answer = bench.recycle(world, alarms=["queue-age"]).answer()
+    answer = bench.recycle(world, alarms=["queue-age"]).answer().as_json()
 
     assert answer["status"] == "partial"
     assert answer["reason"] == "alarms of the event are in ALARM: queue-age"
@@ -438,7 +445,7 @@ def test_an_alarm_that_is_deleted_meanwhile_ends_the_run(bench: Bench) -> None:
     world.set_alarm("queue-age")
     world.at(100, lambda w: w.alarms.pop("queue-age"))
 
-    answer = bench.recycle(world, alarms=["queue-age"]).answer()
+    answer = bench.recycle(world, alarms=["queue-age"]).answer().as_json()
 
     assert answer["reason"] == "alarms of the event do not exist: queue-age"
     assert 0 < len(stopped_by_us(service)) < 3

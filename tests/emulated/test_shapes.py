@@ -112,7 +112,7 @@ def test_a_zonal_shift_is_named_and_the_service_recycled(bench: Bench, *, surge:
     a_service(world)
     world.shift_zone("demo", "web", "us-east-1a")
 
-    answer = bench.recycle(world, maintain_service_state=surge).answer()
+    answer = bench.recycle(world, maintain_service_state=surge).answer().as_json()
 
     assert answer["status"] == "completed"
     assert "A zonal shift (zonal_shift_active) keeps traffic from 1" in answer["remarks"][0]

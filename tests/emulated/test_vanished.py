@@ -31,7 +31,7 @@ def test_a_task_that_vanishes_is_gone(
     report = bench.recycle(world, maintain_service_state=surge, protected_tasks=policy)
 
     assert report.error is None, report.answer()
-    assert report.answer()["status"] == ("partial" if policy == "skip" else "completed")
+    assert report.answer().as_json()["status"] == ("partial" if policy == "skip" else "completed")
     assert capacity(world)[0] == 3
 
 
@@ -48,7 +48,7 @@ def test_the_probes_with_the_task_that_cannot_exist_count_as_allowed(
     )
 
     assert report.error is None, report.answer()
-    assert report.answer()["status"] == "nothing_to_do"
+    assert report.answer().as_json()["status"] == "nothing_to_do"
 
 
 @SURGE
@@ -61,6 +61,6 @@ def test_one_vanished_task_hides_no_protection_of_the_others(bench: Bench, *, su
 
     report = bench.recycle(world, maintain_service_state=surge, protected_tasks="skip")
 
-    assert {each["task"] for each in report.answer()["skipped"]} == {
+    assert {each["task"] for each in report.answer().as_json()["skipped"]} == {
         task.arn for task in service.tasks[3:5]
     }

@@ -173,7 +173,7 @@ def test_a_deleted_service_tells_its_states_and_how_calls_are_refused(board: Swi
 
 def test_limits_are_set_again_with_less_and_less_of_the_rights(board: Switchboard) -> None:
     world, account = a_world(board, "plain")
-    role = f"arn:aws:iam::{world.account}:role/limits"
+    role = f"arn:aws:iam::{world.account.id}:role/limits"
     never = role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/via-None"
     world.faults.deny("application-autoscaling:RegisterScalableTarget", principal=never)
     told = questions.via_aws_service(account, "c", role)

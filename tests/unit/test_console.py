@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from ecs_task_recycle.channels.mail.console import (
     MARGIN_SECONDS,
-    Place,
     execution_url,
     log_url,
     region_of,
     service_url,
     task_url,
 )
+from ecs_task_recycle.settings.function import FunctionContext
 
 AT = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 
@@ -44,8 +44,8 @@ def test_each_partition_has_its_own_console(region: str, host: str) -> None:
 def test_without_a_region_that_has_a_console_there_is_no_link(region: str | None) -> None:
     assert service_url(region, "shop", "web") == ""
     assert task_url(region, "shop", "0123") == ""
-    place = Place(function_region=region, log_group="/aws/lambda/f")
-    assert log_url(place, "run", since_at=AT) == ""
+    function = FunctionContext(region=region, log_group="/aws/lambda/f")
+    assert log_url(function, "run", since_at=AT) == ""
 
 
 @pytest.mark.parametrize("cluster, service", [("", "web"), ("shop", "")])
@@ -64,19 +64,23 @@ def test_no_name_leaves_its_place_in_a_link(cluster: str, name: str) -> None:
 
 
 def test_the_log_is_filtered_by_the_run_from_its_start_on() -> None:
-    place = Place(function_region="eu-west-1", log_group="/aws/lambda/recycler [x]")
+    function = FunctionContext(region="eu-west-1", log_group="/aws/lambda/recycler [x]")
     start = round((AT.timestamp() - MARGIN_SECONDS) * 1000)
-    assert log_url(place, "run-1", since_at=AT) == (
+    assert log_url(function, "run-1", since_at=AT) == (
         "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1"
         "#logsV2:log-groups/log-group/$252Faws$252Flambda$252Frecycler$2520$255Bx$255D/log-events"
         f"$3FfilterPattern$3D$2522run-1$2522$26start$3D{start}"
     )
-    assert "start" not in log_url(place, "run-1", since_at=None)
+    assert "start" not in log_url(function, "run-1", since_at=None)
 
 
-@pytest.mark.parametrize("place", [Place(function_region="eu-west-1"), Place(log_group="/x")])
-def test_without_a_log_group_or_a_region_there_is_no_link_to_the_log(place: Place) -> None:
-    assert log_url(place, "run-1", since_at=AT) == ""
+@pytest.mark.parametrize(
+    "function", [FunctionContext(region="eu-west-1"), FunctionContext(log_group="/x")]
+)
+def test_without_a_log_group_or_a_region_there_is_no_link_to_the_log(
+    function: FunctionContext,
+) -> None:
+    assert log_url(function, "run-1", since_at=AT) == ""
 
 
 @pytest.mark.parametrize(

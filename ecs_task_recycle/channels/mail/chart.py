@@ -1,4 +1,4 @@
-"""A run as a picture: each task as a bar over time, and below it how many tasks were in service.
+"""A run as a chart: each task as a bar over time, and below it how many tasks were in service.
 
 Everything lies between 0 (the start of the run) and 1 (its end); how that is drawn is up to the
 channel.
@@ -13,17 +13,8 @@ from datetime import datetime
 from itertools import batched, pairwise
 from typing import Final
 
-from ecs_task_recycle.channels.mail.body import (
-    Body,
-    count,
-    instant,
-    left_arns,
-    number,
-    rows,
-    sequence,
-    short_id,
-    started_at,
-)
+from ecs_task_recycle.channels.mail.console import short_id
+from ecs_task_recycle.report.answer import Answer, AnsweredTask
 
 BARS_LIMIT: Final = 24
 LEVELS_LIMIT: Final = 6
@@ -33,8 +24,8 @@ LEVELS_LIMIT: Final = 6
 class Bar:
     """One task, or several in a row: when the first was stopped, the last replaced and gone.
 
-    ``stopped`` is None for a task that was left as it was, ``replaced`` and ``gone`` for one of
-    which the run has not seen that.
+    ``stopped`` is None for a task that was not stopped; ``replaced`` and ``gone`` are None if the
+    run has not seen that.
     """
 
     label: str
@@ -44,10 +35,11 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """The bars, and the line of tasks in service: pairs of where a number begins, and the number.
+class Chart:
+    """The bars, and how many tasks were in service.
 
-    A bar stands for ``tasks_per_bar`` tasks; ``required_count`` is what the run does not go below.
+    ``line`` are pairs: from that share of the run on, so many tasks were in service. A bar stands
+    for ``tasks_per_bar`` tasks; the run itself does not go below ``required_count``.
     """
 
     started_at: datetime
@@ -78,57 +70,49 @@ class Picture:
         return lowest
 
 
-def picture(body: Body) -> Picture | None:
-    """Return the picture of a run, None where its body does not say enough."""
-    seconds, begin_at = number(body.get("duration_seconds")), started_at(body)
-    required_count = count(body.get("required_in_service"))
-    if not seconds or begin_at is None or required_count is None:
+def chart_of(answer: Answer) -> Chart | None:
+    """Return the chart of a run, None if its answer does not say enough."""
+    seconds, began_at = answer.duration_seconds, answer.started_at
+    if not seconds or began_at is None or answer.required_in_service is None:
         return None
-    line, bars = _line(body, seconds), _bars(body, begin_at.timestamp(), seconds)
+    line = tuple((_within(at_seconds / seconds), count) for at_seconds, count in answer.in_service)
+    bars = _bars(answer, began_at.timestamp(), seconds)
     if not line or not any(bar.stopped is not None for bar in bars):
         return None
     tasks_per_bar = math.ceil(len(bars) / BARS_LIMIT)
-    return Picture(
-        started_at=begin_at,
+    return Chart(
+        started_at=began_at,
         seconds=seconds,
         bars=bars if tasks_per_bar == 1 else _grouped(bars, tasks_per_bar),
         tasks_per_bar=tasks_per_bar,
         line=line,
-        required_count=required_count,
+        required_count=answer.required_in_service,
     )
 
 
-def _line(body: Body, seconds: float) -> tuple[tuple[float, int], ...]:
-    pairs = [sequence(pair) for pair in sequence(body.get("in_service"))]
-    found = [(number(pair[0]), count(pair[1])) for pair in pairs if len(pair) == 2]  # noqa: PLR2004
-    known = sorted((at, each) for at, each in found if at is not None and each is not None)
-    return tuple((min(1.0, at / seconds), each) for at, each in known)
-
-
-def _bars(body: Body, started: float, seconds: float) -> tuple[Bar, ...]:
+def _bars(answer: Answer, began: float, seconds: float) -> tuple[Bar, ...]:
     """Return a bar for each task that the run stopped, in their order, then for those left."""
-    bars = []
-    for row in rows(body, "tasks"):
-        stopped_at = instant(row.get("stopped_at"))
-        if stopped_at is not None:
-            bars.append(_bar(row, stopped_at.timestamp() - started, seconds))
+    bars = [
+        _bar(task, task.stopped_at.timestamp() - began, seconds)
+        for task in answer.ended_tasks
+        if task.stopped_at is not None
+    ]
     for index, (bar, following) in enumerate(pairwise(tuple(bars))):
         if bar.replaced is None and bar.stopped is not None and following.stopped is not None:
             # The next one was stopped, so this one was replaced by then.
             bars[index] = replace(bar, replaced=max(bar.stopped, following.stopped))
-    return (*bars, *(Bar(label=short_id(arn)) for arn in left_arns(body)))
+    return (*bars, *(Bar(label=short_id(arn)) for arn in answer.not_recycled))
 
 
-def _bar(row: Body, stopped: float, seconds: float) -> Bar:
-    def after(key: str) -> float | None:
-        taken = number(row.get(key))
-        return None if taken is None else _within((stopped + max(0.0, taken)) / seconds)
+def _bar(task: AnsweredTask, stopped: float, seconds: float) -> Bar:
+    def after(taken: float | None) -> float | None:
+        return None if taken is None else _within((stopped + taken) / seconds)
 
     return Bar(
-        label=short_id(row.get("task")),
+        label=short_id(task.task),
         stopped=_within(stopped / seconds),
-        replaced=after("seconds_to_replace"),
-        gone=after("seconds_to_stop"),
+        replaced=after(task.seconds_to_replace),
+        gone=after(task.seconds_to_stop),
     )
 
 

@@ -1,12 +1,17 @@
-"""Links into AWS's console: to the service, its tasks, the log of a run, and its guardian."""
+"""Links into AWS's console: to the service, its tasks, the log of a run, and its guardian.
+
+Where something of a link is not known, the link is an empty text.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
+
+from ecs_task_recycle.settings.function import FunctionContext
+from ecs_task_recycle.text import one_line
 
 # https://docs.aws.amazon.com/general/latest/gr/mgmt-console.html
 # https://docs.aws.amazon.com/govcloud-us/latest/UserGuide/using-govcloud.html
@@ -21,25 +26,12 @@ _HOSTS: Final = (
 _REGION: Final = re.compile(r"[a-z]{2}(-[a-z]{1,12}){1,2}-[0-9]{1,2}")
 _EXECUTION: Final = re.compile(r"arn:[a-z-]+:states:([a-z0-9-]+):[0-9]{12}:execution:[^\s/]+")
 MARGIN_SECONDS: Final = 60
-"""How long before the start of a run the log is shown from."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a run has worked, as far as that is known: what is not known makes no link.
-
-    ``region`` is the service's, ``function_region`` that of the function, its log and its guardian.
-    """
-
-    region: str | None = None
-    function_region: str | None = None
-    function_name: str | None = None
-    log_group: str | None = None
-    execution_arn: str | None = None
+"""How long before the start of a run the link shows the log."""
+SHORT_ID_LENGTH: Final = 8
 
 
 def service_url(region: str | None, cluster: str, service: str) -> str:
-    """Return the page of a service in the ECS console, empty if anything of it is not known."""
+    """Return the page of a service in the ECS console."""
     if not cluster or not service:
         return ""
     path = f"/ecs/v2/clusters/{_escaped(cluster)}/services/{_escaped(service)}/health"
@@ -57,20 +49,20 @@ def task_url(region: str | None, cluster: str, task_id: str) -> str:
     return _url(region, path)
 
 
-def log_url(place: Place, run_id: str, *, since_at: datetime | None) -> str:
-    """Return the log group, filtered by the run, in which several invocations may have written.
+def log_url(function: FunctionContext, run_id: str, *, since_at: datetime | None) -> str:
+    """Return the log group, filtered by the run's id: several invocations may have written.
 
     The fragment is escaped twice, with a dollar in place of the percent sign; not documented, but
     that is what the console writes itself: https://stackoverflow.com/q/60796991
     """
-    if not place.log_group or not run_id:
+    if not function.log_group or not run_id:
         return ""
     query = f"?filterPattern={_escaped(f'"{run_id}"')}"
     if since_at is not None:
         query += f"&start={round((since_at.timestamp() - MARGIN_SECONDS) * 1000)}"
-    group = _escaped(_escaped(place.log_group))
+    group = _escaped(_escaped(function.log_group))
     path = f"logsV2:log-groups/log-group/{group}/log-events{_escaped(query)}"
-    return _url(place.function_region, "/cloudwatch/home", f"#{path.replace('%', '$')}")
+    return _url(function.region, "/cloudwatch/home", f"#{path.replace('%', '$')}")
 
 
 def execution_url(arn: str | None) -> str:
@@ -82,9 +74,19 @@ def execution_url(arn: str | None) -> str:
 
 
 def region_of(arn: str) -> str | None:
-    """Return the region of an ARN, None of what is none."""
+    """Return the region in an ARN; None if it is not an ARN, or has no region."""
     parts = arn.split(":")
     return parts[3] if parts[0] == "arn" and len(parts) > 5 and parts[3] else None  # noqa: PLR2004
+
+
+def task_id(arn: str) -> str:
+    """Return the last part of a task's ARN: its id."""
+    return one_line(arn).rpartition("/")[2]
+
+
+def short_id(arn: str | None) -> str:
+    """Return as much of a task's id as people need to tell tasks apart."""
+    return task_id(arn or "")[:SHORT_ID_LENGTH]
 
 
 def _url(region: str | None, path: str, fragment: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What a channel says of a run, in its order: made from the body of the answer, for any channel."""
+"""What a channel says of a run, in the order in which people read it: for any channel."""
 
 from __future__ import annotations
 
@@ -7,27 +7,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ecs_task_recycle.channels.mail.body import (
-    Body,
-    left_arns,
-    one_line,
-    recycled_count,
-    rows,
-    sequence,
-    service_name,
-    started_at,
-)
-from ecs_task_recycle.channels.mail.chart import Picture, picture
+from ecs_task_recycle.channels.mail.chart import Chart, chart_of
 from ecs_task_recycle.channels.mail.console import (
-    Place,
     execution_url,
     log_url,
     region_of,
     service_url,
 )
+from ecs_task_recycle.channels.mail.questions import AnsweredQuestion, answered_questions
 from ecs_task_recycle.channels.mail.tables import Table, facts, tables
 from ecs_task_recycle.channels.mail.times import TimeFormat
-from ecs_task_recycle.channels.mail.verdict import Verdict, verdicts
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.report.answer import Answer
+from ecs_task_recycle.settings.function import FunctionContext
+from ecs_task_recycle.text import one_line
 
 
 class Tone(StrEnum):
@@ -41,7 +34,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Where to look."""
+    """A page to look at."""
 
     label: str
     url: str
@@ -58,9 +51,9 @@ class Digest:
     headline: str
     tone: Tone
     service: str
-    verdicts: tuple[Verdict, ...]
+    questions: tuple[AnsweredQuestion, ...]
     links: tuple[Link, ...]
-    picture: Picture | None
+    chart: Chart | None
     tables: tuple[Table, ...]
     facts: tuple[tuple[str, str], ...]
     times: TimeFormat
@@ -75,101 +68,83 @@ class _Wording:
     tone: Tone = Tone.NEUTRAL
 
 
-_WORDINGS: Final[Mapping[str, _Wording]] = {
-    "completed": _Wording(
+_WORDINGS: Final[Mapping[Status, _Wording]] = {
+    Status.COMPLETED: _Wording(
         word="COMPLETED",
         headline="Task recycle of {service} completed: {recycled}.",
         tone=Tone.GOOD,
     ),
-    "partial": _Wording(
+    Status.PARTIAL: _Wording(
         word="PARTIAL",
-        headline="Task recycle of {service} is PARTIAL: {recycled}, {left} left.",
+        headline="Task recycle of {service} is PARTIAL: {recycled}, {remaining} remaining.",
         tone=Tone.MIXED,
     ),
-    "failed": _Wording(
+    Status.FAILED: _Wording(
         word="FAILED",
         headline="Task recycle of {service} FAILED{error}: {recycled}.",
         tone=Tone.BAD,
     ),
-    "nothing_to_do": _Wording(
+    Status.NOTHING_TO_DO: _Wording(
         word="NOTHING TO DO", headline="Task recycle of {service}: there was nothing to do."
     ),
-    "restored": _Wording(
-        word="RESTORED", headline="The capacity of {service} was put back.", tone=Tone.GOOD
-    ),
-    "continued": _Wording(
-        word="CONTINUED",
-        headline="Task recycle of {service} goes on: {recycled} so far, {left} to come.",
-    ),
-    "planned": _Wording(
-        word="PLANNED", headline="Task recycle of {service} is planned: nothing was changed."
+    Status.RESTORED: _Wording(
+        word="RESTORED", headline="The capacity of {service} was restored.", tone=Tone.GOOD
     ),
 }
-_UNKNOWN: Final = _Wording(
-    word="ENDED",
-    headline="Task recycle of {service} ended, and its outcome is unknown.",
-    tone=Tone.MIXED,
-)
+_OTHER: Final = _Wording(word="ENDED", headline="Task recycle of {service} ended: {status}.")
 
 
-def is_completed(body: Body) -> bool:
-    """Whether the run has done all that was asked."""
-    return _wording(body) is _WORDINGS["completed"]
-
-
-def digest_of(body: Body, place: Place, times: TimeFormat) -> Digest:
+def digest_of(answer: Answer, function: FunctionContext, times: TimeFormat) -> Digest:
     """Return what is said of a run."""
-    wording, region = _wording(body), _region(body, place)
+    wording, region = _WORDINGS.get(answer.status, _OTHER), _region(answer, function)
+    service, error = _service(answer), f" ({one_line(answer.error)})" if answer.error else ""
     headline = wording.headline.format(
-        service=service_name(body) or "an ECS service",
-        recycled=_tasks_recycled(recycled_count(body)),
-        left=len(left_arns(body)),
-        error=_error(body),
+        service=service or "an ECS service",
+        recycled=_recycled(answer.tasks_recycled),
+        remaining=len(answer.not_recycled),
+        error=error,
+        status=answer.status.value,
     )
     return Digest(
-        outcome=f"{wording.word}{_error(body)}",
+        outcome=f"{wording.word}{error}",
         headline=headline,
         tone=wording.tone,
-        service=service_name(body),
-        verdicts=verdicts(body, place),
-        links=_links(body, place, region),
-        picture=picture(body),
-        tables=tables(body, times),
-        facts=(*((("Region", region),) if region else ()), *facts(body, times)),
+        service=service,
+        questions=answered_questions(answer, function),
+        links=_links(answer, function, region),
+        chart=chart_of(answer),
+        tables=tables(answer, times),
+        facts=(*((("Region", region),) if region else ()), *facts(answer, times)),
         times=times,
         region=region,
-        cluster=one_line(body.get("cluster")),
+        cluster=one_line(answer.cluster),
     )
 
 
-def _wording(body: Body) -> _Wording:
-    return _WORDINGS.get(one_line(body.get("status")), _UNKNOWN)
+def _service(answer: Answer) -> str:
+    """Return cluster and service as people name them."""
+    return "/".join(filter(None, (one_line(answer.cluster), one_line(answer.service))))
 
 
-def _error(body: Body) -> str:
-    error = one_line(body.get("error"))[:60]
-    return f" ({error})" if error else ""
-
-
-def _tasks_recycled(recycled: int | None) -> str:
-    if not recycled:
+def _recycled(count: int | None) -> str:
+    if not count:
         return "no task recycled"
-    return "1 task recycled" if recycled == 1 else f"{recycled} tasks recycled"
+    return "1 task recycled" if count == 1 else f"{count} tasks recycled"
 
 
-def _region(body: Body, place: Place) -> str | None:
+def _region(answer: Answer, function: FunctionContext) -> str | None:
     """Return the service's region: that of its tasks, as far as they are known."""
-    arns = [*(row.get("task") for row in rows(body, "tasks")), *sequence(body.get("remaining"))]
-    found = (region_of(one_line(arn)) for arn in arns)
-    return next((region for region in found if region), place.region)
+    arns = (*(task.task for task in answer.tasks), *answer.remaining)
+    regions = (region_of(one_line(arn)) for arn in arns)
+    return next(filter(None, regions), function.service_region)
 
 
-def _links(body: Body, place: Place, region: str | None) -> tuple[Link, ...]:
-    cluster, service = one_line(body.get("cluster")), one_line(body.get("service"))
-    log = log_url(place, one_line(body.get("run_id")), since_at=started_at(body))
+def _links(answer: Answer, function: FunctionContext, region: str | None) -> tuple[Link, ...]:
+    service = service_url(region, answer.cluster or "", answer.service or "")
+    log = log_url(function, answer.run_id, since_at=answer.started_at)
     links = (
-        Link(label="Service", url=service_url(region, cluster, service)),
+        Link(label="Service", url=service),
         Link(label="Log", url=log),
-        Link(label="Execution", url=execution_url(place.execution_arn)),
+        Link(label="Execution", url=execution_url(function.execution_arn)),
     )
     return tuple(link for link in links if link.url)

@@ -1,7 +1,7 @@
 """The HTML part of a mail, from the pieces of one file, mail.html.
 
 Mail programs know tables, background colours and widths, and not much more: no script, no image,
-no SVG. So the picture is made of these. Whatever is filled in is escaped.
+no SVG. So the chart is made of these. Every text that is filled in is escaped.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from ecs_task_recycle.channels.mail.body import SHORT_ID_LENGTH
-from ecs_task_recycle.channels.mail.chart import Bar, Picture
-from ecs_task_recycle.channels.mail.console import task_url
+from ecs_task_recycle.channels.mail.chart import Bar, Chart
+from ecs_task_recycle.channels.mail.console import short_id, task_url
 from ecs_task_recycle.channels.mail.digest import Digest
+from ecs_task_recycle.channels.mail.questions import AnsweredQuestion
 from ecs_task_recycle.channels.mail.tables import Row, Table
-from ecs_task_recycle.channels.mail.times import duration
-from ecs_task_recycle.channels.mail.verdict import Verdict
+from ecs_task_recycle.channels.mail.times import TimeFormat, duration
 
 TEMPLATE: Final = Path(__file__).with_name("mail.html")
 COLUMNS_COUNT: Final = 200
@@ -42,7 +41,7 @@ def _pieces() -> Mapping[str, Template]:
 
 
 def _fill(piece: str, **values: str) -> _Markup:
-    """Return a piece of the template, with everything in it escaped that is not HTML already."""
+    """Return a piece of the template, filled in; everything that is not HTML yet is escaped."""
     escaped = {
         name: value if isinstance(value, _Markup) else html.escape(value)
         for name, value in values.items()
@@ -61,37 +60,37 @@ def as_html(digest: Digest) -> str:
         "page",
         title=digest.headline,
         heading=_fill(f"heading_{digest.tone.value}", headline=digest.headline),
-        verdicts=_joined(_verdict(each) for each in digest.verdicts),
+        questions=_joined(_question(each) for each in digest.questions),
         links=_fill("links", links=_joined(links)) if links else _Markup(),
-        picture=_picture(digest, digest.picture) if digest.picture is not None else _Markup(),
+        chart=_Markup() if digest.chart is None else _chart(digest.chart, digest.times),
         tables=_joined(_table(digest, table) for table in digest.tables),
         facts=_joined(_fill("fact", label=label, text=text) for label, text in digest.facts),
     )
 
 
-def _verdict(verdict: Verdict) -> _Markup:
+def _question(answered: AnsweredQuestion) -> _Markup:
     return _fill(
-        "verdict",
-        question=verdict.question,
-        text=verdict.text,
-        commands=_joined(_fill("command", command=each) for each in verdict.commands),
+        "question",
+        question=answered.question,
+        text=answered.text,
+        commands=_joined(_fill("command", command=each) for each in answered.commands),
     )
 
 
-# ---- The picture ----
+# ---- The chart ----
 
 
-def _picture(digest: Digest, drawn: Picture) -> _Markup:
-    is_missing = min(number for _, number in drawn.line) < drawn.required_count
-    scale = f"{drawn.tasks_per_bar} tasks a bar." if drawn.tasks_per_bar > 1 else ""
+def _chart(chart: Chart, times: TimeFormat) -> _Markup:
+    is_missing = min(number for _, number in chart.line) < chart.required_count
+    scale = f"{chart.tasks_per_bar} tasks a bar." if chart.tasks_per_bar > 1 else ""
     return _fill(
-        "picture",
-        bars=_joined(_bar(bar) for bar in drawn.bars),
-        required=str(drawn.required_count),
+        "chart",
+        bars=_joined(_bar(bar) for bar in chart.bars),
+        required=str(chart.required_count),
         missing=_fill("missing_legend") if is_missing else _Markup(),
-        levels=_joined(_levels(drawn)),
-        start=digest.times.instant(drawn.started_at.isoformat()),
-        length=duration(drawn.seconds),
+        levels=_joined(_levels(chart)),
+        start=times.instant(chart.started_at),
+        length=duration(chart.seconds),
         scale=scale,
     )
 
@@ -106,10 +105,10 @@ def _bar(bar: Bar) -> _Markup:
     return _fill("bar", label=bar.label, cells=_cells(phases, "new"), drain=drain)
 
 
-def _levels(drawn: Picture) -> Iterable[_Markup]:
-    lowest = drawn.lowest_by_column(COLUMNS_COUNT)
-    for level in drawn.levels_of(lowest):
-        is_required = level <= drawn.required_count
+def _levels(chart: Chart) -> Iterable[_Markup]:
+    lowest = chart.lowest_by_column(COLUMNS_COUNT)
+    for level in chart.levels_of(lowest):
+        is_required = level <= chart.required_count
         kinds = (_kind(number, level, is_required=is_required) for number in lowest)
         yield _fill(
             "level",
@@ -130,7 +129,7 @@ def _kind(number: int | None, level: int, *, is_required: bool) -> str:
 
 
 def _cells(phases: list[tuple[str, float]], rest: str) -> _Markup:
-    """Return cells for phases, each with its end as a share of the whole, and for what is left."""
+    """Return a cell for each phase, which ends at a share of the whole; ``rest`` fills up."""
     ends = [("", 0.0), *phases, (rest, 1.0)]
     return _joined(
         _cell(kind, 100 * (end - begin))
@@ -170,6 +169,6 @@ def _row(digest: Digest, table: Table, row: Row) -> _Markup:
 
 
 def _task(digest: Digest, task_id: str) -> _Markup:
-    """Return the short id of a task, leading to its page in the console."""
-    url, label = task_url(digest.region, digest.cluster, task_id), task_id[:SHORT_ID_LENGTH]
+    """Return the short id of a task, with a link to its page in the console."""
+    url, label = task_url(digest.region, digest.cluster, task_id), short_id(task_id)
     return _fill("task_link", label=label, url=url) if url else _fill("task", label=label)

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+import io
 import re
 import smtplib
 import socket
 import ssl
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from email.utils import getaddresses
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final
 
+from ecs_task_recycle.clock import SystemClock
 from ecs_task_recycle.settings.input_json import Mail
+from ecs_task_recycle.text import one_line
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 
-type Refusals = Mapping[str, tuple[int, bytes]]
+type RefusedRecipients = Mapping[str, tuple[int, bytes]]
 
 # TLS from the first byte. https://www.rfc-editor.org/rfc/rfc8314#section-7.3
 IMPLICIT_TLS_PORT: Final = 465
 
 _GOODBYE_SECONDS: Final = 0.5
-_LONGEST_REPLY_BYTES: Final = 65_536
+_LONGEST_CONVERSATION_BYTES: Final = 65_536
 # smtplib would look up this machine's own name, which takes seconds where there is no DNS.
 _OWN_NAME: Final = "[127.0.0.1]"
 _LOGINS: Final = frozenset(("CRAM-MD5", "PLAIN", "LOGIN"))  # those of smtplib
 # Such as 5.1.1, in front of the server's own words. https://www.rfc-editor.org/rfc/rfc3463
 _ENHANCED_CODE: Final = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
+# Dot-atoms alone: quoted local parts are too rare to be worth their ways to go wrong.
+# https://www.rfc-editor.org/rfc/rfc5322#section-3.2.3
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS: Final = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+_clock: Final = SystemClock()
+
+
+class NotSentError(Exception):
+    """The mail was given up; the message is a part of a sentence and holds no credential."""
+
+
+# ---- From whom, to whom ----
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +61,49 @@ class Envelope:
     unusable: tuple[str, ...]
 
 
+def envelope_of(mail: Mail) -> Envelope:
+    """Return sender and recipients, without recipients that are no addresses.
+
+    Raises NotSentError if ``from_email`` is no address, or no recipient is one.
+    """
+    senders, _ = _addresses([mail.from_email])
+    if len(senders) != 1:
+        raise NotSentError("smtpCredentials.from_email is not an address")
+    found, unusable = _addresses(mail.to)
+    recipients = {address.addr_spec: address for address in found}
+    if not recipients:
+        raise NotSentError("emailNotification.to holds no address")
+    return Envelope(sender=senders[0], recipients=tuple(recipients.values()), unusable=unusable)
+
+
+def _addresses(entries: Iterable[str]) -> tuple[tuple[Address, ...], tuple[str, ...]]:
+    """Return the addresses in the entries, and the entries that hold anything else."""
+    usable: list[Address] = []
+    unusable: list[str] = []
+    for entry in entries:
+        # A line break in an address would let it write headers of its own.
+        pairs = getaddresses([entry]) if entry.isprintable() else []
+        found = [_address(*pair) for pair in pairs]
+        usable += [address for address in found if address is not None]
+        if None in found or not found:
+            unusable.append(one_line(entry))
+    return tuple(usable), tuple(unusable)
+
+
+def _address(display_name: str, address: str) -> Address | None:
+    user, _, domain = address.rpartition("@")
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+    if not _ADDRESS.fullmatch(f"{user}@{ascii_domain}"):
+        return None
+    return Address(display_name, user, ascii_domain)
+
+
+# ---- The conversation ----
+
+
 def hand_over(
     message: EmailMessage,
     envelope: Envelope,
@@ -50,172 +111,145 @@ def hand_over(
     mail: Mail,
     timeout_seconds: float,
     context: ssl.SSLContext,
-) -> Refusals:
+) -> RefusedRecipients:
     """Give the message to the server that ``mail`` names; return the recipients it refused.
 
     Raises what kept the mail from all of them: NotSentError, or an error of smtplib, ssl or socket
     whose own text may hold credentials; ``reason_of`` tells it without. Returns or raises within
-    ``timeout_seconds``, and half a second more where the server does not say goodbye.
+    ``timeout_seconds``, and half a second more if the server does not say goodbye.
     """
-    return _Attempt(mail, context).hand_over(message, envelope, timeout_seconds)
+    refused: Future[RefusedRecipients] = Future()
+
+    def talk() -> None:
+        try:
+            with _client(mail, context, timeout_seconds) as client:
+                _log_in(client, mail, context)
+                recipients = [recipient.addr_spec for recipient in envelope.recipients]
+                sender = envelope.sender.addr_spec
+                refused.set_result(client.send_message(message, sender, recipients))
+        except Exception as problem:  # noqa: BLE001 - raised again where it is waited for
+            refused.set_exception(problem)
+
+    # No timeout of a socket covers the lookup of the host's name.
+    thread = Thread(target=talk, name="smtp", daemon=True)
+    thread.start()
+    try:
+        answer = refused.result(timeout_seconds)
+    except (TimeoutError, _TooLateError):
+        raise NotSentError(f"it took more than {timeout_seconds:g} s") from None
+    thread.join(_GOODBYE_SECONDS)
+    return answer
 
 
-class NotSentError(Exception):
-    """The mail was given up; the message is a part of a sentence and holds no credential."""
+def _client(mail: Mail, context: ssl.SSLContext, timeout_seconds: float) -> _Client:
+    """Return a client that talks to the server through TLS, or will before it says anything."""
+    if mail.port == IMPLICIT_TLS_PORT:
+        return _TlsClient(mail, timeout_seconds, context=context)
+    return _Client(mail, timeout_seconds)
 
 
-class _Replies:
-    """What the server says, by the line. Of one reply, smtplib keeps as many lines as come."""
+def _log_in(client: _Client, mail: Mail, context: ssl.SSLContext) -> None:
+    client.ehlo_or_helo_if_needed()
+    if not isinstance(client, _TlsClient):
+        if not client.has_extn("starttls"):
+            raise NotSentError("the server offers no STARTTLS, and nothing is sent in the clear")
+        client.starttls(context=context)
+    if mail.username is None or mail.password is None:
+        return
+    if not (mail.username + mail.password).isascii():
+        raise NotSentError("the username or password has characters outside ASCII")
+    client.ehlo_or_helo_if_needed()
+    if _LOGINS.isdisjoint(client.esmtp_features.get("auth", "").split()):
+        raise NotSentError("the server offers no login, and a username is configured")
+    client.login(mail.username, mail.password)
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._left_bytes = _LONGEST_REPLY_BYTES
 
-    def begin(self) -> None:
-        """Expect a reply."""
-        self._left_bytes = _LONGEST_REPLY_BYTES
-
-    def readline(self, size: int) -> bytes:
-        """Return the next line. Raises NotSentError for one too many."""
-        line = self._file.readline(size)
-        self._left_bytes -= len(line)
-        if self._left_bytes < 0:
-            raise NotSentError("the server's reply does not end")
-        return line
-
-    def close(self) -> None:
-        """Close the connection's file."""
-        self._file.close()
+class _TooLateError(Exception):
+    """There is no time left. Not an OSError: smtplib would take that for a closed connection."""
 
 
 class _Client(smtplib.SMTP):
-    """An SMTP client that its attempt knows before it connects, and that falls silent with it."""
+    """An SMTP client that neither sends nor waits once its time is over.
 
-    def __init__(self, attempt: _Attempt, **options: Any) -> None:  # noqa: ANN401 - smtplib's
-        self._attempt = attempt
-        attempt.client = self
-        super().__init__(attempt.mail.host, attempt.mail.port, _OWN_NAME, **options)
+    So a mail that was reported as not sent is not sent later.
+    """
+
+    def __init__(self, mail: Mail, timeout_seconds: float, **options: Any) -> None:  # noqa: ANN401
+        self._ends = _clock.now() + timeout_seconds
+        try:
+            options["timeout"] = timeout_seconds
+            super().__init__(mail.host, mail.port, _OWN_NAME, **options)
+        except BaseException:
+            self.close()
+            raise
+
+    def limit_time(self) -> None:
+        """Have the socket's next operation end in time. Raises _TooLateError if it cannot."""
+        left_seconds = self._ends - _clock.now()
+        if left_seconds <= 0:
+            raise _TooLateError
+        if self.sock is not None:
+            self.sock.settimeout(left_seconds)
 
     def send(self, s: ReadableBuffer | str) -> None:
-        """Send, unless the attempt has been given up."""
-        self._attempt.go_on()
+        """Send, if there is time."""
+        self.limit_time()
         super().send(s)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Wait for a reply, unless the attempt has been given up."""
-        self._attempt.go_on()
+        """Wait for a reply, as long as there is time."""
         if self.file is None and self.sock is not None:
-            self.file = _Replies(self.sock.makefile("rb"))
-        if self.file is not None:
-            self.file.begin()
+            self.file = io.BufferedReader(_Incoming(self, self.sock))
         return super().getreply()
+
+    def __exit__(self, *_: object) -> None:
+        """Say goodbye if there is time, and close the connection."""
+        with suppress(Exception):
+            self.limit_time()
+            self._ends = _clock.now() + _GOODBYE_SECONDS
+            self.quit()
+        self.close()
 
 
 class _TlsClient(_Client, smtplib.SMTP_SSL):
     """The same, with TLS from the first byte."""
 
 
-class _Attempt:
-    """One try to hand a mail over, which ends in time whatever the server does.
+class _Incoming(io.RawIOBase):
+    """What the server says, in time and of limited length.
 
-    A socket's own timeout starts anew with every byte, and does not cover the lookup of the host's
-    name. So a thread of its own talks to the server, and is hung up on when time has run out. From
-    then on it says nothing more: a mail reported as not sent is not sent later.
+    A socket's own timeout starts anew with every byte, and smtplib keeps any number of lines.
     """
 
-    def __init__(self, mail: Mail, context: ssl.SSLContext) -> None:
-        self.mail = mail
-        self.client: _Client | None = None
-        self._context = context
-        self._given_up = threading.Event()
-        self._has_ended = threading.Event()
-        self._refused: Refusals = {}
-        self._problem: Exception | None = None
+    def __init__(self, client: _Client, sock: socket.socket) -> None:
+        self._client = client
+        self._sock = sock
+        self._left_bytes = _LONGEST_CONVERSATION_BYTES
 
-    def hand_over(
-        self, message: EmailMessage, envelope: Envelope, timeout_seconds: float
-    ) -> Refusals:
-        """Return the recipients whom the server refused; raise what kept the mail from all."""
-        talk = threading.Thread(
-            target=self._talk, args=(message, envelope, timeout_seconds), name="smtp", daemon=True
-        )
-        talk.start()
-        in_time = self._has_ended.wait(timeout_seconds)
-        if in_time:
-            talk.join(_GOODBYE_SECONDS)
-        self._hang_up()
-        if not in_time:
-            # Not by way of _problem: the hanging up makes the other thread fail, too.
-            raise NotSentError(f"it took more than {timeout_seconds:g} s")
-        if self._problem is not None:
-            raise self._problem
-        return self._refused
+    def readable(self) -> bool:
+        """Tell the buffer above that this is a source."""
+        return True
 
-    def go_on(self) -> None:
-        """Raise NotSentError once the attempt has been given up."""
-        if self._given_up.is_set():
-            raise NotSentError("it was given up")
-
-    def _hang_up(self) -> None:
-        self._given_up.set()
-        sock = None if self.client is None else self.client.sock
-        if sock is not None:
-            with suppress(OSError):
-                # Not the TLS socket's own shutdown: it would drop the encryption first, and the
-                # other thread might just be about to send a password.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    def _talk(self, message: EmailMessage, envelope: Envelope, timeout_seconds: float) -> None:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read what has come."""
+        self._client.limit_time()
         try:
-            client = self._connected(timeout_seconds)
-            self._log_in(client)
-            self._refused = client.send_message(
-                message,
-                envelope.sender.addr_spec,
-                [each.addr_spec for each in envelope.recipients],
-            )
-        except Exception as problem:  # noqa: BLE001 - raised again where it is waited for
-            self._problem = problem
-        self._has_ended.set()
-        self._say_goodbye()
+            size = self._sock.recv_into(buffer)
+        except TimeoutError:
+            raise _TooLateError from None
+        self._left_bytes -= size
+        if self._left_bytes < 0:
+            raise NotSentError("the server's reply does not end")
+        return size
 
-    def _connected(self, timeout_seconds: float) -> _Client:
-        # A little longer than the attempt as a whole, so that it is that which ends.
-        patience_seconds = timeout_seconds + 1
-        if self.mail.port == IMPLICIT_TLS_PORT:
-            return _TlsClient(self, timeout=patience_seconds, context=self._context)
-        client = _Client(self, timeout=patience_seconds)
-        client.ehlo_or_helo_if_needed()
-        if not client.has_extn("starttls"):
-            raise NotSentError("the server offers no STARTTLS, and nothing is sent in the clear")
-        client.starttls(context=self._context)
-        return client
 
-    def _log_in(self, client: _Client) -> None:
-        username, password = self.mail.username, self.mail.password
-        if username is None or password is None:
-            return
-        if not (username + password).isascii():
-            raise NotSentError("the username or password has characters outside ASCII")
-        client.ehlo_or_helo_if_needed()
-        if _LOGINS.isdisjoint(client.esmtp_features.get("auth", "").split()):
-            raise NotSentError("the server offers no login, and a username is configured")
-        client.login(username, password)
-
-    def _say_goodbye(self) -> None:
-        client = self.client
-        if client is None:
-            return
-        with suppress(Exception):
-            if client.sock is not None:
-                client.quit()
-        client.close()
+# ---- What went wrong ----
 
 
 def reason_of(problem: Exception) -> str:
     """Return why a mail was not sent, as a part of a sentence.
 
-    Never in the server's own words: it may echo the password.
+    It never quotes the server, which may echo the password.
     """
     match problem:
         case NotSentError():
@@ -256,7 +290,7 @@ _REFUSED: Final[Mapping[type[smtplib.SMTPException], str]] = {
 
 
 def code_of(reply: tuple[int, bytes | str]) -> str:
-    """Return SMTP's code and the enhanced one, such as "550 5.1.1", of a server's reply."""
+    """Return the SMTP code and the enhanced code in a server's reply, such as "550 5.1.1"."""
     code, words = reply
     if code < 0:
         return "something that is not SMTP"

@@ -1,4 +1,4 @@
-"""Which task went how, and the numbers of a run, as tables: for any channel that can show one."""
+"""How each task went, and the numbers of a run, as tables for any channel that can show them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ecs_task_recycle.channels.mail.body import (
-    Body,
-    left_arns,
-    mapping,
-    one_line,
-    recycled_count,
-    rows,
-    sequence,
-    short_id,
-    task_id,
-)
-from ecs_task_recycle.channels.mail.console import region_of
+from ecs_task_recycle.channels.mail.console import region_of, short_id, task_id
 from ecs_task_recycle.channels.mail.times import TimeFormat, age, duration
+from ecs_task_recycle.codec import Json
+from ecs_task_recycle.report.answer import Answer, AnsweredTask, SkippedTask
+from ecs_task_recycle.text import one_line
 
 SHOWN_ROWS_COUNT: Final = 50
 
@@ -28,7 +20,7 @@ SKIPPED_COLUMNS: Final = ("Until",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One task: its id, its cells (they may be empty), and what else is to be said of it."""
+    """One task: its id, its cells (some may be empty), and remarks below them."""
 
     task: str
     cells: tuple[str, ...]
@@ -37,7 +29,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One row a task; ``all_count`` counts those left out, too."""
+    """One row per task; ``all_count`` includes the tasks whose rows are left out."""
 
     title: str
     columns: tuple[str, ...]
@@ -46,18 +38,18 @@ class Table:
 
     @property
     def left_out(self) -> str:
-        """How many rows are not shown, empty if all are."""
+        """A sentence that counts the rows that are left out, empty if there are none."""
         hidden_count = self.all_count - len(self.rows)
         return f"... and {hidden_count} more: the log names them all." if hidden_count else ""
 
 
-def tables(body: Body, times: TimeFormat) -> tuple[Table, ...]:
+def tables(answer: Answer, times: TimeFormat) -> tuple[Table, ...]:
     """Return the recycled and the skipped tasks."""
-    recycled = [_recycled(row) for row in rows(body, "tasks")]
-    skipped = [_skipped(row, times) for row in rows(body, "skipped")]
     found = (
-        _table("Tasks", TASK_COLUMNS, recycled),
-        _table("Skipped tasks", SKIPPED_COLUMNS, skipped),
+        _table("Tasks", TASK_COLUMNS, [_ended(task) for task in answer.ended_tasks]),
+        _table(
+            "Skipped tasks", SKIPPED_COLUMNS, [_skipped(task, times) for task in answer.skipped]
+        ),
     )
     return tuple(table for table in found if table.rows)
 
@@ -72,124 +64,125 @@ def _table(title: str, columns: tuple[str, ...], all_rows: Sequence[Row]) -> Tab
 
 
 def _shown(all_rows: Sequence[Row]) -> Iterable[Row]:
-    """Return as many rows as are shown, in their order: those with remarks before others."""
+    """Return the rows that are shown, in their order; rows with remarks have precedence."""
     numbers = sorted(range(len(all_rows)), key=lambda number: not all_rows[number].remarks)
     return (all_rows[number] for number in sorted(numbers[:SHOWN_ROWS_COUNT]))
 
 
-def _recycled(row: Body) -> Row:
-    stopping = one_line(row.get("still_stopping"))
+def _ended(task: AnsweredTask) -> Row:
     remarks = (
-        one_line(row.get("exit_verdict")),
-        _labelled("was not in service", row.get("not_in_service")),
-        _labelled("still stopping", stopping),
-        one_line(row.get("note")),
+        one_line(task.exit_verdict),
+        _labelled("was not in service", task.not_in_service),
+        _labelled("still stopping", task.still_stopping),
+        one_line(task.note),
     )
     return Row(
-        task=task_id(row.get("task")),
+        task=task_id(task.task),
         cells=(
-            short_id(row.get("replacement")),
-            age(row.get("started_at"), row.get("stopped_at")),
-            _zone(row),
-            duration(row.get("seconds_to_replace")),
-            duration(row.get("seconds_to_stop")),
-            one_line(row.get("exit_code")),
+            short_id(task.replacement),
+            age(task.started_at, task.stopped_at),
+            _zone(task),
+            duration(task.seconds_to_replace),
+            duration(task.seconds_to_stop),
+            _number(task.exit_code),
         ),
         remarks=tuple(filter(None, remarks)),
     )
 
 
-def _zone(row: Body) -> str:
+def _zone(task: AnsweredTask) -> str:
     """Return a task's zone without the region, which is the same for all: 1a of us-east-1a."""
-    zone, region = one_line(row.get("zone")), region_of(one_line(row.get("task"))) or ""
-    return zone.removeprefix(region[: region.rfind("-") + 1])
+    region = region_of(task.task) or ""
+    return one_line(task.zone).removeprefix(region[: region.rfind("-") + 1])
 
 
-def _skipped(row: Body, times: TimeFormat) -> Row:
-    reason = one_line(row.get("reason"))
+def _skipped(task: SkippedTask, times: TimeFormat) -> Row:
     return Row(
-        task=task_id(row.get("task")),
-        cells=(times.instant(row.get("until")),),
-        remarks=(reason,) if reason else (),
+        task=task_id(task.task),
+        cells=(times.instant(task.until),),
+        remarks=(one_line(task.reason),),
     )
 
 
-def _labelled(label: str, value: object) -> str:
-    text = one_line(value)
-    return f"{label}: {text}" if text else ""
+def _labelled(label: str, text: str | None) -> str:
+    return f"{label}: {one_line(text)}" if text else ""
 
 
-def facts(body: Body, times: TimeFormat) -> tuple[tuple[str, str], ...]:
+def _number(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+# ---- The details ----
+
+
+def facts(answer: Answer, times: TimeFormat) -> tuple[tuple[str, str], ...]:
     """Return the numbers of a run: pairs of a label and a text."""
-    pairs = (*_numbers(body), *_capacity(body), *_times(body, times))
+    pairs = (*_numbers(answer), *_capacity(answer), *_times(answer, times))
     return tuple((label, text) for label, text in pairs if text)
 
 
-def _numbers(body: Body) -> list[tuple[str, str]]:
+def _numbers(answer: Answer) -> list[tuple[str, str]]:
     return [
-        ("Cluster", one_line(body.get("cluster"))),
-        ("Service", one_line(body.get("service"))),
-        ("Parameters", _parameters(body)),
-        ("Status", one_line(body.get("status"))),
-        ("Error", one_line(body.get("error"))),
-        ("Tasks recycled", one_line(recycled_count(body))),
-        ("Tasks left", _left(body)),
-        ("Original desired count", one_line(body.get("original_desired_count"))),
-        ("Required in service", one_line(body.get("required_in_service"))),
-        ("Lowest in service", one_line(body.get("lowest_in_service"))),
-        ("Remarks", "\n".join(one_line(each) for each in sequence(body.get("remarks")))),
+        ("Cluster", one_line(answer.cluster)),
+        ("Service", one_line(answer.service)),
+        ("Parameters", _parameters(answer)),
+        ("Status", answer.status.value),
+        ("Error", one_line(answer.error)),
+        ("Tasks recycled", _number(answer.tasks_recycled)),
+        ("Tasks remaining", _not_recycled(answer)),
+        ("Original desired count", _number(answer.original_desired_count)),
+        ("Required in service", _number(answer.required_in_service)),
+        ("Lowest in service", _number(answer.lowest_in_service)),
+        ("Remarks", "\n".join(map(one_line, answer.remarks or ()))),
     ]
 
 
-def _parameters(body: Body) -> str:
-    given = mapping(body.get("parameters"))
-    return "; ".join(f"{one_line(name)} {_parameter(value)}" for name, value in given.items())
+def _parameters(answer: Answer) -> str:
+    return "; ".join(f"{name} {_parameter(value)}" for name, value in answer.parameters.items())
 
 
-def _parameter(value: object) -> str:
+def _parameter(value: Json) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(map(one_line, sequence(value))) or one_line(value)
+    entries = value if isinstance(value, list) else [value]
+    return ", ".join(one_line(str(entry)) for entry in entries)
 
 
-def _left(body: Body) -> str:
-    arns = left_arns(body)
+def _not_recycled(answer: Answer) -> str:
+    arns = answer.not_recycled
     if not arns:
         return ""
     hidden_count = len(arns) - SHOWN_ROWS_COUNT
     more = f" and {hidden_count} more" if hidden_count > 0 else ""
-    return f"{len(arns)}: {', '.join(short_id(arn) for arn in arns[:SHOWN_ROWS_COUNT])}{more}"
+    return f"{len(arns)}: {', '.join(map(short_id, arns[:SHOWN_ROWS_COUNT]))}{more}"
 
 
-def _capacity(body: Body) -> list[tuple[str, str]]:
-    capacity = mapping(body.get("capacity"))
-    found, now = mapping(capacity.get("found")), mapping(capacity.get("now"))
-    labels = ("Desired count", "Min capacity", "Max capacity")
-    keys = ("desired_count", "min_capacity", "max_capacity")
-    pairs = [
-        (label, _found_and_now(one_line(found.get(key)), one_line(now.get(key))))
-        for label, key in zip(labels, keys, strict=True)
+def _capacity(answer: Answer) -> list[tuple[str, str]]:
+    if answer.capacity is None:
+        return []
+    found, now = answer.capacity.found, answer.capacity.now
+    return [
+        ("Desired count", _found_and_now(found.desired_count, now.desired_count)),
+        ("Min capacity", _found_and_now(found.min_capacity, now.min_capacity)),
+        ("Max capacity", _found_and_now(found.max_capacity, now.max_capacity)),
+        ("Left alone", "\n".join(map(one_line, answer.capacity.left_alone))),
     ]
-    sentences = sequence(capacity.get("left_alone"))
-    return [*pairs, ("Left alone", "\n".join(one_line(each) for each in sentences))]
 
 
-def _found_and_now(found: str, now: str) -> str:
-    if not found and not now:
+def _found_and_now(found: int | None, now: int | None) -> str:
+    if found is None and now is None:
         return ""
     verdict = "as found" if found == now else "NOT as found"
-    return f"found {found or '?'}, now {now or '?'} ({verdict})"
+    return f"found {_number(found) or '?'}, now {_number(now) or '?'} ({verdict})"
 
 
-def _times(body: Body, times: TimeFormat) -> list[tuple[str, str]]:
+def _times(answer: Answer, times: TimeFormat) -> list[tuple[str, str]]:
+    zone = times.unknown_zone
     return [
-        ("Started before", times.instant(body.get("started_before"))),
-        ("Duration", duration(body.get("duration_seconds"))),
-        ("Finished", times.instant(body.get("timestamp"))),
-        (
-            "Time zone",
-            f"{name} is not known to this function" if (name := times.unknown_zone) else "",
-        ),
-        ("Invocations", one_line(body.get("segments"))),
-        ("Run", one_line(body.get("run_id"))),
+        ("Started before", times.instant(answer.started_before)),
+        ("Duration", duration(answer.duration_seconds)),
+        ("Finished", times.instant(answer.timestamp)),
+        ("Time zone", f"{zone} is not known to this function" if zone else ""),
+        ("Invocations", _number(answer.segments)),
+        ("Run", one_line(answer.run_id)),
     ]

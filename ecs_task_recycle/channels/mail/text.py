@@ -1,15 +1,15 @@
-"""The text part of a mail: plain ASCII but for what AWS and the configuration say themselves."""
+"""The text part of a mail: plain ASCII, except for words of AWS and of the configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-from ecs_task_recycle.channels.mail.chart import Bar, Picture
+from ecs_task_recycle.channels.mail.chart import Bar, Chart
 from ecs_task_recycle.channels.mail.digest import Digest
+from ecs_task_recycle.channels.mail.questions import AnsweredQuestion
 from ecs_task_recycle.channels.mail.tables import Row, Table
-from ecs_task_recycle.channels.mail.times import duration
-from ecs_task_recycle.channels.mail.verdict import Verdict
+from ecs_task_recycle.channels.mail.times import TimeFormat, duration
 
 COLUMNS_COUNT: Final = 60
 LABEL_WIDTH: Final = 10
@@ -22,35 +22,32 @@ def as_text(digest: Digest) -> str:
     """Return the whole text."""
     parts = [
         digest.headline,
-        "\n".join(_verdict(each) for each in digest.verdicts),
+        "\n".join(_question(each) for each in digest.questions),
         "\n".join(f"{link.label}: {link.url}" for link in digest.links),
-        _picture(digest) if digest.picture is not None else "",
+        _chart(digest.chart, digest.times) if digest.chart is not None else "",
         *(_table(table) for table in digest.tables),
         "\n".join(f"{label}: {text}" for label, text in digest.facts),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _verdict(verdict: Verdict) -> str:
-    text = "\n".join(filter(None, (verdict.text, *verdict.commands)))
-    return f"{verdict.question} {text}"
+def _question(answered: AnsweredQuestion) -> str:
+    text = "\n".join(filter(None, (answered.text, *answered.commands)))
+    return f"{answered.question} {text}"
 
 
-# ---- The picture ----
+# ---- The chart ----
 
 
-def _picture(digest: Digest) -> str:
-    drawn = digest.picture
-    if drawn is None:
-        return ""
-    per_bar = f"; {drawn.tasks_per_bar} tasks a bar" if drawn.tasks_per_bar > 1 else ""
+def _chart(chart: Chart, times: TimeFormat) -> str:
+    per_bar = f"; {chart.tasks_per_bar} tasks a bar" if chart.tasks_per_bar > 1 else ""
     title = (
-        f"The run, from {digest.times.instant(drawn.started_at.isoformat())} on; "
-        f"each column is {duration(drawn.seconds / COLUMNS_COUNT)}{per_bar}"
+        f"The run, from {times.instant(chart.started_at)} on; "
+        f"each column is {duration(chart.seconds / COLUMNS_COUNT)}{per_bar}"
     )
-    service = f"Tasks in service, {drawn.required_count} required; each column shows its lowest"
+    service = f"Tasks in service, {chart.required_count} required; each column shows its lowest"
     return "\n".join(
-        [title, LEGEND, *map(_bar, drawn.bars), service, LEVEL_LEGEND, *_levels(drawn)]
+        [title, LEGEND, *map(_bar, chart.bars), service, LEVEL_LEGEND, *_levels(chart)]
     )
 
 
@@ -59,17 +56,17 @@ def _bar(bar: Bar) -> str:
 
 
 def _phase(bar: Bar, column: int) -> str:
-    """Return the sign of a column: of what happened in it, the replacing before the rest."""
+    """Return the character for a column; replacing wins over other phases."""
     begin, end = column / COLUMNS_COUNT, (column + 1) / COLUMNS_COUNT
     if bar.stopped is None or end <= bar.stopped:
         return "."
     return "#" if bar.replaced is None or begin < bar.replaced else "="
 
 
-def _levels(drawn: Picture) -> Iterable[str]:
-    lowest = drawn.lowest_by_column(COLUMNS_COUNT)
-    for level in drawn.levels_of(lowest):
-        is_required = level <= drawn.required_count
+def _levels(chart: Chart) -> Iterable[str]:
+    lowest = chart.lowest_by_column(COLUMNS_COUNT)
+    for level in chart.levels_of(lowest):
+        is_required = level <= chart.required_count
         signs = (_filled(number, level, is_required=is_required) for number in lowest)
         yield _line(str(level), "".join(signs))
 

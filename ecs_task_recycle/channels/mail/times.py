@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from ecs_task_recycle.channels.mail.body import instant, number, one_line
+from ecs_task_recycle.settings.values import zone_of
+from ecs_task_recycle.text import one_line
 
 _MINUTE_SECONDS: Final = 60
-_HOUR_SECONDS: Final = 3_600
-_DAY_SECONDS: Final = 86_400
-_LONGEST_DURATION_SECONDS: Final = 366 * _DAY_SECONDS
 
 
-def zone_of(name: str | None) -> ZoneInfo | None:
-    """Return the zone of an IANA name, None where there is no such zone on this machine.
-
-    Its data come from the operating system, in Lambda from Amazon Linux 2023: an image without them
-    knows no zone. https://docs.python.org/3.13/library/zoneinfo.html#data-sources
-    """
-    if not name:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
-        return None
-
-
-def duration(seconds: object) -> str:
-    """Return a duration, such as 12 min 34 s; what is none, as it is."""
-    found = number(seconds)
-    if found is None or found >= _LONGEST_DURATION_SECONDS:
-        return one_line(seconds)
-    if found < _MINUTE_SECONDS:
-        return f"{one_line(seconds)} s"
-    minutes, rest = divmod(round(found), _MINUTE_SECONDS)
+def duration(seconds: float | None) -> str:
+    """Return a duration such as 12 min 34 s, or an empty text if it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < _MINUTE_SECONDS:
+        return f"{round(seconds, 1)} s"
+    minutes, rest = divmod(round(seconds), _MINUTE_SECONDS)
     hours, minutes = divmod(minutes, 60)
     return (f"{hours} h " if hours else "") + f"{minutes} min {rest} s"
 
 
-def age(born: object, at: object) -> str:
+def age(born_at: datetime | None, at: datetime | None) -> str:
     """Return how old something was, such as 12 d 3 h, 5 h or 17 min."""
-    born_at, then = instant(born), instant(at)
-    if born_at is None or then is None or then < born_at:
+    if born_at is None or at is None or at < born_at:
         return ""
-    minutes = int((then - born_at).total_seconds()) // _MINUTE_SECONDS
+    minutes = int((at - born_at).total_seconds()) // _MINUTE_SECONDS
     days, hours = minutes // (24 * 60), minutes // 60 % 24
     if days:
         return f"{days} d {hours} h"
@@ -57,7 +39,7 @@ def age(born: object, at: object) -> str:
 class TimeFormat:
     """How instants are written; ``zone`` is the readers' own, None for UTC alone.
 
-    ``unknown_zone`` is the name of a zone that was asked for and is not known here.
+    ``unknown_zone`` is the name of a configured zone that this machine does not know.
     """
 
     zone: ZoneInfo | None = None
@@ -65,24 +47,21 @@ class TimeFormat:
 
     @classmethod
     def of(cls, name: str | None) -> TimeFormat:
-        """Return the format for the readers of a zone."""
+        """Return the format for the readers in a zone."""
         zone = zone_of(name)
-        return cls(zone=zone, unknown_zone="" if zone is not None else name or "")
+        return cls(zone=zone, unknown_zone="" if zone is not None else one_line(name))
 
-    def instant(self, value: object) -> str:
-        """Return an instant in UTC and in the readers' zone; what is none, as it is."""
-        found = instant(value)
-        if found is None:
-            return one_line(value)
-        return f"{found:%Y-%m-%d %H:%M:%S} UTC{self._local(found)}"
+    def instant(self, at: datetime | None) -> str:
+        """Return an instant in UTC and in the readers' zone, or an empty text if there is none."""
+        if at is None:
+            return ""
+        in_utc = at.astimezone(UTC)
+        return f"{in_utc:%Y-%m-%d %H:%M:%S} UTC{self._local(in_utc)}"
 
     def _local(self, at: datetime) -> str:
-        """Return the instant in the readers' zone, with its date where that is another one."""
+        """Return the instant in the readers' zone, with its date if that differs."""
         if self.zone is None:
             return ""
-        try:
-            local = at.astimezone(self.zone)
-        except (OverflowError, ValueError):  # in the year 1 or 9999
-            return ""
+        local = at.astimezone(self.zone)
         form = "%H:%M:%S" if local.date() == at.date() else "%Y-%m-%d %H:%M:%S"
         return f" ({local:{form}} {self.zone.key})"

@@ -1,0 +1,39 @@
+"""The commands that people copy: each invokes the function for the service of an answer."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Final
+
+from ecs_task_recycle.codec import Json
+from ecs_task_recycle.report.answer import Answer
+from ecs_task_recycle.settings.function import FunctionContext
+from ecs_task_recycle.settings.parameters import Action
+
+UNKNOWN_FUNCTION: Final = "FUNCTION_NAME"
+
+
+def command_for_the_rest(answer: Answer, function: FunctionContext) -> str:
+    """Return the command that recycles the tasks that the run has left, in the same way."""
+    parameters = {**answer.parameters_for_the_rest, **answer.repeated_parameters}
+    return _invocation(answer, function, parameters)
+
+
+def command_for_the_interrupted_run(answer: Answer, function: FunctionContext) -> str:
+    """Return the command that continues the run whose capacity this one has restored."""
+    return _invocation(answer, function, {**answer.parameters_for_the_rest})
+
+
+def command_to_restore(answer: Answer, function: FunctionContext) -> str:
+    """Return the command that restores the capacity."""
+    return _invocation(answer, function, {"action": Action.RESTORE.value})
+
+
+def _invocation(answer: Answer, function: FunctionContext, parameters: dict[str, Json]) -> str:
+    payload = {"cluster_name": answer.cluster, "service_name": answer.service, **parameters}
+    words = ["aws", "lambda", "invoke", "--function-name", function.name or UNKNOWN_FUNCTION]
+    if function.region:
+        words += ["--region", function.region]
+    words += ["--invocation-type", "Event", "--cli-binary-format", "raw-in-base64-out"]
+    return shlex.join([*words, "--payload", json.dumps(payload), "response.json"])

@@ -6,6 +6,7 @@ Instants (``_at``) are aware UTC.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -189,6 +190,12 @@ class Original:
         if self.started_at is None or self.created_at is None:
             return None
         return (self.started_at - self.created_at).total_seconds()
+
+
+def quickest_start_seconds(tasks: Iterable[Original]) -> float:
+    """Return how long the quickest of the tasks took from its creation to RUNNING, 0 if unknown."""
+    taken = [each.seconds_to_start for each in tasks]
+    return min((seconds for seconds in taken if seconds is not None), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

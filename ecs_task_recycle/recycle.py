@@ -7,7 +7,7 @@ import logging
 from ecs_task_recycle.before.preflight import Preflight, require_work
 from ecs_task_recycle.clock import as_utc, pause
 from ecs_task_recycle.errors import AwsCallError, OwnershipLostError, PreconditionError
-from ecs_task_recycle.model import Plan
+from ecs_task_recycle.model import Plan, quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.record.record import RecordState, RunRecord
@@ -23,9 +23,7 @@ from ecs_task_recycle.steps.queueing import Queueing
 from ecs_task_recycle.steps.replacement import Replacer
 from ecs_task_recycle.steps.scale_up import Scaling
 from ecs_task_recycle.steps.work_list import WorkList
-from ecs_task_recycle.watch.interference import Guard
-from ecs_task_recycle.watch.starts import quickest_start_seconds
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import ExpectedService, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +60,7 @@ class _Recycling:
         self._died_with: str | None = None
         self._deaths = 0
         self._pace = Pace(clock=run.clock, progress=progress, settings=run.settings)
-        self._watch = ServiceWatch(run.gateway, run.clock, self._pace)
+        self._watch = Watch(run.gateway, run.clock, self._pace)
         self._budget = Budget(
             clock=run.clock,
             began_at=run.clock.now(),
@@ -140,10 +138,10 @@ class _Recycling:
             self._turns(plan).wait_until_any_is_free()
             plan = self._scaling.plan_anew(plan)
         turns, replacer = self._turns(plan), self._replacer(plan)
-        guard = Guard(
+        expected = ExpectedService(
             deployment_id=plan.deployment_id, required_in_service=plan.required_in_service
         )
-        self._watch.guard(guard)
+        self._watch.expect(expected)
         if raises:
             self._scaling.scale_up(plan)
         if replacer.finish_in_hand():
@@ -193,7 +191,9 @@ class _Recycling:
         # Whether a write whose answer is lost has taken the record, only the next one tells.
         self._deaths = self._budget.retry(lambda: self._store.take_over(record)).deaths
         self._progress.segments += 1
-        self._watch.resume(plan.run_started_at, self._progress)
+        results = self._progress.results.values()
+        stopped_arns = [each.task_arn for each in results if each.stopped_at is not None]
+        self._watch.resume(plan.run_started_at, self._progress.seen, stopped_arns)
         return plan
 
     def _require_goes_on(self) -> None:

@@ -42,7 +42,7 @@ from ecs_task_recycle.steps import work_list
 from ecs_task_recycle.steps.protection import under_protection
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.reads import seconds_until_current
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import Watch
 
 READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 
@@ -57,7 +57,7 @@ class Preflight:
     clock: Clock
     settings: Settings
     store: RecordStore
-    watch: ServiceWatch
+    watch: Watch
     guardian: Guardian | None = None
     _permissions: Permissions = field(default_factory=Permissions)
 

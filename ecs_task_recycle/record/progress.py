@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ecs_task_recycle.departures import with_departure
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.model import (
     CapacityReport,
@@ -19,7 +18,8 @@ from ecs_task_recycle.model import (
 )
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.record import Memory, RunRecord
-from ecs_task_recycle.task import Task
+from ecs_task_recycle.task import Task, with_exit
+from ecs_task_recycle.watch.watch import Seen
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +91,16 @@ class Progress:
         return last if last is not None and last.outcome is TaskOutcome.STOPPED else None
 
     @property
+    def seen(self) -> Seen:
+        """What the watch of an earlier invocation has seen."""
+        return Seen(
+            served_new_arns=frozenset(self.new_task_arns),
+            failed_new_tasks=tuple(self.deaths),
+            in_service=self.in_service,
+            checks_health=self.plan is not None and self.plan.checks_health,
+        )
+
+    @property
     def error(self) -> Exception | None:
         """What made the run fail, the last thing first."""
         return self.errors[-1] if self.errors else None
@@ -150,7 +160,7 @@ class Progress:
         for task in stopped_tasks:
             result = self.results.get(task.arn)
             if result is not None:
-                self.results[task.arn] = with_departure(result, task)
+                self.results[task.arn] = with_exit(result, task)
 
     def end(self, how: Exception) -> None:
         """Note how the run ended: by an outcome, or by one more error."""

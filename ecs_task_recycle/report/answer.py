@@ -9,14 +9,20 @@ from typing import Any, Final
 
 from ecs_task_recycle.codec import Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError
-from ecs_task_recycle.model import Original, Plan, Protection, TaskOutcome, TaskResult
+from ecs_task_recycle.model import (
+    Original,
+    Plan,
+    Protection,
+    TaskOutcome,
+    TaskResult,
+    quickest_start_seconds,
+)
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.settings.parameters import Action, IfRunning, ProtectedTasks
 from ecs_task_recycle.steps.protection import in_order
 from ecs_task_recycle.steps.work_list import planned
-from ecs_task_recycle.watch.starts import quickest_start_seconds
 from ecs_task_recycle.watch.timeline import lowest
 
 LOG_LEVELS: Final = {Status.FAILED: logging.ERROR, Status.PARTIAL: logging.WARNING}

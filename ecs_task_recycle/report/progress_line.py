@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ecs_task_recycle.clock import Clock, as_utc
-from ecs_task_recycle.model import Plan
+from ecs_task_recycle.model import Plan, quickest_start_seconds
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.settings.event import Settings
-from ecs_task_recycle.watch.starts import quickest_start_seconds
 
 HOUR_MINUTES = 60
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from ecs_task_recycle.aws.errors import retry
 from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.model import quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.record.progress import Progress
-from ecs_task_recycle.watch.starts import quickest_start_seconds
 
 MAIL_SECONDS: Final = 20.0
 """What mailing may take of the reserve."""

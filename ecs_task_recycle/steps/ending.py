@@ -22,7 +22,7 @@ from ecs_task_recycle.steps.budget import Budget
 from ecs_task_recycle.steps.go_ahead import GoAhead
 from ecs_task_recycle.steps.restore import Restorer, not_restored
 from ecs_task_recycle.steps.settling import Settling, await_taken_away
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Ending:
 
     gateway: Gateway
     clock: Clock
-    watch: ServiceWatch
+    watch: Watch
     store: RecordStore
     budget: Budget
     go_ahead: GoAhead

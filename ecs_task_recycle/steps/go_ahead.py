@@ -8,7 +8,7 @@ from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.record.store import RecordStore
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,7 @@ class GoAhead:
     """Renews the run record, and reads what others ask of the run."""
 
     store: RecordStore
-    watch: ServiceWatch
+    watch: Watch
     guardian: Guardian | None
     progress: Progress
 
@@ -34,9 +34,10 @@ class GoAhead:
 
     def note(self) -> None:
         """Take what the watch remembers into the run's progress."""
-        self.progress.in_service = self.watch.timeline.points
-        self.progress.new_task_arns = set(self.watch.failed_starts.new_arns)
-        self.progress.deaths = list(self.watch.failed_starts.deaths.values())
+        seen = self.watch.seen()
+        self.progress.in_service = seen.in_service
+        self.progress.new_task_arns = set(seen.served_new_arns)
+        self.progress.deaths = list(seen.failed_new_tasks)
 
     def require_not_stopped(self) -> None:
         """Raise Ended if somebody has asked the run to stop, as of the last write."""

@@ -19,7 +19,7 @@ from ecs_task_recycle.steps.scale_up import raised_from_now
 from ecs_task_recycle.steps.work_list import created_before
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, seconds_until_current
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import Watch
 
 TASKS_LIMIT: Final = 5_000
 """The tasks of one run: so many fit into an item of DynamoDB, and are ECS's limit for a service.
@@ -34,7 +34,7 @@ class Queueing:
 
     gateway: Gateway
     clock: Clock
-    watch: ServiceWatch
+    watch: Watch
     store: RecordStore
     budget: Budget
     progress: Progress

@@ -24,8 +24,7 @@ from ecs_task_recycle.settings.parameters import ProtectedTasks
 from ecs_task_recycle.steps.budget import Budget
 from ecs_task_recycle.steps.go_ahead import GoAhead
 from ecs_task_recycle.watch.in_service import Snapshot, short
-from ecs_task_recycle.watch.wait import Wait
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import Wait, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class Replacer:
 
     gateway: Gateway
     clock: Clock
-    watch: ServiceWatch
+    watch: Watch
     go_ahead: GoAhead
     budget: Budget
     settings: Settings

@@ -19,9 +19,7 @@ from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.steps.budget import Budget
 from ecs_task_recycle.steps.go_ahead import GoAhead
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.interference import Guard
-from ecs_task_recycle.watch.wait import Wait
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import ExpectedService, Wait, Watch
 
 CONFLICT_DELAYS_SECONDS: Final = (1.0, 2.0) + (5.0,) * 35
 """Three minutes: people have waited for one or two until autoscaling took the next call."""
@@ -35,7 +33,7 @@ class Scaling:
 
     gateway: Gateway
     clock: Clock
-    watch: ServiceWatch
+    watch: Watch
     budget: Budget
     go_ahead: GoAhead
     progress: Progress
@@ -136,8 +134,8 @@ def raised_from_now(gateway: Gateway, plan: Plan, snapshot: Snapshot) -> Plan:
     """
     target = gateway.scalable_target()
     reasons = refusals(snapshot.service, target, maintain=True)
-    guard = Guard(deployment_id=plan.deployment_id, required_in_service=0)
-    reason = "; ".join(reasons) or guard.interference(snapshot.service)
+    expected = ExpectedService(deployment_id=plan.deployment_id, required_in_service=0)
+    reason = "; ".join(reasons) or expected.interference(snapshot.service)
     if reason is not None:
         raise Interference(reason)
     found = Capacity.of(snapshot.service, target)

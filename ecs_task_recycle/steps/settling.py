@@ -13,15 +13,13 @@ from datetime import datetime
 from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
-from ecs_task_recycle.clock import Clock
+from ecs_task_recycle.clock import Clock, is_since
 from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
 from ecs_task_recycle.model import ScaleUp
 from ecs_task_recycle.steps.budget import Budget
-from ecs_task_recycle.watch.failed_starts import is_since
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
-from ecs_task_recycle.watch.wait import Wait
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, Doubt
+from ecs_task_recycle.watch.watch import Wait, Watch
 
 PROTECTION_SECONDS: Final = 20.0
 """How often scale-in protection is read while every task is protected."""
@@ -44,7 +42,7 @@ class Settling:
         self,
         gateway: Gateway,
         clock: Clock,
-        watch: ServiceWatch,
+        watch: Watch,
         scale_up: ScaleUp,
         *,
         not_awaited: frozenset[str] = frozenset(),
@@ -59,7 +57,7 @@ class Settling:
         self._watch = watch
         self._written = scale_up.written.desired_count
         self._found = scale_up.found.desired_count
-        self._changed_since: float | None = None
+        self._doubt = Doubt()
         self._protection_read: float | None = None
         self.notes: list[str] = []
 
@@ -84,14 +82,12 @@ class Settling:
             return False
 
     def _is_settled(self, snapshot: Snapshot) -> bool | None:
-        if snapshot.service.desired_count == self._written:
-            self._changed_since = None
+        is_changed = snapshot.service.desired_count != self._written
+        self._doubt.saw(self._clock.now(), differs=is_changed)
+        if not is_changed:
             return True if self._can_spare_one(snapshot) else None
         # Somebody has changed it, or the read is older than the last write.
-        if self._changed_since is None:
-            self._changed_since = self._clock.now()
-        certain = self._clock.now() - self._changed_since >= CONSISTENCY_SECONDS
-        return True if certain else None
+        return True if self._doubt.is_over(self._clock.now()) else None
 
     def _can_spare_one(self, snapshot: Snapshot) -> bool:
         """Whether all are in service, and not all of them under scale-in protection.
@@ -141,7 +137,7 @@ class Settling:
         return new[: max(0, meant_to_run - self._found)]
 
 
-def await_taken_away(clock: Clock, watch: ServiceWatch, budget: Budget) -> None:
+def await_taken_away(clock: Clock, watch: Watch, budget: Budget) -> None:
     """Wait until reads show what was restored just now, and which task ECS has taken away for it.
 
     Whoever counts on that task, or stops another one meanwhile, has one less than they think.

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from ecs_task_recycle.channels.mail.console import Place
 from ecs_task_recycle.channels.mail.smtp import NotSentError
 from ecs_task_recycle.channels.mail.tables import SHOWN_ROWS_COUNT
-from ecs_task_recycle.departures import NOT_IN_TIME
 from ecs_task_recycle.settings.input_json import Mail
+from ecs_task_recycle.task import NOT_IN_TIME
 from Notification import compose, send_notification
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from ecs_task_recycle.channels.mail.body import (
 )
 from ecs_task_recycle.channels.mail.console import Place
 from ecs_task_recycle.channels.mail.times import duration
-from ecs_task_recycle.departures import NOT_IN_TIME
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.settings.parameters import PARAMETERS, Action
+from ecs_task_recycle.task import NOT_IN_TIME
 
 WORKED: Final = "Did it work?"
 AFFECTED: Final = "Was the service affected?"

@@ -44,15 +44,6 @@ class Snapshot:
         return "; ".join([counts, *details[:SHOWN_TASKS_COUNT]])
 
 
-def why_not_in_service(
-    task: Task, load_balancers: Iterable[LoadBalancer], targets: Targets, *, checks_health: bool
-) -> str | None:
-    """Return why a task is not in service, or None if it is."""
-    return why_not_ready(task, checks_health=checks_health) or why_no_target_is_healthy(
-        task, load_balancers, targets
-    )
-
-
 def why_not_ready(task: Task, *, checks_health: bool) -> str | None:
     """Return what keeps a task out of service apart from its target groups, or None."""
     if task.last_status != "RUNNING":

@@ -63,7 +63,15 @@ class Doubt:
         elif self._first_seen is None:
             self._first_seen = now
 
+    def seconds_left(self, now: float) -> float:
+        """Return for how long a read that differs is not to be believed; 0 if none is doubted."""
+        since = self._since
+        return 0.0 if since is None else max(0.0, since + CONSISTENCY_SECONDS - now)
+
     def is_over(self, now: float) -> bool:
         """Whether a read that differs is to be believed by now."""
-        since = self._first_seen if self._written is None else self._written
-        return since is not None and not may_be_stale(now, since)
+        return self._since is not None and not self.seconds_left(now)
+
+    @property
+    def _since(self) -> float | None:
+        return self._first_seen if self._written is None else self._written

@@ -1,20 +1,19 @@
 """The one that waits: reads the service until something holds, and logs meanwhile what is awaited.
 
-Each read asks for what matters to the wait: the service, the list of its tasks while some are
-lacking, the tasks that are not in service, and the health of the targets that one of them waits
-for. Everything is read again once a minute. ``Rhythm`` decides when.
+``Polls`` knows what is read each time, ``Rhythm`` when. Here it is decided what that means for the
+run: go on waiting, go on with the run, or end it.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
-from ecs_task_recycle.aws.gateway import DESCRIBE_TASKS_LIMIT, Gateway
+from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import HEARTBEAT_SECONDS, Clock, as_utc
 from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
 from ecs_task_recycle.model import InServicePoint, Service
@@ -23,14 +22,10 @@ from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.failed_starts import FailedStarts
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.memory import ServiceMemory
+from ecs_task_recycle.watch.polls import Polls
 from ecs_task_recycle.watch.reads import Doubt
 from ecs_task_recycle.watch.rhythm import FAR_SECONDS, Rhythm
 from ecs_task_recycle.watch.timeline import Timeline
-
-EVERYTHING_SECONDS: Final = 60.0
-"""How old a read of anything may get during a wait."""
-FRESH_SECONDS: Final = 5.0
-"""How old the reads may be by which a task is stopped, or one is taken away."""
 
 logger = logging.getLogger(__name__)
 
@@ -109,18 +104,17 @@ class Watch:
 
     def __init__(self, gateway: Gateway, clock: Clock, progress_line: ProgressLine) -> None:
         """Take the gateway of the service; nothing is called yet."""
-        self._gateway = gateway
         self._clock = clock
         self._progress_line = progress_line
         now_at = as_utc(clock.now())
         self.memory = ServiceMemory(now_at)
         self.failed_starts = FailedStarts(run_started_at=now_at, since_at=now_at)
         self.timeline = Timeline()
+        self._polls = Polls(gateway, clock, self.memory)
         self._rhythm = Rhythm(self.memory)
         self._expected: ExpectedService | None = None
         self._doubt = Doubt(written=clock.now())
         self._stopped_by_run: set[str] = set()
-        self._everything_read = -math.inf
         self._problem: str | None = None
 
     def resume(self, run_started_at: datetime, seen: Seen, stopped_arns: Iterable[str]) -> None:
@@ -165,7 +159,7 @@ class Watch:
         A task whose host or agent is lost may never be. Raises AwsCallError.
         """
         stopping = sorted(self._stopped_by_run - self.memory.stopped)
-        self._read_tasks(stopping)
+        self._polls.read_tasks(stopping)
         memory = self.memory
         return {
             arn: memory.tasks[arn].last_status
@@ -181,46 +175,9 @@ class Watch:
         ``lists``: read the list of its tasks even if none is lacking. ``known``: the service, if it
         was read just now. Raises AwsCallError.
         """
-        memory = self.memory
-        self._read_service(known)
-        if lists or not memory.tasks or memory.lacks_tasks:
-            memory.learn_arns(self._gateway.task_arns())
-        # First, so that no task seems to wait for a target only because none was read yet.
-        self._read_targets()
-        self._read_tasks(memory.arns_to_describe(memory.live_arns, len(memory.live_arns) + 100))
-        self._everything_read = self._clock.now()
+        self._polls.read_everything(lists=lists, known=known)
         self._extend_timeline()
-        return memory.snapshot()
-
-    def _read_what_matters(self) -> None:
-        memory = self.memory
-        self._read_service()
-        if memory.lacks_tasks:
-            memory.learn_arns(self._gateway.task_arns())
-        if uncertain := memory.uncertain_arns:
-            self._read_tasks(memory.arns_to_describe(uncertain, DESCRIBE_TASKS_LIMIT))
-        if memory.awaiting_targets:
-            self._read_targets()
-        self._extend_timeline()
-
-    def _read_service(self, known: Service | None = None) -> None:
-        service = known or self._gateway.service()
-        if service is None:
-            raise AwsCallError.of("ecs:DescribeServices", "MISSING", "the service is not there")
-        self.memory.learn_service(service)
-
-    def _read_tasks(self, arns: Sequence[str]) -> None:
-        if arns:
-            service = self.memory.service
-            has_targets = service is not None and bool(service.load_balancers)
-            tasks = self._gateway.tasks(arns, with_instances=has_targets)
-            self.memory.learn_tasks(arns, tasks, self._clock.now())
-
-    def _read_targets(self) -> None:
-        service = self.memory.service
-        if service is not None and service.load_balancers:
-            targets = self._gateway.targets(service.load_balancers)
-            self.memory.learn_targets(targets, self._clock.now())
+        return self.memory.snapshot()
 
     def _extend_timeline(self) -> None:
         """Go on with the line of tasks in service, once the run has begun to change something."""
@@ -239,11 +196,11 @@ class Watch:
         """
         started = spoken = self._clock.now()
         self.failed_starts.begin(as_utc(started))
-        if not self._is_fresh():
+        if not self._polls.is_fresh:
             self._poll(reads_all=True)
         while True:
             value = self._judge(condition, wait)
-            if value is not None and (not wait.is_fresh or self._is_fresh()):
+            if value is not None and (not wait.is_fresh or self._polls.is_fresh):
                 return value
             elapsed = self._clock.now() - started
             self._require_time(wait, elapsed)
@@ -252,22 +209,17 @@ class Watch:
                 self._log_wait(wait, elapsed)
             if value is None or self._problem:
                 self._clock.sleep(self._seconds_to_next_read(wait, elapsed))
-            self._poll(reads_all=value is not None or self._age_seconds() >= EVERYTHING_SECONDS)
-
-    def _age_seconds(self) -> float:
-        return self._clock.now() - self._everything_read
-
-    def _is_fresh(self) -> bool:
-        return self._age_seconds() <= FRESH_SECONDS
+            self._poll(reads_all=value is not None or self._polls.is_due)
 
     def _poll(self, *, reads_all: bool) -> None:
         """Read; a read that fails for a moment is logged, and does not end the wait."""
         self._problem = None
         try:
             if reads_all:
-                self.refresh()
+                self._polls.read_everything()
             else:
-                self._read_what_matters()
+                self._polls.read_what_matters()
+            self._extend_timeline()
         except AwsCallError as error:
             if not error.transient:
                 raise
@@ -294,8 +246,10 @@ class Watch:
     def _seconds_to_next_read(self, wait: Wait, elapsed: float) -> float:
         now = self._clock.now()
         remaining = min(wait.timeout_seconds - elapsed, wait.deadline_at - now)
+        # What somebody else does meanwhile is not to wait for a whole beat after that, too.
+        doubted = self._doubt.seconds_left(now) or math.inf
         pause_seconds = self._rhythm.seconds_to_next_read(now, waited_seconds=elapsed)
-        return max(0.0, min(remaining, pause_seconds))
+        return max(0.0, min(remaining, doubted, pause_seconds))
 
     def _require_time(self, wait: Wait, elapsed: float) -> None:
         """Raise what ends a wait that has taken too long."""

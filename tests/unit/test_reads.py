@@ -11,6 +11,7 @@ LATER = NOW + CONSISTENCY_SECONDS
 def test_what_differs_is_believed_once_no_read_can_be_older_than_the_write() -> None:
     doubt = Doubt(written=NOW)
     assert not doubt.is_over(LATER - 0.1)
+    assert doubt.seconds_left(LATER - 2.0) == 2.0
     assert doubt.is_over(LATER)
     doubt.wrote(LATER)
     assert not doubt.is_over(LATER + 1)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import HEARTBEAT_SECONDS, Clock, as_utc
@@ -26,6 +26,9 @@ from ecs_task_recycle.watch.polls import Polls
 from ecs_task_recycle.watch.reads import Doubt
 from ecs_task_recycle.watch.rhythm import FAR_SECONDS, Rhythm
 from ecs_task_recycle.watch.timeline import Timeline
+
+LOG_SECONDS: Final = HEARTBEAT_SECONDS - 1.5 * FAR_SECONDS
+"""After so long the next read logs a line, so that there is one at least once a minute."""
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +197,7 @@ class Watch:
         OutOfTime at the run's own deadline, ReplacementError after the third failed start or when
         time runs out after a failed one, else StepTimeoutError, and whatever the condition raises.
         """
-        started = spoken = self._clock.now()
+        started = logged = self._clock.now()
         self.failed_starts.begin(as_utc(started))
         if not self._polls.is_fresh:
             self._poll(reads_all=True)
@@ -204,8 +207,8 @@ class Watch:
                 return value
             elapsed = self._clock.now() - started
             self._require_time(wait, elapsed)
-            if self._clock.now() - spoken >= HEARTBEAT_SECONDS - FAR_SECONDS:
-                spoken = self._clock.now()
+            if self._clock.now() - logged >= LOG_SECONDS:
+                logged = self._clock.now()
                 self._log_wait(wait, elapsed)
             if value is None or self._problem:
                 self._clock.sleep(self._seconds_to_next_read(wait, elapsed))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 HEARTBEAT_SECONDS: Final = 60.0
 """While anything is awaited, a log line at least this often says what for."""
+
+CLOCK_SKEW: Final = timedelta(seconds=1)
+"""How far this machine's clock and AWS's may differ."""
 
 
 class Clock(Protocol):
@@ -19,7 +22,7 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Return when so many seconds have passed."""
+        """Block for this many seconds."""
         ...
 
 
@@ -31,13 +34,18 @@ class SystemClock:
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Return when so many seconds have passed."""
+        """Block for this many seconds."""
         time.sleep(seconds)
 
 
 def as_utc(epoch_seconds: float) -> datetime:
     """Return the aware UTC datetime of an instant given in seconds since the epoch."""
     return datetime.fromtimestamp(epoch_seconds, UTC)
+
+
+def is_since(instant_at: datetime | None, since_at: datetime) -> bool:
+    """Whether an instant of AWS's clock is not before one of this machine's clock."""
+    return instant_at is not None and instant_at >= since_at - CLOCK_SKEW
 
 
 def pause(clock: Clock, seconds: float, speak: Callable[[float], None]) -> None:

@@ -10,13 +10,13 @@ from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.model import By, ScaleUp, Selection
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.record.estimate import Estimate, estimate
+from ecs_task_recycle.record.estimate import Estimate, EstimateLine, estimate
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord, progress_of
 from ecs_task_recycle.record.store import Kept, RecordStore
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.settings.event import Settings, settings_from_event
-from ecs_task_recycle.watch.watch import ServiceWatch
+from ecs_task_recycle.watch.watch import Seen, Watch
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Run:
     run_id: str
     gateway: Gateway
     record: RecordStore
-    watch: ServiceWatch
+    watch: Watch
     clock: Clock
     guardian: Guardian | None
     progress: Progress
@@ -66,7 +66,7 @@ class Run:
 
         ``owner`` is unique to the invocation, also where ``run_id`` comes twice.
         """
-        progress = Progress(started_at=as_utc(clock.now()))
+        progress_line = EstimateLine(now=lambda: run.estimate())  # noqa: PLW0108 - made below
         run = cls(
             settings=settings,
             run_id=run_id,
@@ -74,14 +74,13 @@ class Run:
             record=RecordStore(
                 table=table, clock=clock, owner=owner, run_id=run_id, deadline_at=deadline_at
             ),
-            watch=ServiceWatch(gateway, clock),
+            watch=Watch(gateway, clock, progress_line),
             clock=clock,
             guardian=guardian,
-            progress=progress,
+            progress=Progress(started_at=as_utc(clock.now())),
             began_at=clock.now(),
             deadline_at=deadline_at,
         )
-        run.watch.tell_progress_by(run.estimate)
         return run
 
     def anew(self) -> Run:
@@ -105,6 +104,11 @@ class Run:
     def estimate(self) -> Estimate | None:
         """Return how far the run is and how long the rest may take; None before it has a plan."""
         return estimate(self.progress, self.now_at, wait_seconds=self.settings.wait_time_seconds)
+
+    @property
+    def line(self) -> EstimateLine:
+        """The same for log lines."""
+        return EstimateLine(now=self.estimate)
 
     @property
     def untouched(self) -> str:
@@ -140,16 +144,13 @@ class Run:
         return Selection(before_at=progress.started_at)
 
     def _checkpoint(self) -> Checkpoint:
-        progress, watch = self.progress, self.watch
+        progress = self.progress
         return Checkpoint(
             plan=progress.plan,
             earlier=progress.earlier,
             results=tuple(progress.results.values()),
             protected=tuple(progress.protected.values()),
-            served_new_arns=tuple(watch.failed_starts.new_arns),
-            failed_new_tasks=tuple(watch.failed_starts.deaths.values()),
-            checks_health=watch.memory.checks_health,
-            in_service=watch.timeline.points,
+            seen=self.watch.seen(),
             raised_at=progress.raised_at,
             seconds_to_start=progress.seconds_to_start,
             interrupted=progress.interrupted,
@@ -167,7 +168,9 @@ class Run:
             self.settings = settings_from_event(record.parameters)
         if record.state is RecordState.RUNNING:
             self.stopped_by_dead = record.task
-        self.watch.resume(record.run_started_at, record.checkpoint or Checkpoint())
+        seen = Seen() if record.checkpoint is None else record.checkpoint.seen
+        stopped = [each.task_arn for each in self.progress.results.values() if each.stopped_at]
+        self.watch.resume(record.run_started_at, seen, stopped)
 
     def renew(self, *, task: str | None = None) -> None:
         """Write what the run knows by now. Raises OwnershipLostError, AwsCallError."""

@@ -1,9 +1,12 @@
-"""A task of ECS: its life cycle, and the addresses by which it is reached."""
+"""A task of ECS: its life cycle, its addresses for target groups, and how it ended."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
+
+from ecs_task_recycle.model import TaskResult
 
 NOT_YET_RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING")
 LIFECYCLE = (
@@ -16,6 +19,25 @@ LIFECYCLE = (
     "DELETED",
 )
 """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html"""
+
+KILLED: Final = 137
+"""128 and the number of the signal, SIGKILL: the container was ended by force.
+
+https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/core-skills/aws-containers/references/ecs-troubleshooting-guide.md
+"""
+
+NOT_IN_TIME: Final = "did not stop in time: killed (SIGKILL) after its stopTimeout"
+"""StopTask sends SIGTERM, and SIGKILL to what is still there after 30 s or the stopTimeout.
+
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+"""
+
+OUT_OF_MEMORY: Final = "out of memory: killed (SIGKILL)"
+"""What ECS calls an OutOfMemoryError in the container's reason.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/out-of-memory.html
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +71,13 @@ class Task:
     instance_id: str | None = None
     port_bindings: tuple[PortBinding, ...] = ()
     other_ip_addresses: tuple[str, ...] = ()
+
+    @property
+    def seconds_to_start(self) -> float | None:
+        """How long it took from its creation to RUNNING, where ECS says so."""
+        if self.started_at is None or self.created_at is None:
+            return None
+        return (self.started_at - self.created_at).total_seconds()
 
     @property
     def exit_code(self) -> int | None:
@@ -90,6 +119,30 @@ class Task:
         return self.last_status in LIFECYCLE[len(NOT_YET_RUNNING) + 1 :]
 
     @property
-    def has_left(self) -> bool:
-        """Whether nothing of it is left: no target, no resources."""
+    def has_stopped(self) -> bool:
+        """Whether nothing of it remains: no target, no resources."""
         return self.last_status in ("STOPPED", "DELETED")
+
+
+def with_exit(result: TaskResult, task: Task) -> TaskResult:
+    """Return a result with what a read of its STOPPED task shows: how long it took, exit code."""
+    seconds_to_stop = None
+    if result.stopped_at is not None and task.stopped_at is not None:
+        seconds_to_stop = (task.stopped_at - result.stopped_at).total_seconds()
+    by_run = result.stopped_at is not None
+    exit_code = KILLED if KILLED in task.exit_codes else task.exit_code
+    return replace(
+        result,
+        seconds_to_stop=None if seconds_to_stop is None else round(max(0.0, seconds_to_stop), 1),
+        exit_code=exit_code,
+        exit_verdict=_exit_verdict(exit_code, task.container_reason, by_run=by_run),
+    )
+
+
+def _exit_verdict(exit_code: int | None, reason: str | None, *, by_run: bool) -> str | None:
+    """Return what an exit code means, where that is certain."""
+    if exit_code != KILLED:
+        return None
+    if "OutOfMemory" in (reason or ""):
+        return OUT_OF_MEMORY
+    return NOT_IN_TIME if by_run else None

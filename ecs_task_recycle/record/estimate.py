@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,14 +34,21 @@ class Estimate:
         return {**counts, "minutes_left": self.minutes_to_go}
 
 
-def suffix(known: Estimate | None) -> str:
-    """Return an estimate as the end of a log line's sentence."""
-    return "" if known is None else f" ({known})"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateLine:
+    """The estimate of a run, as it is now, for the log lines of its waits and steps."""
 
+    now: Callable[[], Estimate | None]
 
-def facts(known: Estimate | None) -> dict[str, int | None]:
-    """Return an estimate for a log record."""
-    return {} if known is None else known.facts
+    def suffix(self) -> str:
+        """Return it as the end of a sentence."""
+        known = self.now()
+        return "" if known is None else f" ({known})"
+
+    def facts(self) -> dict[str, int | None]:
+        """Return it as fields of a log record."""
+        known = self.now()
+        return {} if known is None else known.facts
 
 
 def estimate(

@@ -216,7 +216,7 @@ def _checkpoint(value: object) -> Checkpoint:
     if plan is not None:
         _capacity(encode(plan.found))
         _count(plan.in_service_count)
-    for point in checkpoint.in_service:
+    for point in checkpoint.seen.in_service:
         _count(point.count)
     return checkpoint
 
@@ -242,6 +242,6 @@ def _arns(checkpoint: Checkpoint) -> list[str]:
         *(each.task_arn for each in (*protections, *checkpoint.protected)),
         *(each.task_arn for each in results),
         *(each.replacement_arn for each in results if each.replacement_arn is not None),
-        *checkpoint.served_new_arns,
-        *(task.arn for task in checkpoint.failed_new_tasks),
+        *checkpoint.seen.served_new_arns,
+        *(task.arn for task in checkpoint.seen.failed_new_tasks),
     ]

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ecs_task_recycle.departures import with_departure
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.model import (
     CapacityReport,
@@ -20,7 +19,7 @@ from ecs_task_recycle.model import (
     TaskResult,
 )
 from ecs_task_recycle.outcome import Ended, Status
-from ecs_task_recycle.task import Task
+from ecs_task_recycle.task import Task, with_exit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +163,7 @@ class Progress:
         for task in stopped_tasks:
             result = self.results.get(task.arn)
             if result is not None:
-                self.results[task.arn] = with_departure(result, task)
+                self.results[task.arn] = with_exit(result, task)
 
     def end(self, how: Exception) -> None:
         """Note how the run ended, once: by an outcome, or by one more error."""

@@ -8,14 +8,13 @@ restores nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from ecs_task_recycle.codec import Json
 from ecs_task_recycle.model import (
-    InServicePoint,
     Original,
     Plan,
     Protection,
@@ -24,7 +23,7 @@ from ecs_task_recycle.model import (
     TaskResult,
 )
 from ecs_task_recycle.record.progress import Interrupted, Progress
-from ecs_task_recycle.task import Task
+from ecs_task_recycle.watch.watch import Seen
 
 LONGEST_LIFE: Final = timedelta(days=3)
 
@@ -45,18 +44,15 @@ class RecordState(StrEnum):
 class Checkpoint:
     """What a run remembers of its work, so that another invocation can go on with it.
 
-    ``plan`` is None while an interrupted run is healed. The other fields are those of the run's
-    progress and of its watch.
+    ``plan`` is None while an interrupted run is healed. ``seen`` is what its watch has seen; the
+    other fields are those of the run's progress.
     """
 
     plan: Plan | None = None
     earlier: tuple[Original, ...] = ()
     results: tuple[TaskResult, ...] = ()
     protected: tuple[Protection, ...] = ()
-    served_new_arns: tuple[str, ...] = ()
-    failed_new_tasks: tuple[Task, ...] = ()
-    checks_health: bool = False
-    in_service: tuple[InServicePoint, ...] = ()
+    seen: Seen = field(default_factory=Seen)
     raised_at: datetime | None = None
     seconds_to_start: float | None = None
     interrupted: Interrupted | None = None
@@ -136,6 +132,6 @@ def progress_of(record: RunRecord) -> Progress:
         raised_at=None if record.state is RecordState.RUNNING else known.raised_at,
         seconds_to_start=known.seconds_to_start,
         segments=record.segments,
-        in_service=known.in_service,
+        in_service=known.seen.in_service,
         interrupted=known.interrupted,
     )

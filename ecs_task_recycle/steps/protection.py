@@ -16,7 +16,6 @@ from ecs_task_recycle.aws.guardian import LONGEST_WAIT_SECONDS
 from ecs_task_recycle.clock import pause
 from ecs_task_recycle.model import Original, Protection, in_order, under_protection
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
-from ecs_task_recycle.record.estimate import facts, suffix
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import ProtectedTasks
 from ecs_task_recycle.steps.budget import patiently, require_before_finish, require_task
@@ -136,10 +135,10 @@ def _poll(run: Run) -> ProtectionPoll:
             "Under scale-in protection: %d tasks, the first until %s%s",
             len(seen.waiting),
             seen.waiting[0].until_at,
-            suffix(run.estimate()),
+            run.line.suffix(),
             extra={
                 "protected": [each.task_arn for each in seen.waiting],
-                **facts(run.estimate()),
+                **run.line.facts(),
             },
         )
     return seen
@@ -179,8 +178,8 @@ def _wait(run: Run, seen: ProtectionPoll) -> None:
         lambda left: logger.info(
             "Waiting for protected tasks: next read in %d s%s",
             left,
-            suffix(run.estimate()),
-            extra={"seconds_left": round(left), **facts(run.estimate())},
+            run.line.suffix(),
+            extra={"seconds_left": round(left), **run.line.facts()},
         ),
     )
 

@@ -16,7 +16,6 @@ from ecs_task_recycle.errors import (
 )
 from ecs_task_recycle.model import Original, Protection, TaskOutcome, TaskResult
 from ecs_task_recycle.outcome import Interference, OutOfTime
-from ecs_task_recycle.record.estimate import facts, suffix
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import ProtectedTasks
 from ecs_task_recycle.steps.budget import (
@@ -27,7 +26,7 @@ from ecs_task_recycle.steps.budget import (
     work_ends_at,
 )
 from ecs_task_recycle.watch.in_service import Snapshot, short
-from ecs_task_recycle.watch.wait import Wait
+from ecs_task_recycle.watch.watch import Wait
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +77,8 @@ def rest(run: Run, task: Original) -> None:
             "Waiting after task %d: %d s left%s",
             number,
             left,
-            suffix(run.estimate()),
-            extra={"number": number, "seconds_left": round(left), **facts(run.estimate())},
+            run.line.suffix(),
+            extra={"number": number, "seconds_left": round(left), **run.line.facts()},
         ),
     )
 
@@ -249,7 +248,7 @@ def _follow(run: Run, result: TaskResult, *, known: frozenset[str], wanted_count
 
 def _log_stop(run: Run, task: Original, number: int) -> None:
     total = len(run.progress.tasks)
-    extra = {"number": number, "of": total, "task": task.arn, **facts(run.estimate())}
+    extra = {"number": number, "of": total, "task": task.arn, **run.line.facts()}
     logger.info("Recycling task %d/%d: %s", number, total, task.arn, extra=extra)
 
 
@@ -259,7 +258,7 @@ def _log_replaced(run: Run, result: TaskResult, number: int) -> None:
         "task": result.task_arn,
         "replacement": result.replacement_arn,
         "seconds_to_replace": result.seconds_to_replace,
-        **facts(run.estimate()),
+        **run.line.facts(),
     }
     wait_seconds = run.settings.wait_time_seconds
     logger.info("Task %d recycled, waiting %ds", number, wait_seconds, extra=extra)

@@ -16,9 +16,8 @@ from ecs_task_recycle.outcome import Interference
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.steps.budget import patiently, work_ends_at
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.interference import Guard
 from ecs_task_recycle.watch.reads import read_until
-from ecs_task_recycle.watch.wait import Wait
+from ecs_task_recycle.watch.watch import ExpectedService, Wait
 
 CONFLICT_SECONDS: Final = 180.0
 """People have waited for one or two minutes until autoscaling took the next call."""
@@ -56,8 +55,8 @@ def scale_up(run: Run) -> None:
 
 def expect_service(run: Run) -> None:
     """From here on let waits end when the service no longer looks as the run needs it."""
-    run.watch.guard(
-        Guard(
+    run.watch.expect(
+        ExpectedService(
             deployment_id=run.progress.planned.deployment_id,
             required_in_service=run.progress.required_in_service,
         )
@@ -85,8 +84,10 @@ def _capacity(run: Run) -> Capacity:
         raise Interference("the service is not there any more")
     if not service.desired_count:
         raise Interference("the desired count is 0")
-    guard = Guard(deployment_id=run.progress.planned.deployment_id, required_in_service=0)
-    reason = "; ".join(refusals(service, target, maintain=True)) or guard.interference(service)
+    expected = ExpectedService(
+        deployment_id=run.progress.planned.deployment_id, required_in_service=0
+    )
+    reason = "; ".join(refusals(service, target, maintain=True)) or expected.interference(service)
     if reason is not None:
         raise Interference(reason)
     return Capacity.of(service, target)

@@ -1,6 +1,6 @@
-"""Who is in service, decided task by task.
+"""Which tasks are in service, and why the others are not.
 
-In service is a task that is RUNNING and meant to run, HEALTHY where the service's tasks have
+A task is in service if it is RUNNING and meant to run, HEALTHY where the service's tasks have
 container health checks, and healthy in every target group of the service. The service's own counts
 are not used: ECS counts tasks as running before they are healthy.
 """
@@ -21,8 +21,8 @@ SHOWN_TASKS_COUNT = 5
 class Snapshot:
     """The service as the reads so far show it.
 
-    ``not_in_service`` says of each task that is meant to run why it is not in service; ``leaving``
-    are the tasks that are stopping or were asked to stop, ``left`` those of them that are STOPPED.
+    ``not_in_service`` says why a task that is meant to run is not in service; ``leaving`` are the
+    tasks that are stopping or were asked to stop, ``stopped`` those of them that are STOPPED.
     """
 
     service: Service
@@ -30,12 +30,12 @@ class Snapshot:
     in_service: frozenset[str]
     not_in_service: Mapping[str, str]
     leaving: frozenset[str]
-    left: frozenset[str]
+    stopped: frozenset[str]
     targets: Targets
 
     def describe(self) -> str:
-        """Return what was seen, for a log line or an error."""
-        stopping = sorted((self.leaving - self.left) & self.tasks.keys())
+        """Return what the reads show, for a log line or an error."""
+        stopping = sorted((self.leaving - self.stopped) & self.tasks.keys())
         details = [
             *(f"{short(arn)}: {why}" for arn, why in sorted(self.not_in_service.items())),
             *(f"{short(arn)}: {self.tasks[arn].last_status}, stopping" for arn in stopping),
@@ -44,17 +44,8 @@ class Snapshot:
         return "; ".join([counts, *details[:SHOWN_TASKS_COUNT]])
 
 
-def why_not_in_service(
-    task: Task, load_balancers: Iterable[LoadBalancer], targets: Targets, *, checks_health: bool
-) -> str | None:
-    """Return why a task is not in service, or None if it is."""
-    return why_not_ready(task, checks_health=checks_health) or why_not_reached(
-        task, load_balancers, targets
-    )
-
-
 def why_not_ready(task: Task, *, checks_health: bool) -> str | None:
-    """Return what the task's own state lacks, target groups apart, or None."""
+    """Return what keeps a task out of service apart from its target groups, or None."""
     if task.last_status != "RUNNING":
         return task.last_status
     if not task.is_meant_to_run:
@@ -64,7 +55,7 @@ def why_not_ready(task: Task, *, checks_health: bool) -> str | None:
     return None
 
 
-def why_not_reached(
+def why_no_target_is_healthy(
     task: Task, load_balancers: Iterable[LoadBalancer], targets: Targets
 ) -> str | None:
     """Return in which target group the task is not healthy, or None."""
@@ -92,9 +83,9 @@ def target_health(
 def inherits_target(
     task: Task, others: Iterable[Task], load_balancers: Iterable[LoadBalancer]
 ) -> bool:
-    """Whether a task is known to a load balancer by the address of another one.
+    """Whether a load balancer knows a task by an address that was another task's before.
 
-    So it is with host ports on one instance; an IP address may be given again, too.
+    Tasks with host ports on one instance share one; an IP address may be given again, too.
     """
     ports = [(each.container_name, each.container_port) for each in load_balancers]
     own = {address for port in ports for address in task.addresses(*port)}

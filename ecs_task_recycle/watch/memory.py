@@ -9,52 +9,45 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from heapq import nsmallest
-from typing import Final
 
 from ecs_task_recycle.aws.gateway import Targets
+from ecs_task_recycle.clock import is_since
 from ecs_task_recycle.model import LoadBalancer, Service
 from ecs_task_recycle.task import LIFECYCLE, Task
-from ecs_task_recycle.watch.failed_starts import is_since
 from ecs_task_recycle.watch.in_service import (
     Snapshot,
     inherits_target,
-    why_not_reached,
+    why_no_target_is_healthy,
     why_not_ready,
 )
 from ecs_task_recycle.watch.messages import started_task_ids
-from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS
-from ecs_task_recycle.watch.starts import StartTimes
-
-REACH_LIMIT_SECONDS: Final = 60.0
-"""After so long a new task's targets are read in any case."""
-
-UNREAD_LIMIT_SECONDS: Final = 15.0
-"""A new task that has failed to start is read at the latest so long after its creation."""
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, may_be_stale
 
 
 class ServiceMemory:
     """The tasks of one service: which are in service, starting, leaving.
 
     Instants without ``_at`` are epoch seconds of the run's clock. ``unready`` are the tasks whose
-    own state keeps them out of service, ``unreached`` those that only a target group keeps out.
-    ``unread`` are new tasks known by name alone, with the instant of the event that named them.
-    ``events_name_tasks``: the service's events have been seen to name the tasks that it starts.
+    own state keeps them out of service, ``awaiting_targets`` those that only a target group keeps
+    out. ``unread`` are tasks of which only the ARN is known, with the instant of the event that
+    named them, if one has. ``leaving`` are the tasks that are stopping or were asked to stop,
+    ``stopped`` those of them that are STOPPED. ``quickest_start_seconds`` is the least that a task
+    took from its creation to RUNNING; 0 if no task shows it.
     """
 
     def __init__(self, run_started_at: datetime) -> None:
         """Take the instant from which on tasks are new."""
         self.run_started_at = run_started_at
-        self.start_times = StartTimes(run_started_at)
         self.service: Service | None = None
         self.checks_health = False
         self.tasks: dict[str, Task] = {}
         self.new_tasks: dict[str, Task] = {}
         self.unread: dict[str, datetime | None] = {}
-        self.events_name_tasks = False
         self.leaving: set[str] = set()
-        self.left: set[str] = set()
+        self.stopped: set[str] = set()
         self.unready: dict[str, str] = {}
-        self.unreached: dict[str, str] = {}
+        self.awaiting_targets: dict[str, str] = {}
+        self.quickest_start_seconds = 0.0
         self._targets: Targets = {}
         self._targets_read = 0.0
         self._in_service: dict[str, float] = {}
@@ -64,20 +57,23 @@ class ServiceMemory:
     # -- learning -------------------------------------------------------------------------------
 
     def learn_service(self, service: Service) -> None:
-        """Take in a read of the service; its events name the tasks that it has started."""
+        """Take in a read of the service.
+
+        Its events name the tasks that it has started: also those that failed between two reads,
+        which the list of its tasks never shows.
+        """
         self.service = service
         head = next((arn.rpartition("/")[0] for arn in self.tasks), None)
         if head is None:
             return
         since_at = self.run_started_at - timedelta(seconds=CONSISTENCY_SECONDS)
         for event in service.events:
-            ids = started_task_ids(event.message)
-            self.events_name_tasks |= bool(ids)
             if is_since(event.created_at, since_at):
+                ids = started_task_ids(event.message)
                 self.learn_arns((f"{head}/{task_id}" for task_id in ids), event.created_at)
 
     def learn_arns(self, arns: Iterable[str], created_at: datetime | None = None) -> None:
-        """Take in the ARNs of tasks, known ones or new ones."""
+        """Take in the ARNs of tasks, whether known or new."""
         for arn in arns:
             if arn not in self.tasks:
                 self.unread.setdefault(arn, created_at)
@@ -89,16 +85,16 @@ class ServiceMemory:
         )
         if health_is_new:
             self.checks_health = True
-            for arn in [*self._in_service, *self.unreached]:
+            for arn in [*self._in_service, *self.awaiting_targets]:
                 self._judge(self.tasks[arn], now)
         for arn in asked:
             if arn in tasks:
                 self._learn_task(tasks[arn], now)
             elif arn in self.leaving:
-                self._leave(arn, has_left=True)
-            elif now - self._first_read.setdefault(arn, now) > CONSISTENCY_SECONDS:
-                # Not one that is too new to be readable everywhere.
-                self._leave(arn, has_left=True)
+                self._leave(arn, has_stopped=True)
+            elif not may_be_stale(now, self._first_read.setdefault(arn, now)):
+                # A task that is newer may not be readable everywhere yet.
+                self._leave(arn, has_stopped=True)
 
     def _learn_task(self, task: Task, now: float) -> None:
         self.unread.pop(task.arn, None)
@@ -108,58 +104,62 @@ class ServiceMemory:
         if known is not None and _age(task) < _age(known):
             return
         self.tasks[task.arn] = task
-        self.start_times.learn_start(task)
+        if seconds := task.seconds_to_start:
+            self.quickest_start_seconds = min(seconds, self.quickest_start_seconds or seconds)
         if is_since(task.created_at, self.run_started_at):
             self.new_tasks[task.arn] = task
         if not task.is_meant_to_run:
-            self._leave(task.arn, has_left=task.has_left)
+            self._leave(task.arn, has_stopped=task.has_stopped)
         self._judge(task, now)
 
     def learn_targets(self, targets: Targets, now: float) -> None:
         """Take in a read of the target groups' health."""
         self._targets, self._targets_read = targets, now
-        for arn in [*self._in_service, *self.unreached]:
+        for arn in [*self._in_service, *self.awaiting_targets]:
             self._judge(self.tasks[arn], now)
 
     def _judge(self, task: Task, now: float) -> None:
         self.unready.pop(task.arn, None)
-        was_unreached = self.unreached.pop(task.arn, None) is not None
+        self.awaiting_targets.pop(task.arn, None)
         if task.arn in self.leaving:
             return
         unready = why_not_ready(task, checks_health=self.checks_health)
         load_balancers = self.service.load_balancers if self.service else ()
         if unready is not None:
             self.unready[task.arn] = unready
-        elif (why := self._why_not_reached(task, load_balancers)) is not None:
-            self.unreached[task.arn] = why
+        elif (why := self._why_no_target_is_healthy(task, load_balancers)) is not None:
+            self.awaiting_targets[task.arn] = why
         else:
-            if was_unreached:
-                self.start_times.learn_reach(task, now)
             self._in_service[task.arn] = now
             return
-        if now - self._in_service.get(task.arn, now) > CONSISTENCY_SECONDS:
+        if not may_be_stale(now, self._in_service.get(task.arn, now)):
             del self._in_service[task.arn]
 
-    def _why_not_reached(self, task: Task, load_balancers: tuple[LoadBalancer, ...]) -> str | None:
-        """Return why a task is not reached; a read may still show who had its address before."""
+    def _why_no_target_is_healthy(
+        self, task: Task, load_balancers: tuple[LoadBalancer, ...]
+    ) -> str | None:
+        """Return which target group keeps a task out of service, or None.
+
+        A stale read may show the health of the task that had its address before.
+        """
         if task.arn in self.new_tasks and task.started_at is not None:
-            read_seconds = self._targets_read - task.started_at.timestamp()
+            is_stale = may_be_stale(self._targets_read, task.started_at.timestamp())
             before = (self.tasks[arn] for arn in self.leaving & self.tasks.keys())
-            if read_seconds < CONSISTENCY_SECONDS and inherits_target(task, before, load_balancers):
+            if is_stale and inherits_target(task, before, load_balancers):
                 return "RUNNING, its target was another task's until just now"
-        return why_not_reached(task, load_balancers, self._targets)
+        return why_no_target_is_healthy(task, load_balancers, self._targets)
 
-    def mark_stopped(self, arn: str) -> None:
-        """Count a task out from the instant at which the run stops it."""
-        self._leave(arn, has_left=False)
+    def count_out(self, arn: str) -> None:
+        """Take a task for one that is stopping, whatever reads still show."""
+        self._leave(arn, has_stopped=False)
 
-    def _leave(self, arn: str, *, has_left: bool) -> None:
+    def _leave(self, arn: str, *, has_stopped: bool) -> None:
         self.leaving.add(arn)
         self.unread.pop(arn, None)
-        for each in (self.unready, self.unreached, self._in_service):
+        for each in (self.unready, self.awaiting_targets, self._in_service):
             each.pop(arn, None)
-        if has_left:
-            self.left.add(arn)
+        if has_stopped:
+            self.stopped.add(arn)
 
     # -- telling --------------------------------------------------------------------------------
 
@@ -168,39 +168,41 @@ class ServiceMemory:
         if self.service is None:
             raise AssertionError("the service was never read")
         not_in_service = {**dict.fromkeys(self.unread, "not read yet"), **self.unready}
-        not_in_service |= self.unreached
+        not_in_service |= self.awaiting_targets
         return Snapshot(
             service=self.service,
             tasks=self.tasks,
             in_service=frozenset(self._in_service.keys() - not_in_service.keys()),
             not_in_service=not_in_service,
             leaving=frozenset(self.leaving),
-            left=frozenset(self.left),
+            stopped=frozenset(self.stopped),
             targets=self._targets,
         )
 
     def in_service_count(self) -> int:
-        """Return how many are in service for all that is known.
+        """Return how many tasks are in service by all reads together.
 
-        A read may be older than the one before it: a task that was in service seconds ago counts
-        until it is seen to leave.
+        A read may be older than the one before it, so a task that was in service seconds ago
+        counts until it is seen to leave.
         """
         return len(self._in_service)
 
-    def all_left_at(self, arns: Collection[str]) -> datetime | None:
-        """Return when the last of these tasks had left, None while one of them has not."""
-        if not self.left.issuperset(arns):
+    def all_stopped_at(self, arns: Collection[str]) -> datetime | None:
+        """Return when the last of these tasks was STOPPED, None while one of them is not."""
+        if not self.stopped.issuperset(arns):
             return None
         known = (self.tasks[arn].stopped_at for arn in arns if arn in self.tasks)
         return max((at for at in known if at is not None), default=self.run_started_at)
 
     def is_in_service(self, arn: str) -> bool:
-        """Whether a task counts as in service for all that is known."""
+        """Whether a task is in service by all reads together."""
         return arn in self._in_service
 
     def stopped_tasks(self) -> list[Task]:
         """Return the tasks that were seen STOPPED."""
-        return [task for arn, task in self.tasks.items() if arn in self.left and task.has_left]
+        return [
+            task for arn, task in self.tasks.items() if arn in self.stopped and task.has_stopped
+        ]
 
     @property
     def live_arns(self) -> list[str]:
@@ -210,7 +212,7 @@ class ServiceMemory:
     @property
     def has_all_in_service(self) -> bool:
         """Whether only new tasks are not in service yet."""
-        return not (self.unready.keys() | self.unreached.keys()) - self.new_tasks.keys()
+        return not (self.unready.keys() | self.awaiting_targets.keys()) - self.new_tasks.keys()
 
     @property
     def lacks_tasks(self) -> bool:
@@ -219,65 +221,19 @@ class ServiceMemory:
         return self.service is not None and self.service.desired_count > known_count
 
     @property
-    def is_starting(self) -> bool:
-        """Whether tasks behind load balancers are awaited, none of which is RUNNING yet."""
-        awaited = self.lacks_tasks or bool(self.unread) or bool(self.unready)
-        has_targets = self.service is not None and bool(self.service.load_balancers)
-        return has_targets and awaited and not self.unreached
+    def uncertain_arns(self) -> list[str]:
+        """The tasks that are meant to run and were not in service when they were last read."""
+        return [*self.unread, *self.unready, *self.awaiting_targets]
 
-    def coming_seconds(self, now: float) -> tuple[float, float] | None:
-        """Return how far the new task is that comes into service first, and what that takes.
+    def coming_task_ages(self, now: float) -> list[float]:
+        """Return for how many seconds each new task that is not in service has existed."""
+        new = (self.new_tasks[arn] for arn in self.uncertain_arns if arn in self.new_tasks)
+        created_at = [*self.unread.values(), *(task.created_at for task in new)]
+        return [0.0 if each is None else now - each.timestamp() for each in created_at]
 
-        That is the time since its creation, or where only a target group keeps it out since it is
-        RUNNING, and the least that it took a task from there into service, 0 where that is not
-        known, and for one of which no more than the name is known what it takes to be worth a read.
-        As long as it has no name, its creation may be this instant. None: none is awaited.
-        """
-        new = self.new_tasks
-        started = _ages((new[arn].started_at for arn in self.unreached if arn in new), now)
-        created = _ages((new[arn].created_at for arn in self.unready if arn in new), now)
-        if started:
-            return max(started), self.start_times.reach_seconds
-        if created:
-            return max(created), self.start_times.least_seconds
-        if self.unread:
-            # Read for the first time at half of what is returned here: see in_question.
-            return max(_ages(self.unread.values(), now), default=0.0), 2 * self._rest_seconds
-        if self.lacks_tasks:
-            # A name is not yet a state: it may be learned a little later than that.
-            return 0.0, 3 * self._rest_seconds
-        return None
-
-    def in_question(self, now: float) -> list[str]:
-        """Return the tasks that may have become ready, or have failed, since they were last read.
-
-        One that an event has named is first read after half of the shortest time to serve: until
-        then it can only be on its way.
-        """
-        unread = (
-            arn
-            for arn, named_at in self.unread.items()
-            if named_at is None or now - named_at.timestamp() >= self._rest_seconds
-        )
-        return [*unread, *self.unready]
-
-    @property
-    def _rest_seconds(self) -> float:
-        return min(UNREAD_LIMIT_SECONDS, self.start_times.least_seconds / 2)
-
-    def may_be_reached(self, now: float) -> bool:
-        """Whether a task that waits for its target groups may be healthy there by now.
-
-        Not in the first half of the shortest time that it took a new task of this run.
-        """
-        started = [self.tasks[arn].started_at for arn in self.unreached]
-        since = min((each.timestamp() for each in started if each is not None), default=0.0)
-        least_seconds = min(self.start_times.half_reach, REACH_LIMIT_SECONDS)
-        return bool(started) and now - since >= least_seconds
-
-    def worth_reading(self, first: Iterable[str], count: int) -> list[str]:
-        """Return tasks for one read: those asked for, the leaving ones, then the longest unread."""
-        chosen = dict.fromkeys((*first, *(self.leaving - self.left)))
+    def arns_to_describe(self, first: Iterable[str], count: int) -> list[str]:
+        """Return tasks for one read: these, then those still stopping, then the longest unread."""
+        chosen = dict.fromkeys((*first, *(self.leaving - self.stopped)))
         room = count - len(chosen)
         if room > 0:
             others = (arn for arn in self.live_arns if arn not in chosen)
@@ -287,12 +243,7 @@ class ServiceMemory:
         return list(chosen)[:count]
 
 
-def _ages(instants_at: Iterable[datetime | None], now: float) -> list[float]:
-    """Return how many seconds ago these instants were, as far as they are known."""
-    return [now - each.timestamp() for each in instants_at if each is not None]
-
-
 def _age(task: Task) -> tuple[int, bool]:
-    """Return how far a task is in its life: no read shows less than an earlier one did."""
+    """Return how far a task is in its life cycle, to tell an older read of it from a newer one."""
     rank = LIFECYCLE.index(task.last_status) if task.last_status in LIFECYCLE else 0
     return rank, task.desired_status != "RUNNING"

@@ -1,7 +1,7 @@
 """What AWS says in prose: which service events and stopped reasons count against a start.
 
-The one table for that. What is in none of its rows is reported, and never counted. An event also
-names the tasks that the service has started.
+The tables here are the only place for that. A message that no row fits is logged and never counted.
+Events also name the tasks that the service has started.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STARTED: Final = re.compile(r"has started \d+ tasks?: (.*)\.")
 _TASK_ID: Final = re.compile(r"\(task ([0-9a-f-]+)\)")
 
 
-class Verdict(StrEnum):
+class Meaning(StrEnum):
     """What a message means for a start."""
 
     COUNTS = "counts"
@@ -39,23 +39,23 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message by its pattern, what it means, and where AWS or somebody else shows it."""
+    """A pattern, what a message that it fits means, and a page that shows such a message."""
 
     pattern: re.Pattern[str]
-    verdict: Verdict
+    meaning: Meaning
     source: str
 
 
 def _counts(pattern: str, source: str) -> Message:
-    return Message(re.compile(pattern), Verdict.COUNTS, source)
+    return Message(re.compile(pattern), Meaning.COUNTS, source)
 
 
 def _counts_with_room(pattern: str, source: str) -> Message:
-    return Message(re.compile(pattern), Verdict.COUNTS_WITH_ROOM, source)
+    return Message(re.compile(pattern), Meaning.COUNTS_WITH_ROOM, source)
 
 
 def _does_not(pattern: str, source: str) -> Message:
-    return Message(re.compile(pattern), Verdict.DOES_NOT_COUNT, source)
+    return Message(re.compile(pattern), Meaning.DOES_NOT_COUNT, source)
 
 
 SERVICE_EVENTS: Final = (
@@ -100,22 +100,22 @@ STOPPED_TASKS: Final = (
 """The first row that fits decides."""
 
 
-def judged_event(message: str) -> Verdict:
+def meaning_of_event(message: str) -> Meaning:
     """Return what a service event means for a start."""
-    return _judged(SERVICE_EVENTS, message)
+    return _first_fit(SERVICE_EVENTS, message)
 
 
-def judged_stop(task: Task) -> Verdict:
-    """Return whether a task that is to stop, or has, failed by itself."""
-    return _judged(STOPPED_TASKS, f"{task.stop_code or ''}: {task.stopped_reason or ''}")
+def meaning_of_stop(task: Task) -> Meaning:
+    """Return whether a task that is stopping or STOPPED counts as a failed start."""
+    return _first_fit(STOPPED_TASKS, f"{task.stop_code or ''}: {task.stopped_reason or ''}")
 
 
 def started_task_ids(message: str) -> list[str]:
-    """Return the ids of the tasks that a service event says to have been started."""
+    """Return the ids of the tasks that a service event names as started."""
     started = _STARTED.search(message)
     return _TASK_ID.findall(started[1]) if started else []
 
 
-def _judged(table: tuple[Message, ...], text: str) -> Verdict:
-    fits = (each.verdict for each in table if each.pattern.search(text))
-    return next(fits, Verdict.UNKNOWN)
+def _first_fit(table: tuple[Message, ...], text: str) -> Meaning:
+    fits = (each.meaning for each in table if each.pattern.search(text))
+    return next(fits, Meaning.UNKNOWN)

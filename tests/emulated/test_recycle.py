@@ -263,9 +263,9 @@ WORLDS = {
 @pytest.mark.parametrize(
     "tasks, wait_time, most",
     [
-        (3, 30, 1.05),
+        (3, 30, 1.06),
         pytest.param(3, 0, 1.10, marks=pytest.mark.slow),
-        pytest.param(20, 30, 1.05, marks=pytest.mark.slow),
+        pytest.param(20, 30, 1.06, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("name", WORLDS)
@@ -295,9 +295,9 @@ def test_a_run_takes_hardly_longer_than_a_perfect_observer(
     )
     assert ratio <= most
     if tasks == 20:
-        assert rate <= 0.3
-        # Where a replacement takes minutes, its wait is looked at four times a minute.
-        assert calls / tasks <= 20 or (rate <= 0.2 and name in {"slow", "drain of 300 s"})
+        assert rate <= 0.5
+        # Where a replacement takes minutes, so does the wait for it.
+        assert calls / tasks <= 45 or name in {"slow", "drain of 300 s"}
 
 
 def test_waiting_with_services_stable_empties_the_service_and_our_gate_does_not(

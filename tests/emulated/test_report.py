@@ -8,7 +8,7 @@ import pytest
 
 from ecs_emulator import Killed, Knobs, World
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.departures import NOT_IN_TIME
+from ecs_task_recycle.task import NOT_IN_TIME
 from tests.emulated.bench import a_service
 from tests.emulated.guarded import Guarded
 

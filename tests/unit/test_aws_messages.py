@@ -8,9 +8,9 @@ from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.messages import (
     SERVICE_EVENTS,
     STOPPED_TASKS,
-    Verdict,
-    judged_event,
-    judged_stop,
+    Meaning,
+    meaning_of_event,
+    meaning_of_stop,
 )
 
 NO_INSTANCE = (
@@ -46,47 +46,47 @@ NOT_COUNTING = (
 )
 
 STOPS = {
-    ("TaskFailedToStart", "CannotPullContainerError: manifest unknown"): Verdict.COUNTS,
-    ("EssentialContainerExited", "Essential container in task exited"): Verdict.COUNTS,
-    (None, "Essential container in task exited"): Verdict.COUNTS,
+    ("TaskFailedToStart", "CannotPullContainerError: manifest unknown"): Meaning.COUNTS,
+    ("EssentialContainerExited", "Essential container in task exited"): Meaning.COUNTS,
+    (None, "Essential container in task exited"): Meaning.COUNTS,
     ("ServiceSchedulerInitiated", "Task failed ELB health checks in (target-group arn)"): (
-        Verdict.COUNTS
+        Meaning.COUNTS
     ),
-    ("ServiceSchedulerInitiated", "Task failed container health checks"): Verdict.COUNTS,
+    ("ServiceSchedulerInitiated", "Task failed container health checks"): Meaning.COUNTS,
     ("ServiceSchedulerInitiated", "Scaling activity initiated by (deployment ecs-svc/1)"): (
-        Verdict.DOES_NOT_COUNT
+        Meaning.DOES_NOT_COUNT
     ),
-    ("ServiceSchedulerInitiated", "Task stopped during instance draining"): Verdict.DOES_NOT_COUNT,
-    ("UserInitiated", "Task stopped by user"): Verdict.DOES_NOT_COUNT,
-    ("SpotInterruption", "Your Spot Task was interrupted."): Verdict.DOES_NOT_COUNT,
-    ("TerminationNotice", "Host EC2 (instance i-1) terminated."): Verdict.DOES_NOT_COUNT,
-    (None, "Host EC2 (instance i-1) terminated."): Verdict.DOES_NOT_COUNT,
+    ("ServiceSchedulerInitiated", "Task stopped during instance draining"): Meaning.DOES_NOT_COUNT,
+    ("UserInitiated", "Task stopped by user"): Meaning.DOES_NOT_COUNT,
+    ("SpotInterruption", "Your Spot Task was interrupted."): Meaning.DOES_NOT_COUNT,
+    ("TerminationNotice", "Host EC2 (instance i-1) terminated."): Meaning.DOES_NOT_COUNT,
+    (None, "Host EC2 (instance i-1) terminated."): Meaning.DOES_NOT_COUNT,
     ("InfrastructureHealth", "ECS is performing maintenance on the underlying infrastructure"): (
-        Verdict.DOES_NOT_COUNT
+        Meaning.DOES_NOT_COUNT
     ),
-    ("ServiceSchedulerInitiated", "for a reason that nobody has seen"): Verdict.UNKNOWN,
-    ("ACodeToCome", ""): Verdict.UNKNOWN,
-    (None, None): Verdict.UNKNOWN,
+    ("ServiceSchedulerInitiated", "for a reason that nobody has seen"): Meaning.UNKNOWN,
+    ("ACodeToCome", ""): Meaning.UNKNOWN,
+    (None, None): Meaning.UNKNOWN,
 }
 
 
 @pytest.mark.parametrize("message", WITH_ROOM)
 def test_placements_that_fail_count_where_there_is_room(message: str) -> None:
-    assert judged_event(f"(service web) {message}") is Verdict.COUNTS_WITH_ROOM
+    assert meaning_of_event(f"(service web) {message}") is Meaning.COUNTS_WITH_ROOM
 
 
 @pytest.mark.parametrize("message", COUNTING)
 def test_launches_that_fail_count(message: str) -> None:
-    assert judged_event(f"(service web) {message}") is Verdict.COUNTS
+    assert meaning_of_event(f"(service web) {message}") is Meaning.COUNTS
 
 
 @pytest.mark.parametrize("message", NOT_COUNTING)
 def test_what_tells_of_no_start_does_not_count(message: str) -> None:
-    assert judged_event(f"(service web) {message}") is Verdict.DOES_NOT_COUNT
+    assert meaning_of_event(f"(service web) {message}") is Meaning.DOES_NOT_COUNT
 
 
 def test_what_is_in_no_row_is_unknown() -> None:
-    assert judged_event("(service web) was unable to foresee this") is Verdict.UNKNOWN
+    assert meaning_of_event("(service web) was unable to foresee this") is Meaning.UNKNOWN
 
 
 @pytest.mark.parametrize("code, reason", STOPS)
@@ -98,7 +98,7 @@ def test_a_stop_counts_if_the_task_failed_by_itself(code: str | None, reason: st
         stop_code=code,
         stopped_reason=reason,
     )
-    assert judged_stop(task) is STOPS[code, reason]
+    assert meaning_of_stop(task) is STOPS[code, reason]
 
 
 def test_each_row_names_its_source() -> None:

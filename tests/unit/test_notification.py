@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from ecs_task_recycle.channels.mail.smtp import NotSentError
 from ecs_task_recycle.channels.mail.tables import SHOWN_ROWS_COUNT
-from ecs_task_recycle.departures import NOT_IN_TIME
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.model import Capacity, CapacityReport
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.answer import Answer, AnsweredTask, SkippedTask
 from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.input_json import Mail
+from ecs_task_recycle.task import NOT_IN_TIME
 from Notification import compose, send_notification
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from ecs_task_recycle.model import (
 from ecs_task_recycle.record.item import from_item, to_item
 from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
 from ecs_task_recycle.watch.timeline import POINTS_LIMIT
+from ecs_task_recycle.watch.watch import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,9 +73,8 @@ def checkpoint_of(count: int) -> Checkpoint:
         InServicePoint(seconds=round(number * 37.77, 1), count=count + number * 7 % 3)
         for number in range(POINTS_LIMIT)
     )
-    return Checkpoint(
-        plan=plan, results=results, served_new_arns=new_task_arns, in_service=in_service
-    )
+    seen = Seen(served_new_arns=new_task_arns, in_service=in_service)
+    return Checkpoint(plan=plan, results=results, seen=seen)
 
 
 @pytest.mark.parametrize(

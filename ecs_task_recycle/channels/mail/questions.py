@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from ecs_task_recycle.channels.mail.times import duration
-from ecs_task_recycle.departures import NOT_IN_TIME
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.commands import (
@@ -18,6 +17,7 @@ from ecs_task_recycle.report.commands import (
     command_to_restore,
 )
 from ecs_task_recycle.settings.function import FunctionContext
+from ecs_task_recycle.task import NOT_IN_TIME
 from ecs_task_recycle.text import lines, one_line
 
 WORKED: Final = "Did it work?"

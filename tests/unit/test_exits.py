@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ecs_task_recycle.departures import NOT_IN_TIME, OUT_OF_MEMORY, with_departure
 from ecs_task_recycle.model import TaskOutcome, TaskResult
-from ecs_task_recycle.task import Task
+from ecs_task_recycle.task import NOT_IN_TIME, OUT_OF_MEMORY, Task, with_exit
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 STOPPED = Task(
@@ -35,17 +34,17 @@ OOM = "OutOfMemoryError: Container killed due to memory usage"
 def test_the_worst_exit_code_counts_and_137_has_a_verdict(
     exit_codes: tuple[int, ...], reason: str | None, exit_code: int | None, verdict: str | None
 ) -> None:
-    told = with_departure(RESULT, replace(STOPPED, exit_codes=exit_codes, container_reason=reason))
+    told = with_exit(RESULT, replace(STOPPED, exit_codes=exit_codes, container_reason=reason))
     assert (told.exit_code, told.exit_verdict) == (exit_code, verdict)
     assert told.seconds_to_stop == 61.3
 
 
 def test_a_task_that_went_by_itself_has_no_time_and_no_blame() -> None:
     gone = replace(RESULT, outcome=TaskOutcome.GONE, stopped_at=None)
-    told = with_departure(gone, replace(STOPPED, exit_codes=(137,)))
+    told = with_exit(gone, replace(STOPPED, exit_codes=(137,)))
     assert (told.exit_code, told.exit_verdict, told.seconds_to_stop) == (137, None, None)
 
 
 def test_clocks_that_differ_make_no_negative_time() -> None:
     early = replace(STOPPED, stopped_at=AT - timedelta(seconds=2))
-    assert with_departure(RESULT, early).seconds_to_stop == 0.0
+    assert with_exit(RESULT, early).seconds_to_stop == 0.0

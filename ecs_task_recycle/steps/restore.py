@@ -33,7 +33,7 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.steps.budget import fits_an_invocation, restore_ends_at, work_seconds
 from ecs_task_recycle.steps.put_back import PutBack, desired_count_command, limits_command
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.reads import Doubt
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, Doubt
 from ecs_task_recycle.watch.watch import Wait
 
 RETRY_SECONDS: Final = 5.0

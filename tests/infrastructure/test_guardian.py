@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from ecs_emulator import World
+from ecs_emulator.neighbours.executions import Execution
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.report.final_record import NAMESPACE, UNITS
+from tests.emulated.states import TaskFailedError, Walk
 from tests.infrastructure.machine import definition, problems
 from tests.infrastructure.policy import actions_of, allows
 from tests.infrastructure.template import stack
@@ -23,7 +26,7 @@ MACHINE: Final = "arn:aws:states:us-east-1:123456789012:stateMachine"
 EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution"
 NAME: Final = "ecs-task-recycle-function-guardian"
 OF_THE_GUARDIAN: Final = {"GuardianMachine", "GuardianRole", "GuardianEnded"} | {
-    "GuardianEndedMayInvoke"
+    "GuardianStarterRole"
 }
 ITS_ALARMS: Final = {f"Guardian{name}Alarm" for name in ("Failed", "Aborted", "TimedOut")}
 
@@ -47,29 +50,27 @@ def own_errors(kind: type[RecycleError] = RecycleError) -> Iterator[str]:
         yield from own_errors(each)
 
 
-def at(data: Any, path: str) -> Any:  # noqa: ANN401 - any JSON
-    for name in path.split(".")[1:]:
-        data = data[name]
-    return data
+def walk(data: dict[str, Any], answers: list[Any]) -> tuple[list[Any], list[str], str]:
+    """Walk through the machine with these answers; an error is a task that fails with that name.
 
+    Return what the function was asked, the states on the way, and the status in the end.
+    """
+    world = World()
+    execution = Execution(
+        arn=EXECUTION, machine_arn=MACHINE, name="run", input=json.dumps(data), started_at=0.0
+    )
+    asked: list[Any] = []
 
-def walk(data: Any, answers: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:  # noqa: ANN401
-    """Walk through the machine: what the function is asked, and what is waited for."""
-    asked, waits, name = [], [], str(definition(stack())["StartAt"])
-    while (state := states()[name])["Type"] != "Succeed":
-        name = state.get("Next", "")
-        match state["Type"]:
-            case "Wait":
-                waits.append(at(data, state.get("TimestampPath") or state["SecondsPath"]))
-            case "Task":
-                asked.append(at(data, state["Parameters"]["Payload.$"]))
-                data = {"Payload": answers[len(asked) - 1]}
-            case "Choice":
-                (rule,) = state["Choices"]
-                is_so = at(data, rule["Variable"]) is rule["BooleanEquals"]
-                name = rule["Next"] if is_so else state["Default"]
-        data = at(data, state.get("OutputPath", "$"))
-    return asked, waits
+    def invoke(payload: dict[str, Any]) -> dict[str, Any]:
+        asked.append(payload)
+        answer = answers[len(asked) - 1]
+        if isinstance(answer, str):
+            raise TaskFailedError(answer)
+        return dict(answer)
+
+    walked = Walk(world=world, execution=execution, document=definition(stack()), invoke=invoke)
+    walked.run()
+    return asked, walked.visited, execution.status
 
 
 def test_the_machine_has_nothing_that_is_refused() -> None:
@@ -84,7 +85,6 @@ def test_the_machine_has_nothing_that_is_refused() -> None:
         (lambda it: it["More"]["Choices"][0].update(Next="x"), 'No state found named "x"'),
         (lambda it: it["Pause"].pop("Next"), 'does not have required field "Next"'),
         (lambda it: it["Done"].update(Type="Pass"), 'does not have required field "Next"'),
-        (lambda it: it["More"].update(Default="Pause") or it.pop("Done"), "No terminal state"),
         (lambda it: it.update(Lost={"Type": "Succeed"}), "No transition found to state"),
         (lambda it: it["Pause"].update(SecondsPath="wait_seconds"), "should be a Reference Path"),
         (lambda it: it["Pause"].update(OutputPath="$.next["), "Pause: the path '$.next['"),
@@ -105,7 +105,7 @@ def test_a_broken_machine_is_found(breaking: Callable[[States], object], complai
 
 
 def test_it_first_looks_when_the_first_invocation_must_be_over() -> None:
-    assert definition(stack())["StartAt"] == "First look"
+    assert states()["Who started it"]["Default"] == "First look"
     assert states()["First look"] == {
         "Type": "Wait",
         "TimestampPath": "$.first_look_at",
@@ -116,7 +116,7 @@ def test_it_first_looks_when_the_first_invocation_must_be_over() -> None:
 
 def test_a_segment_is_the_function_with_time_to_reach_its_own_limit() -> None:
     segment = dict(states()["Segment"])
-    del segment["Retry"]
+    del segment["Retry"], segment["Catch"]
     assert segment == {
         "Type": "Task",
         "Resource": "arn:aws:states:::lambda:invoke",
@@ -128,7 +128,10 @@ def test_a_segment_is_the_function_with_time_to_reach_its_own_limit() -> None:
 
 
 def test_what_the_function_says_itself_is_final_and_a_death_is_not() -> None:
-    told, died = states()["Segment"]["Retry"]
+    throttled, told, died = states()["Segment"]["Retry"]
+    assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    # A week of one attempt in five minutes, and some at the start.
+    assert throttled["MaxAttempts"] * throttled["MaxDelaySeconds"] > 7 * 86_400
     assert sorted(told.pop("ErrorEquals")) == sorted(own_errors())
     assert told == {"MaxAttempts": 0}
     assert died == {
@@ -139,20 +142,11 @@ def test_what_the_function_says_itself_is_final_and_a_death_is_not() -> None:
     }
 
 
-def test_it_pauses_as_long_as_it_is_told_while_there_is_more() -> None:
-    assert set(states()) == {"First look", "Segment", "More", "Pause", "Done"}
-    assert states()["More"] == {
-        "Type": "Choice",
-        "Choices": [{"Variable": "$.continues", "BooleanEquals": True, "Next": "Pause"}],
-        "Default": "Done",
-    }
-    assert states()["Pause"] == {
-        "Type": "Wait",
-        "SecondsPath": "$.wait_seconds",
-        "OutputPath": "$.next",
-        "Next": "Segment",
-    }
-    assert states()["Done"] == {"Type": "Succeed"}
+BEGIN: Final = {
+    "first_look_at": "2026-01-05T09:15:00+00:00",
+    "next": {"segment_of": "run", "event": {}, "raised": {"found": 1}},
+}
+RESTORE: Final = {"restore_of": "run", "event": {}, "raised": {"found": 1}}
 
 
 def test_each_segment_is_asked_what_the_one_before_has_named() -> None:
@@ -161,10 +155,58 @@ def test_each_segment_is_asked_what_the_one_before_has_named() -> None:
         {"continues": True, "wait_seconds": 0, "next": {"segment": 3}},
         {"continues": False, "wait_seconds": 0, "next": {}},
     ]
-    begin = {"first_look_at": "2026-01-01T00:15:00+00:00", "next": {"segment": 1}}
-    asked, waits = walk(begin, answers)
-    assert asked == [{"segment": 1}, {"segment": 2}, {"segment": 3}]
-    assert waits == ["2026-01-01T00:15:00+00:00", 60, 0]
+    asked, visited, status = walk(BEGIN, answers)
+    assert asked == [BEGIN["next"], {"segment": 2}, {"segment": 3}]
+    assert visited[:4] == ["Who started it", "First look", "Segment", "More"]
+    assert visited.count("Pause") == 2
+    assert status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("error", ["AwsCallError", "SettingsError", "KeyError", "Lambda.Unknown"])
+def test_whatever_ends_a_segment_it_is_restored_until_that_is_done(error: str) -> None:
+    failures = [error] * (1 if error in set(own_errors()) else 9)
+    answers = [*failures, {"is_done": False}, "Lambda.Unknown", {"is_done": True}]
+
+    asked, visited, status = walk(BEGIN, answers)
+
+    restores = [each for each in asked if "restore_of" in each]
+    assert restores == [RESTORE | {"status": "FAILED", "attempt": number} for number in range(3)]
+    waits = [each for each in visited if each in {"One minute", "Five minutes"}]
+    assert waits == ["One minute", "Five minutes"]
+    assert status == "FAILED"
+
+
+def test_a_throttled_function_is_waited_for_and_no_death() -> None:
+    throttled = ["Lambda.TooManyRequestsException"] * 50
+    _, visited, status = walk(BEGIN, [*throttled, {"continues": False, "next": {}}])
+
+    assert "Restore" not in visited
+    assert status == "SUCCEEDED"
+
+
+def ended(of: dict[str, Any], **detail: object) -> dict[str, Any]:
+    """Return the event of an execution's end, which starts another one."""
+    given = {"status": "ABORTED", "input": json.dumps(of), **detail}
+    return {"source": "aws.states", "detail": given}
+
+
+def test_an_execution_that_was_started_by_the_end_of_another_one_only_restores() -> None:
+    for event in (ended(BEGIN), ended(ended(ended(BEGIN)))):
+        asked, _, status = walk(event, [{"is_done": True}])
+
+        assert asked == [RESTORE | {"status": "ABORTED", "attempt": 0}]
+        assert status == "SUCCEEDED"
+
+
+def test_after_seven_days_it_gives_up_for_good() -> None:
+    asked, visited, status = walk(ended(BEGIN), [{"is_done": False}] * 200)
+
+    hours = visited.count("An hour")
+    assert 7 * 24 <= hours + 1 <= 7 * 24 + 2
+    assert len(asked) == hours + 4
+    assert (visited[-1], status) == ("Given up", "FAILED")
+    gave_up = ended(BEGIN, status="FAILED", error=states()["Given up"]["Error"])
+    assert walk(gave_up, []) == ([], ["Who started it", "Has it given up", "Done"], "SUCCEEDED")
 
 
 def test_the_machine_is_a_standard_one_of_its_own_role_and_logs_nothing() -> None:
@@ -235,7 +277,7 @@ def test_switched_off_nothing_of_it_is_left() -> None:
     assert function["Environment"]["Variables"]["GUARDIAN_ARN"] == ""
 
 
-def test_an_execution_that_ends_early_is_reported_to_the_function_as_it_is() -> None:
+def test_the_early_end_of_an_execution_starts_another_one_with_that_event() -> None:
     rule = resource("GuardianEnded")
     assert rule["EventPattern"] == {
         "source": ["aws.states"],
@@ -248,20 +290,28 @@ def test_an_execution_that_ends_early_is_reported_to_the_function_as_it_is() -> 
     assert rule["State"] == "ENABLED"
     assert rule["Targets"] == [
         {
-            "Id": "function",
-            "Arn": "<Function.Arn>",
-            "RetryPolicy": {"MaximumRetryAttempts": 10, "MaximumEventAgeInSeconds": 3600},
+            "Id": "guardian",
+            "Arn": "<GuardianMachine>",
+            "RoleArn": "<GuardianStarterRole.Arn>",
+            "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400},
         }
     ]
 
 
-def test_that_rule_may_invoke_the_function() -> None:
-    assert resource("GuardianEndedMayInvoke") == {
-        "FunctionName": "<Function>",
-        "Action": "lambda:InvokeFunction",
-        "Principal": "events.amazonaws.com",
-        "SourceArn": "<GuardianEnded.Arn>",
-    }
+def test_that_rule_may_start_this_machine_and_nothing_else() -> None:
+    role = resource("GuardianStarterRole")
+    (policy,) = role["Policies"]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "StartRestoring",
+            "Effect": "Allow",
+            "Action": "states:StartExecution",
+            "Resource": "<GuardianMachine>",
+        }
+    ]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "events.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
 
 
 @pytest.mark.parametrize("name", ["Failed", "Aborted", "TimedOut"])

@@ -68,8 +68,8 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     configuration = None
     try:
         invocation = read_invocation(event)
-        only_credentials = invocation.restore is not None
-        configuration = read_configuration(CONFIGURATION_FILE, only_credentials=only_credentials)
+        only_restores = invocation.restore is not None
+        configuration = read_configuration(CONFIGURATION_FILE, is_lenient=only_restores)
         run_id = invocation.run_id or run_id
         configure_logging(run_id=run_id)
         settings = _settings(invocation)

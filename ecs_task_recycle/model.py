@@ -251,7 +251,8 @@ class Plan:
 
     ``originals`` are the tasks to be replaced, in their order, ``protections`` those of them that
     are under scale-in protection, ``gone`` the named ones that have stopped already. ``found`` and
-    ``in_service_count`` are what the service has, ``adds_task`` whether it gets one task more.
+    ``in_service_count`` are what the service has, ``adds_task`` whether it gets one task more,
+    ``spares_protected`` whether protected tasks are skipped.
     After ``finish_at`` no task may still wait for its replacement. ``remarks`` are what else the
     answer has to name.
     """
@@ -264,8 +265,17 @@ class Plan:
     protections: tuple[Protection, ...] = ()
     gone: tuple[Original, ...] = ()
     adds_task: bool = False
+    spares_protected: bool = False
     finish_at: datetime | None = None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def would_be_recycled(self) -> tuple[Original, ...]:
+        """The tasks that a run would recycle as things are now."""
+        if not self.spares_protected:
+            return self.originals
+        spared = {each.task_arn for each in self.protections}
+        return tuple(task for task in self.originals if task.arn not in spared)
 
 
 class TaskOutcome(StrEnum):

@@ -16,7 +16,8 @@ from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord, p
 from ecs_task_recycle.record.store import Kept, RecordStore
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.settings.event import Settings, settings_from_event
-from ecs_task_recycle.watch.watch import Seen, Watch
+from ecs_task_recycle.task import Seen
+from ecs_task_recycle.watch.watch import Watch
 
 
 @dataclass(slots=True, kw_only=True)

@@ -178,12 +178,11 @@ def _restore_without_record(run: Run, only: RestoreOnly, error: RecycleError | N
 
 def _end_of_unrestored(record: RunRecord) -> Ended:
     """Return the last word of a run that had ended, but for its capacity."""
-    remark = "the capacity was put back later"
     is_complete = record.total_count > 0 and record.done_count == record.total_count
-    is_complete = is_complete and record.task is None
-    if is_complete:
-        return Ended(Status.COMPLETED, remark)
-    return Ended(Status.PARTIAL, f"{remark}; before that: {record.reason}")
+    if is_complete and record.task is None:
+        return Ended(Status.COMPLETED, "the capacity was put back later")
+    text = f"the capacity was put back later; before that: {record.reason}"
+    return Ended(Status.PARTIAL, text)
 
 
 def _go_on(run: Run, record: RunRecord) -> Report:

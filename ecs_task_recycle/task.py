@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from ecs_task_recycle.model import TaskResult
+from ecs_task_recycle.model import InServicePoint, TaskResult
 
 NOT_YET_RUNNING = ("PROVISIONING", "PENDING", "ACTIVATING")
 LIFECYCLE = (
@@ -122,6 +122,21 @@ class Task:
     def has_stopped(self) -> bool:
         """Whether nothing of it remains: no target, no resources."""
         return self.last_status in ("STOPPED", "DELETED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the watch has seen that another invocation of the run needs, and the answer tells.
+
+    ``served_new_arns`` are the new tasks that have been in service, ``failed_new_tasks`` those of
+    them that failed afterwards; ``in_service`` is how many tasks were in service and when;
+    ``checks_health``: the tasks have container health checks.
+    """
+
+    served_new_arns: tuple[str, ...] = ()
+    failed_new_tasks: tuple[Task, ...] = ()
+    in_service: tuple[InServicePoint, ...] = ()
+    checks_health: bool = False
 
 
 def with_exit(result: TaskResult, task: Task) -> TaskResult:

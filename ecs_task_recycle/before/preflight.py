@@ -35,7 +35,6 @@ from ecs_task_recycle.before.selection import (
     select,
     selection_of,
     why_nothing_to_do,
-    would_be_recycled,
 )
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.model import (
@@ -52,6 +51,7 @@ from ecs_task_recycle.model import (
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record import table
 from ecs_task_recycle.run import Run
+from ecs_task_recycle.settings.parameters import ProtectedTasks
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.reads import seconds_until_current
 
@@ -102,6 +102,12 @@ def preflight(run: Run, request: Request) -> None:
     reasons = _reasons(run, facts, selected)
     if request.is_queued:
         _require_servable(run, plan, reasons)
+        logger.info(
+            "Going on with a queued request: %d tasks created before %s",
+            len(plan.originals),
+            request.selection.before_at.isoformat(),
+            extra={"tasks": len(plan.originals)},
+        )
     run.progress.begin(plan)
     run.progress.allowed_actions = tuple(permissions.allowed)
     if not run.watch.timeline.points:
@@ -231,6 +237,7 @@ def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
         protections=tuple(each for each in facts.protections if each.task_arn in arns),
         gone=selected.gone,
         adds_task=run.settings.maintain_service_state,
+        spares_protected=run.settings.protected_tasks is ProtectedTasks.SKIP,
         finish_at=_finish_at(run),
         remarks=remarks,
     )
@@ -286,11 +293,11 @@ def _require_work(run: Run, plan: Plan, reasons: Sequence[str]) -> None:
             remedy=run.untouched,
             reasons=list(reasons),
         )
-    nothing_to_do = why_nothing_to_do(plan, settings)
+    nothing_to_do = why_nothing_to_do(plan)
     if nothing_to_do is not None:
         raise Ended(Status.NOTHING_TO_DO, nothing_to_do)
     if settings.dry_run:
-        count = len(would_be_recycled(plan, settings))
+        count = len(plan.would_be_recycled)
         raise Ended(Status.PLANNED, f"{count} tasks would be recycled")
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import By, Original, Plan, Selection
 from ecs_task_recycle.settings.event import Settings
-from ecs_task_recycle.settings.parameters import IfRunning, ProtectedTasks
+from ecs_task_recycle.settings.parameters import IfRunning
 from ecs_task_recycle.settings.values import NamedTask
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot, short
@@ -61,7 +61,7 @@ def select(
             return Selected(originals=_started_before(snapshot, selection.before_at, now_at))
 
 
-def why_nothing_to_do(plan: Plan, settings: Settings) -> str | None:
+def why_nothing_to_do(plan: Plan) -> str | None:
     """Return why there is nothing to recycle, None if there is something."""
     if not plan.found.desired_count:
         return "the desired count is 0"
@@ -69,18 +69,9 @@ def why_nothing_to_do(plan: Plan, settings: Settings) -> str | None:
         return "none of the named tasks is running any more"
     if not plan.originals:
         return f"no task was started before {plan.selection.before_at.isoformat()}"
-    skips = settings.protected_tasks is ProtectedTasks.SKIP
-    if skips and len(plan.protections) == len(plan.originals):
+    if not plan.would_be_recycled:
         return "all tasks are under scale-in protection"
     return None
-
-
-def would_be_recycled(plan: Plan, settings: Settings) -> tuple[Original, ...]:
-    """Return the tasks that a run would recycle as things are now."""
-    if settings.protected_tasks is not ProtectedTasks.SKIP:
-        return plan.originals
-    skipped = {each.task_arn for each in plan.protections}
-    return tuple(task for task in plan.originals if task.arn not in skipped)
 
 
 # -- by instant ------------------------------------------------------------------------------------

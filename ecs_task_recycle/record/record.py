@@ -23,7 +23,7 @@ from ecs_task_recycle.model import (
     TaskResult,
 )
 from ecs_task_recycle.record.progress import Interrupted, Progress
-from ecs_task_recycle.watch.watch import Seen
+from ecs_task_recycle.task import Seen
 
 LONGEST_LIFE: Final = timedelta(days=3)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ecs_task_recycle.before.selection import would_be_recycled
 from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.model import (
     By,
@@ -140,7 +139,7 @@ class Report:
         if plan is None:
             return ()
         if self.status is Status.PLANNED:
-            return tuple(_planned_task(task) for task in would_be_recycled(plan, self.settings))
+            return tuple(_planned_task(task) for task in plan.would_be_recycled)
         originals = {task.arn: task for task in (*self.progress.tasks, *plan.gone)}
         results = (*map(_gone, plan.gone), *self.progress.results.values())
         return tuple(_answered_task(each, originals.get(each.task_arn)) for each in results)

@@ -6,6 +6,7 @@ It finds every problem before it raises SettingsError, and no error shows a secr
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from zoneinfo import available_timezones
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import unknown_names
 from ecs_task_recycle.settings.values import zone_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,22 +86,28 @@ _SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def read_configuration(path: Path, *, only_credentials: bool = False) -> Configuration:
+def read_configuration(path: Path, *, is_lenient: bool = False) -> Configuration:
     """Read input.json. Raises SettingsError, which names every problem and no secret's value.
 
-    ``only_credentials``: return no more than these, the default ones where the file's cannot be
-    read. Restoring needs no mail.
+    ``is_lenient``: of a file with problems return the credentials alone, the default ones where
+    these cannot be read either. Restoring needs no mail.
     """
     try:
-        document = _document(path)
-        if not only_credentials:
-            return configuration_from(document)
-        section = document.get("awsCredentials") if isinstance(document, Mapping) else None
-        return configuration_from({"awsCredentials": section})
-    except SettingsError:
-        if not only_credentials:
+        return configuration_from(_document(path))
+    except SettingsError as problem:
+        if not is_lenient:
             raise
-    return Configuration(aws=AwsCredentials(), mail=None)
+        logger.error("Restoring without mail: %s", problem)  # noqa: TRY400 - it says it all
+    return Configuration(aws=_credentials(path), mail=None)
+
+
+def _credentials(path: Path) -> AwsCredentials:
+    try:
+        document = _document(path)
+        section = document.get("awsCredentials") if isinstance(document, Mapping) else None
+        return configuration_from({"awsCredentials": section}).aws
+    except SettingsError:
+        return AwsCredentials()
 
 
 def _document(path: Path) -> object:

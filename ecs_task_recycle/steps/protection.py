@@ -72,15 +72,12 @@ def turns(run: Run) -> Iterator[Original]:
 def require_none_protected(run: Run) -> None:
     """Raise Ended if a task is left because it is protected."""
     if run.progress.protected:
-        raise Ended(Status.PARTIAL, f"under scale-in protection: {_count(run)}")
+        count, total = len(run.progress.protected), len(run.progress.tasks)
+        raise Ended(Status.PARTIAL, f"under scale-in protection: {count} of {total} tasks")
 
 
 def _spares(run: Run) -> bool:
     return run.settings.protected_tasks is not ProtectedTasks.STOP
-
-
-def _count(run: Run) -> str:
-    return f"{len(run.progress.protected)} of {len(run.progress.tasks)} tasks"
 
 
 def _next_unprotected(run: Run) -> Original | None:
@@ -158,7 +155,8 @@ def _read(run: Run) -> ProtectionPoll:
 
 def _wait(run: Run, seen: ProtectionPoll) -> None:
     """Sleep until the next poll; longer than a minute, the run is handed over for that."""
-    still = f"still under scale-in protection: {_count(run)}"
+    count, total = len(run.progress.protected), len(run.progress.tasks)
+    still = f"still under scale-in protection: {count} of {total} tasks"
     longest_seconds = min(LONGEST_WAIT_SECONDS, seen.first_end_seconds)
     hands_over = run.guardian is not None and longest_seconds > SHORTEST_HAND_OVER_SECONDS
     try:

@@ -16,9 +16,9 @@ from typing import Final, Protocol
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import HEARTBEAT_SECONDS, Clock, as_utc
 from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
-from ecs_task_recycle.model import InServicePoint, Service
+from ecs_task_recycle.model import Service
 from ecs_task_recycle.outcome import Interference, OutOfTime
-from ecs_task_recycle.task import Task
+from ecs_task_recycle.task import Seen
 from ecs_task_recycle.watch.failed_starts import FailedStarts
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.memory import ServiceMemory
@@ -73,21 +73,6 @@ class ExpectedService:
                 f"{self.required_in_service} are needed to go on"
             )
         return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the watch has seen that another invocation of the run needs, and the answer tells.
-
-    ``served_new_arns`` are the new tasks that have been in service, ``failed_new_tasks`` those of
-    them that failed afterwards; ``in_service`` is how many tasks were in service and when;
-    ``checks_health``: the tasks have container health checks.
-    """
-
-    served_new_arns: tuple[str, ...] = ()
-    failed_new_tasks: tuple[Task, ...] = ()
-    in_service: tuple[InServicePoint, ...] = ()
-    checks_health: bool = False
 
 
 class ProgressLine(Protocol):
@@ -262,9 +247,12 @@ class Watch:
             return
         seen = self._last_seen()
         if not is_late:
-            is_whole = self.memory.has_all_in_service
-            what = "time ran short" if is_whole else "not all tasks are in service"
-            raise OutOfTime(f"{what} while waiting for {wait.awaited}; last seen: {seen}")
+            if self.memory.has_all_in_service:
+                text = f"time ran short while waiting for {wait.awaited}; last seen: {seen}"
+                raise OutOfTime(text)
+            raise OutOfTime(
+                f"not all tasks are in service while waiting for {wait.awaited}; last seen: {seen}"
+            )
         timeout = StepTimeoutError(
             f"Waited {wait.timeout_seconds:g} s for {wait.awaited}; last seen: {seen}.",
             remedy="If the tasks only need longer, raise stabilize_timeout.",

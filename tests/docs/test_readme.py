@@ -38,7 +38,6 @@ NOT_RECORDED: Final = {
     "Run {} no longer owns the record of {}: {} has taken it over",
     "Run {} of {} has ended already, as {}: its event was delivered once more",
     "The capacity of {} was changed while the run was starting",
-    "The run record of {} holds no plan",
     "The run record of {} in table {} is not one that this version understands:",
     "The run record of {} names a task of another account, region or cluster: {}",
     "There is no DynamoDB table {} for the run record in {}",

@@ -98,7 +98,7 @@ def test_what_is_in_no_table_is_told_once_and_never_counted(
 
     report = bench.recycle(world, maintain_service_state=surge)
 
-    told = [line for line in caplog.messages if line.startswith("Not counted")]
+    told = [line for line in caplog.messages if line.startswith("Unrecognized ECS message")]
     assert len(told) == 1
     assert told[0].endswith("(service web) was unable to foresee this message")
     assert report.status is Status.COMPLETED

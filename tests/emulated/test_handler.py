@@ -420,28 +420,51 @@ def test_the_guardian_finds_its_run_alive_and_looks_again_or_over_and_ends(
 
 
 @pytest.mark.usefixtures("configured", "guarded")
-def test_the_end_of_the_guardian_restores_what_nobody_works_on(
+def test_the_guardian_restores_what_nobody_works_on(
     mails: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World()
     a_service(world, tasks=30)
     invoke(world, monkeypatch)
     (execution,) = world.executions.values()
+    carried = json.loads(execution.input)["next"]
     event = {
-        "source": "aws.states",
-        "detail-type": "Step Functions Execution Status Change",
-        "detail": {"status": "ABORTED", "input": execution.input, "name": execution.name},
+        "restore_of": carried["segment_of"],
+        **{name: carried[name] for name in ("event", "raised")},
+        "status": "ABORTED",
+        "attempt": 0,
     }
 
-    answer = invoke(world, monkeypatch, event)
-    again = invoke(world, monkeypatch, event)
+    first, again = (invoke(world, monkeypatch, event) for _ in range(2))
 
-    assert answer["status"] == "partial"
-    assert "the guardian's execution is ABORTED" in answer["reason"]
-    assert again["continues"] is False
+    assert first == again == {"is_done": True}
     assert capacity(world)[0] == 30
-    assert "PARTIAL" in subjects(mails)[0]
-    assert len(mails.mails) == 1
+    (mail,) = mails.mails
+    assert "PARTIAL" in str(mail.message["Subject"])
+    assert "the guardian's execution is ABORTED" in mail.part("plain")
+
+
+@pytest.mark.usefixtures("guarded")
+@pytest.mark.parametrize("section", ["emailNotification", "awsCredentials"])
+def test_restoring_needs_no_more_of_the_configuration_than_the_credentials(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, section: str
+) -> None:
+    world = World()
+    a_service(world, tasks=30)
+    invoke(world, monkeypatch)
+    (execution,) = world.executions.values()
+    carried = json.loads(execution.input)["next"]
+    broken = tmp_path / "input.json"
+    broken.write_text(json.dumps({section: {"recipients": 3}}))
+    monkeypatch.setattr(lambda_function, "CONFIGURATION_FILE", broken)
+
+    with pytest.raises(SettingsError):
+        invoke(world, monkeypatch, carried)
+    event = {"restore_of": carried["segment_of"], "event": carried["event"], "raised": None}
+    answer = invoke(world, monkeypatch, event | {"status": "FAILED", "attempt": 0})
+
+    assert answer == {"is_done": True}
+    assert capacity(world)[0] == 30
 
 
 @pytest.mark.usefixtures("configured", "guarded")

@@ -136,7 +136,7 @@ def test_a_refused_event_keeps_its_error_whatever_becomes_of_the_secret(
 ) -> None:
     mails: list[Mail | None] = []
     configuration = Configuration(aws=AwsCredentials(region_name="us-east-1"), mail=MAIL)
-    monkeypatch.setattr(lambda_function, "read_configuration", lambda _: configuration)
+    monkeypatch.setattr(lambda_function, "read_configuration", lambda *_, **__: configuration)
     monkeypatch.setattr(lambda_function, "configure_logging", lambda **_: None)
     monkeypatch.setattr(
         Notification, "send_notification", lambda mail, *_, **__: mails.append(mail)

@@ -158,23 +158,6 @@ BELOW: Final = {
 }
 """What each part may import, besides itself and the ground."""
 
-WRONG_WAY: Final = {
-    ("before.preflight", "steps.protection"),
-    ("before.preflight", "steps.work_list"),
-    ("before.selection", "steps.work_list"),
-    ("record.requests", "report.progress_line"),
-    ("report.answer", "steps.protection"),
-    ("report.answer", "steps.work_list"),
-    ("settings.input_json", "channels.mail.console"),
-    ("settings.input_json", "channels.mail.times"),
-    ("settings.sources", "channels.mail.body"),
-    ("steps.replacement", "report.progress_line"),
-    ("steps.work_list", "report.progress_line"),
-    ("watch.watch", "record.progress"),
-    ("watch.watch", "report.progress_line"),
-}
-"""Imports that run the wrong way today. Whoever mends one takes it out here."""
-
 
 def part_of(module: str) -> str:
     room = room_of(module)
@@ -200,11 +183,7 @@ def wrong_way() -> set[tuple[str, str]]:
 
 
 def test_imports_lead_down_and_never_up() -> None:
-    assert sorted(wrong_way() - WRONG_WAY) == []
-
-
-def test_an_import_that_was_mended_is_no_exception_any_more() -> None:
-    assert sorted(WRONG_WAY - wrong_way()) == []
+    assert sorted(wrong_way()) == []
 
 
 def test_every_folder_has_its_place_in_the_direction() -> None:
@@ -213,9 +192,4 @@ def test_every_folder_has_its_place_in_the_direction() -> None:
 
 
 def test_no_rooms_import_each_other_in_a_circle() -> None:
-    imports = imports_of(texts_here("ecs_task_recycle"))
-    arrows = {
-        importer: {each for each in everything if (short(importer), short(each)) not in WRONG_WAY}
-        for importer, everything in imports.items()
-    }
-    assert circle_in(rooms_of(arrows)) == []
+    assert circle_in(rooms_of(imports_of(texts_here("ecs_task_recycle")))) == []

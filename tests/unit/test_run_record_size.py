@@ -19,8 +19,8 @@ from ecs_task_recycle.model import (
 )
 from ecs_task_recycle.record.item import from_item, to_item
 from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
+from ecs_task_recycle.task import Seen
 from ecs_task_recycle.watch.timeline import POINTS_LIMIT
-from ecs_task_recycle.watch.watch import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

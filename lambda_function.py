@@ -7,7 +7,7 @@ import logging
 import os
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
+from ecs_task_recycle.codec import Json
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.record.table import RunTable
@@ -63,6 +64,36 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     on with. A run that fails raises one of the errors of ``ecs_task_recycle.errors``, after it has
     put everything back and mailed the failure.
     """
+    work = _begin(event, context)
+    if work.restore is not None:
+        # An attempt that fails is no error of the invocation: the guardian tries again.
+        attempt = restore_run(work.run, work.restore)
+        _tell(work, attempt.report)
+        return attempt.answer()
+    if work.is_segment:
+        segment = run_segment(work.run)
+        _tell(work, segment.report)
+        _require_success(segment.report)
+        return segment.answer(work.run)
+    report = act(work.run)
+    answer = _tell(work, report)
+    _require_success(report)
+    return {"statusCode": report.status.code, "body": json.dumps(answer)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an invocation has to do, and how it tells of it."""
+
+    run: Run
+    session: boto3.Session
+    mail: Mail | None
+    is_segment: bool
+    restore: RestoreOnly | None
+
+
+def _begin(event: object, context: LambdaContext | None) -> Work:
+    """Read event and configuration. Raises SettingsError, after it has mailed it."""
     run_id = context.aws_request_id if context else str(uuid.uuid4())
     configure_logging(run_id=run_id)
     configuration = None
@@ -78,60 +109,43 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
-            answer = Answer.refused(error, run_id=run_id, at=as_utc(CLOCK.now()))
             _notify(
                 configuration.mail,
-                answer,
+                Answer.refused(error, run_id=run_id, at=as_utc(CLOCK.now())),
                 function_context_from(os.environ),
                 session_of=partial(get_aws_session, configuration.aws),
             )
         raise
-    if invocation.restore is not None:
-        return _restored(run, invocation.restore, configuration.mail, session)
-    if invocation.run_id is not None:
-        return _segment(run, configuration.mail, session)
-    return _answered(act(run), configuration.mail, session)
+    return Work(
+        run=run,
+        session=session,
+        mail=configuration.mail,
+        is_segment=invocation.run_id is not None,
+        restore=invocation.restore,
+    )
 
 
-def _segment(run: Run, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
-    """Go on with a run; answer what the state machine goes on with."""
-    segment = run_segment(run)
-    if segment.report is not None:
-        _answered(segment.report, mail, session)
-    return segment.answer(run)
-
-
-def _restored(
-    run: Run, only: RestoreOnly, mail: Mail | None, session: boto3.Session
-) -> dict[str, Any]:
-    """Restore a run; answer whether that is done. An attempt that fails raises nothing."""
-    attempt = restore_run(run, only)
-    if attempt.report is not None:
-        _tell(attempt.report, mail, session)
-    return attempt.answer()
-
-
-def _answered(report: Report, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
-    """Mail what is to be mailed; return the answer, or raise what made the run fail."""
-    answer = _tell(report, mail, session)
-    if report.error is not None:
+def _require_success(report: Report | None) -> None:
+    """Raise what made a run fail."""
+    if report is not None and report.error is not None:
         raise report.error
-    return {"statusCode": report.status.code, "body": json.dumps(answer.as_json())}
 
 
-def _tell(report: Report, mail: Mail | None, session: boto3.Session) -> Answer:
-    """Log and mail what somebody is to be told of; return the answer."""
+def _tell(work: Work, report: Report | None) -> Json:
+    """Log and mail what somebody is to be told of; return the answer's body."""
+    if report is None:
+        return None
     answer = report.answer()
     if report.is_worth_a_mail:
         log_final_record(answer, function_name=stack_from(os.environ).function_name)
         function = replace(
             function_context_from(os.environ),
-            service_region=session.region_name,
+            service_region=work.session.region_name,
             execution_arn=report.execution_arn,
         )
         # The run's own session: its role is assumed already, should STS not answer any more.
-        _notify(mail, answer, function, session_of=lambda: session)
-    return answer
+        _notify(work.mail, answer, function, session_of=lambda: work.session)
+    return answer.as_json()
 
 
 def _settings(invocation: Invocation) -> Settings:

@@ -20,7 +20,7 @@ from ecs_task_recycle.record.record import RunRecord
 from ecs_task_recycle.report.report import Report, log_end, log_start
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action
-from ecs_task_recycle.steps.budget import patiently, require_task
+from ecs_task_recycle.steps.budget import patiently, require_task, work_ends_at
 from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, turns
 from ecs_task_recycle.steps.replacement import replace, rest
 from ecs_task_recycle.steps.restore import await_surplus_gone, hand_over, restored
@@ -213,8 +213,7 @@ def _take_over(run: Run, record: RunRecord) -> None:
     Raises AlreadyRunningError if another one does, PreconditionError, AwsCallError.
     """
     patiently(run, partial(_require_own_tasks, run, record))
-    # Whether a write whose answer is lost has taken the record, only the next one tells.
-    taken = patiently(run, partial(run.record.take_over, record))
+    taken = run.record.take_over(record, until=work_ends_at(run))
     run.progress.segments, run.interruptions = taken.segments, taken.interruptions
     run.is_watched_over = True
 

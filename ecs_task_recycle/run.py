@@ -181,7 +181,7 @@ class Run:
         """Write down what comes next. Raises Ended if the run is to stop, OwnershipLostError."""
         if self.guardian is not None:
             self.guardian.require_running()
-        self.renew(task=task)
+        self.record.renew(self.kept(), task=task)
         self.require_not_stopped()
 
     def require_not_stopped(self) -> None:

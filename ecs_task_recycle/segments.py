@@ -91,30 +91,31 @@ class Restored:
 def run_segment(run: Run) -> Segment:
     """Go on with the run that has this id, if it needs that and no invocation works on it."""
     try:
-        record = _read(run)
+        early = _prepare(run, _read(run))
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody is told
         return Segment(report=_failed(run, error))
+    if early is not None:
+        return early
+    only_restores = run.settings.action is Action.RESTORE
+    return _segment_of(restore(run) if only_restores else recycle(run))
+
+
+def _prepare(run: Run, record: RunRecord | None) -> Segment | None:
+    """Take in what the record says; return what there is to answer where nothing is to be done."""
     if record is None or record.run_id != run.run_id or not record.is_open:
         return Segment()
-    early_seconds = _seconds_too_early(run, record)
-    if early_seconds:
-        return Segment(wait_seconds=early_seconds)
-    return _segment(run, record)
-
-
-def _seconds_too_early(run: Run, record: RunRecord) -> int:
-    """Return how long nothing is to be done: another invocation is at work, or a pause lasts."""
     if record.state is RecordState.RUNNING and record.may_be_alive(run.now_at):
-        return LOOK_AGAIN_SECONDS
-    if record.resumes_at is None:
-        return 0
-    return max(0, math.ceil((record.resumes_at - run.now_at).total_seconds()))
-
-
-def _segment(run: Run, record: RunRecord) -> Segment:
+        return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
+    resumes_at = record.resumes_at
+    if resumes_at is not None and resumes_at > run.now_at:
+        return Segment(wait_seconds=math.ceil((resumes_at - run.now_at).total_seconds()))
     if record.state is RecordState.UNRESTORED:
         run.ends = _end_of_unrestored(record)
-    report = _go_on(run, record)
+    run.recall(record)
+    return None
+
+
+def _segment_of(report: Report) -> Segment:
     if isinstance(report.error, AlreadyRunningError):
         # Step Functions invokes again what it has lost sight of: the other one goes on.
         return Segment(wait_seconds=LOOK_AGAIN_SECONDS)
@@ -142,7 +143,11 @@ def restore_run(run: Run, only: RestoreOnly) -> Restored:
     run.ends = Ended(Status.PARTIAL, f"the guardian's execution is {only.status}")
     if record.state is RecordState.UNRESTORED:
         run.ends = _end_of_unrestored(record)
-    return _attempted(run, only, _go_on(run, record))
+    try:
+        run.recall(record)
+    except Exception as error:  # noqa: BLE001 - its parameters are not needed to restore
+        logger.warning("The run's parameters cannot be read: %s", error)
+    return _attempted(run, only, recycle(run))
 
 
 def _attempted(run: Run, only: RestoreOnly, report: Report) -> Restored:
@@ -183,14 +188,6 @@ def _end_of_unrestored(record: RunRecord) -> Ended:
         return Ended(Status.COMPLETED, "the capacity was put back later")
     text = f"the capacity was put back later; before that: {record.reason}"
     return Ended(Status.PARTIAL, text)
-
-
-def _go_on(run: Run, record: RunRecord) -> Report:
-    try:
-        run.recall(record)
-    except Exception as error:  # noqa: BLE001 - whatever it is, somebody is told
-        return _failed(run, error)
-    return restore(run) if run.settings.action is Action.RESTORE else recycle(run)
 
 
 def _failed(run: Run, error: Exception) -> Report:

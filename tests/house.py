@@ -148,10 +148,13 @@ def frames_of(revision: str | None) -> Figures:
         ran = subprocess.run(
             [sys.executable, "-m", "tests.frames"],
             cwd=folder,
-            check=True,
+            check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
+    if ran.returncode:
+        # What measures no longer knows the house of then.
+        return {}
     ways = json.loads(ran.stdout)
     return {f"frames to {name}": str(len(ways[name])) for name in sorted(ways)}
 

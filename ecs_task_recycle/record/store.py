@@ -139,7 +139,7 @@ class RecordStore:
         if another run was first, AwsCallError.
         """
         if self._record is not None:
-            self._rewrite(CLOSE_SECONDS, **self._going_on(kept))
+            self._require(self._write(_next(self._record, **self._going_on(kept)), CLOSE_SECONDS))
             return
         seen = self._seen or {}
         mine = RunRecord(
@@ -152,13 +152,18 @@ class RecordStore:
             started_before_at=kept.started_before_at,
         )
         has_died = seen.get("state") in (RecordState.RUNNING, RecordState.HANDED_OVER)
-        self._take(_next(mine, **_fields(kept)), remove=[STOP] if has_died else REQUESTS)
+        remove = [STOP] if has_died else REQUESTS
+        found = self._write(_next(mine, **_fields(kept)), CLOSE_SECONDS, remove=remove)
+        if found is not None:
+            raise self._already_running(_understood(found))
 
-    def take_over(self, record: RunRecord) -> RunRecord:
+    def take_over(self, record: RunRecord, *, until: float) -> RunRecord:
         """Take the record that was read last, to go on with its run, and return it.
 
-        An invocation that did not hand over has died. Raises AlreadyRunningError if another one
-        was first, AwsCallError.
+        An invocation that did not hand over has died. A write that fails for a moment is repeated
+        until an instant (epoch seconds): whether one whose answer is lost has taken the record,
+        only the next one tells. Raises AlreadyRunningError if another invocation was first,
+        AwsCallError.
         """
         has_died = record.state is RecordState.RUNNING
         mine = _next(
@@ -169,14 +174,11 @@ class RecordStore:
             segments=record.segments + 1,
             interruptions=record.interruptions + 1 if has_died else 0,
         )
-        self._take(mine)
-        self._taken_count = record.done_count
-        return mine
-
-    def _take(self, mine: RunRecord, remove: Sequence[str] = ()) -> None:
-        found = self._write(mine, CLOSE_SECONDS, remove=remove)
+        found = self._write(mine, until - self.clock.now())
         if found is not None:
             raise self._already_running(_understood(found))
+        self._taken_count = record.done_count
+        return mine
 
     # -- while it is owned -----------------------------------------------------------------------
 
@@ -190,7 +192,8 @@ class RecordStore:
 
         Raises OwnershipLostError if another run has taken over, AwsCallError.
         """
-        self._rewrite(RENEW_SECONDS, **self._going_on(kept, task=task))
+        mine = _next(self._owned, **self._going_on(kept, task=task))
+        self._require(self._write(mine, RENEW_SECONDS))
 
     def hand_over(self, kept: Kept, *, wait_seconds: float) -> None:
         """Leave the run to its guardian's next invocation; nobody else may take it for a while.
@@ -203,7 +206,7 @@ class RecordStore:
             "owner_dead_at": as_utc(resumes + HANDED_OVER_SECONDS),
             "resumes_at": as_utc(resumes),
         }
-        self._rewrite(CLOSE_SECONDS, **changes)
+        self._require(self._write(_next(self._owned, **changes), CLOSE_SECONDS))
 
     def require_ownership(self, kept: Kept) -> None:
         """Raise OwnershipLostError unless this run may still restore what it has raised.
@@ -211,8 +214,9 @@ class RecordStore:
         Before ``owner_dead_at`` nobody may take over: until then it is the owner even where the
         table does not answer, or is gone.
         """
+        mine = _next(self._owned, **self._going_on(kept))
         try:
-            self.renew(kept)
+            self._require(self._write(mine, RENEW_SECONDS))
         except (AwsCallError, PreconditionError) as error:
             if as_utc(self.clock.now()) >= self._owned.owner_dead_at:
                 raise self._lost(None) from error
@@ -289,8 +293,8 @@ class RecordStore:
             raise AssertionError("the record is not taken")
         return self._record
 
-    def _rewrite(self, seconds: float, **changes: Any) -> None:  # noqa: ANN401
-        found = self._write(_next(self._owned, **changes), seconds)
+    def _require(self, found: Item | None) -> None:
+        """Raise OwnershipLostError for a record that stood in the way of a write."""
         if found is not None:
             raise self._lost(found)
 

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-scale-in-protec
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -43,6 +43,7 @@ def await_free_task(run: Run) -> None:
     while (
         run.progress.waiting_arns and not run.progress.waiting_arns - run.progress.protected.keys()
     ):
+        run.require_go_ahead()
         seen = _poll(run)
         if seen.free_arns:
             return
@@ -65,8 +66,21 @@ def turns(run: Run) -> Iterator[Original]:
         _note_protected(run)
     while (task := _next_unprotected(run)) is not None:
         yield task
-    if _spares(run):
-        yield from _protected_turns(run, tasks)
+    if not _spares(run):
+        return
+    waiting = run.progress.protected
+    while waiting:
+        before_count = len(waiting)
+        # The run may be asked to stop while it waits.
+        run.require_go_ahead()
+        seen = _poll(run)
+        for arn in seen.free_arns:
+            del waiting[arn]
+            yield tasks[arn]
+        if run.settings.protected_tasks is ProtectedTasks.SKIP or not waiting:
+            return
+        if len(waiting) == before_count:
+            _wait(run, seen)
 
 
 def require_none_protected(run: Run) -> None:
@@ -95,20 +109,6 @@ def _note_protected(run: Run) -> None:
     progress.protected = {arn: each for arn, each in known.items() if arn not in progress.results}
 
 
-def _protected_turns(run: Run, tasks: Mapping[str, Original]) -> Iterator[Original]:
-    waiting = run.progress.protected
-    while waiting:
-        before_count = len(waiting)
-        seen = _poll(run)
-        for arn in seen.free_arns:
-            del waiting[arn]
-            yield tasks[arn]
-        if run.settings.protected_tasks is ProtectedTasks.SKIP or not waiting:
-            return
-        if len(waiting) == before_count:
-            _wait(run, seen)
-
-
 # -- reading and waiting ---------------------------------------------------------------------------
 
 
@@ -123,8 +123,7 @@ class ProtectionPoll:
 
 
 def _poll(run: Run) -> ProtectionPoll:
-    """Read who is still protected; the run may be asked to stop while it waits."""
-    run.require_go_ahead()
+    """Read who is still protected."""
     seen = patiently(run, lambda: _read(run))
     run.progress.protected.update({each.task_arn: each for each in seen.waiting})
     if seen.waiting:

@@ -95,8 +95,14 @@ def _restore(run: Run, how: Exception | None) -> None:
     if scale_up is None or isinstance(how, OwnershipLostError | HandedOver):
         return
     try:
-        notes = _wait_until_one_can_go(run, scale_up, how)
-        run.progress.put_back(_put_back(run, scale_up, notes))
+        condition = OneCanGo(run=run, scale_up=scale_up)
+        is_whole = _wait_until_one_can_go(run, condition, how)
+        if run.record.is_ours:
+            run.record.require_ownership(run.kept())
+        # A deployment that somebody started has tasks of its own that are still starting.
+        if not is_whole and not isinstance(how, Interference):
+            _stop_surplus(run, scale_up)
+        run.progress.put_back(_put_back(run, scale_up, condition.notes))
     except (RestoreError, OwnershipLostError):
         raise
     except Exception as error:
@@ -108,31 +114,23 @@ def _restore(run: Run, how: Exception | None) -> None:
 # -- until one can go ------------------------------------------------------------------------------
 
 
-def _wait_until_one_can_go(run: Run, scale_up: ScaleUp, how: Exception | None) -> tuple[str, ...]:
-    """Wait until ECS has no healthy task to lose; return what the report has to name.
-
-    Raises OwnershipLostError.
-    """
-    condition = OneCanGo(run=run, scale_up=scale_up)
-    is_whole = scale_up.found.desired_count == scale_up.written.desired_count
-    if not is_whole:
-        wait = Wait(
-            awaited=f"{scale_up.written.desired_count} tasks in service, one of them without "
-            "scale-in protection, to take one away",
-            timeout_seconds=_patience_seconds(run, how),
-            is_guarded=False,
-            is_fresh=True,
-        )
-        try:
-            is_whole = run.watch.until(condition, wait)
-        except (StepTimeoutError, AwsCallError) as error:
-            logger.info("Restoring while not all tasks are in service: %s", error)
-    if run.record.is_ours:
-        run.record.require_ownership(run.kept())
-    # A deployment that somebody started has tasks of its own that are still starting.
-    if not is_whole and not isinstance(how, Interference):
-        _stop_surplus(run, scale_up)
-    return condition.notes
+def _wait_until_one_can_go(run: Run, condition: OneCanGo, how: Exception | None) -> bool:
+    """Wait until ECS has no healthy task to lose; return False if it may have one."""
+    found, written = condition.scale_up.found, condition.scale_up.written
+    if found.desired_count == written.desired_count:
+        return True
+    wait = Wait(
+        awaited=f"{written.desired_count} tasks in service, one of them without scale-in "
+        "protection, to take one away",
+        timeout_seconds=_patience_seconds(run, how),
+        is_guarded=False,
+        is_fresh=True,
+    )
+    try:
+        return run.watch.until(condition, wait)
+    except (StepTimeoutError, AwsCallError) as error:
+        logger.info("Restoring while not all tasks are in service: %s", error)
+        return False
 
 
 def _patience_seconds(run: Run, how: Exception | None) -> float:

@@ -140,6 +140,10 @@ def live_through(bench: Bench, story: Story) -> Lived:
     lived = _as_found(story, world, service)
     for fault in story.faults:
         world.faults.fail(**fault)
+    if (out := story.outage) is not None:
+        since = world.elapsed + out.begins
+        until = since + out.seconds
+        world.outages.take_out(out.service, since=since, until=until, answers=out.answers)
     if story.asks is not None:
         world.after_call("UpdateItem", story.asks[1], lambda _: _ask(bench, lived))
     if story.is_guarded:
@@ -261,6 +265,9 @@ def _free(bench: Bench, lived: Lived) -> None:
     """Restore by hand, once AWS answers again and the owner is dead, what is still raised."""
     lived.world.faults.clear()
     lived.world.revive()
+    if (out := lived.story.outage) is not None:
+        # What it has kept from being read is free by itself when the owner is dead.
+        lived.world.advance(max(0.0, lived.began_at + out.begins + out.seconds - lived.world.now))
     if lived.story.record in {None, "dead"} and not is_free(lived.world):
         lived.world.advance(DEAD_SECONDS)
         lived.restored_by_hand = bench.recycle(lived.world, action="restore")

@@ -92,7 +92,8 @@ def one_run_per_service(lived: Lived) -> None:
 
 def ends_in_time(lived: Lived) -> None:
     """7: no invocation is killed by Lambda's limit, and each run has an answer."""
-    assert lived.deaths <= len(lived.story.kills)
+    hangs = lived.story.outage is not None and not lived.story.outage.answers
+    assert hangs or lived.deaths <= len(lived.story.kills)
     assert lived.reports
 
 

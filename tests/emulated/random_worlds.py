@@ -26,6 +26,8 @@ type Draw = Callable[[Random], Any]
 
 CALM_SHARE: Final = 0.35
 """How many worlds nothing befalls: there a run has to complete."""
+OUTAGE_SHARE: Final = 0.15
+OUT: Final = ("all", "all", "ecs", "dynamodb", "application-autoscaling", "elbv2", "stepfunctions")
 SELECTED_SHARE: Final = 0.15
 REFUSED_SHARE: Final = 0.08
 """How many services are of a kind that cannot be recycled."""
@@ -48,13 +50,24 @@ class Accident:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outage:
+    """A service of AWS that is out, `begins` seconds after the run's start."""
+
+    service: str
+    begins: float
+    seconds: float
+    answers: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Story:
     """A world and what befalls it, as its number says.
 
     `kills`: the calls, counted from the run's start or from the last death, at which an invocation
     dies. `asks`: an event that somebody sends while the run works, and at which of its writes.
-    `record`: what a run finds in the table. `names`: which tasks the event names, counted from the
-    oldest on; `hours`: how old they have to be; neither: all are to be recycled.
+    `outage`: a service that is out for up to three hours. `record`: what a run finds in the table.
+    `names`: which tasks the event names, counted from the oldest on; `hours`: how old they have to
+    be; neither: all are to be recycled.
     """
 
     number: int
@@ -71,6 +84,7 @@ class Story:
     record: str | None = None
     names: frozenset[int] = frozenset()
     hours: float | None = None
+    outage: Outage | None = None
 
     @property
     def tasks(self) -> int:
@@ -318,7 +332,21 @@ def story(world_number: int) -> Story:
         is_guarded=rng.random() < 0.6,
         is_calm=calm,
     )
-    return _with_selection(plain if calm else _with_trouble(plain, rng), rng)
+    told = _with_selection(plain if calm else _with_trouble(plain, rng), rng)
+    return _with_outage(told, Random(f"outage {world_number}"))
+
+
+def _with_outage(told: Story, rng: Random) -> Story:
+    """Let a service be out in some of the worlds that a guardian watches over."""
+    if told.is_calm or not told.is_guarded or rng.random() > OUTAGE_SHARE:
+        return told
+    outage = Outage(
+        service=rng.choice(OUT),
+        begins=round(rng.uniform(0, 700), 1),
+        seconds=round(rng.choice([60, 600, 3_600, 10_800]) * rng.uniform(0.5, 1.0), 1),
+        answers=either(rng),
+    )
+    return replace(told, outage=outage)
 
 
 def _with_selection(whole: Story, rng: Random) -> Story:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from ecs_emulator import World
 
-REAL_SECONDS: Final = 30.0
+REAL_SECONDS: Final = 300.0
 """Nothing takes so long: a test that waits longer has come to a standstill."""
 
 

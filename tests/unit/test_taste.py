@@ -22,6 +22,7 @@ PARTS: Final = {
         "Notification.py",
         "ecs_task_recycle/**/*.py",
     ],
+    "client": ["ecs_task_recycle_client/**/*.py"],
     "emulator": ["ecs_emulator/**/*.py"],
     "demo": ["demo/**/*.py"],
     "verification": ["verify_aws/**/*.py"],

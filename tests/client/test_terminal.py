@@ -32,10 +32,8 @@ class Tty(io.StringIO):
         return True
 
 
-@pytest.fixture
-def tty(person: Person, monkeypatch: pytest.MonkeyPatch) -> Tty:
-    """The person's terminal, in place of pytest's own capture."""
-    assert person
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Tty:
+    """Put a terminal in place of pytest's capture, which sets itself anew before each test."""
     made = Tty()
     monkeypatch.setattr(sys, "stdout", made)
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -101,7 +99,10 @@ def test_no_control_sequence_of_an_error_is_printed(
     assert all(line.isprintable() for line in printed.output.split("\n"))
 
 
-def test_on_a_terminal_a_bar_comes_and_goes(world: World, person: Person, tty: Tty) -> None:
+def test_on_a_terminal_a_bar_comes_and_goes(
+    world: World, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tty = at_a_terminal(monkeypatch)
     tasks = a_service(world, tasks=2).active_tasks
 
     assert person.types("run demo web --wait-time 0").code == 0
@@ -115,8 +116,9 @@ def test_on_a_terminal_a_bar_comes_and_goes(world: World, person: Person, tty: T
 
 
 def test_on_a_terminal_no_control_sequence_of_an_answer_is_printed_either(
-    person: Person, cloud: Cloud, tty: Tty
+    person: Person, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tty = at_a_terminal(monkeypatch)
     cloud.answers = [answer(**everywhere("planned"))]
 
     person.types("plan demo web")

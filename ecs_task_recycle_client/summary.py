@@ -40,10 +40,19 @@ def _ended(wanted: Wanted, body: Mapping[str, Any]) -> list[str]:
     ]
     lines += _skipped(body)
     lines += _listed("Not recycled", [f"  {short(arn)}" for arn in _values(body, "remaining")])
-    before = body.get("started_before")
-    if body["status"] == "partial" and isinstance(before, str) and "service_name" in wanted.event:
-        lines.append(f"Go on by: {wanted.typed(Command.RUN, '--started-before', before)}")
+    selection = _selection(body)
+    if body["status"] == "partial" and selection and "service_name" in wanted.event:
+        lines.append(f"Go on by: {wanted.typed(Command.RUN, *selection)}")
     return lines
+
+
+def _selection(body: Mapping[str, Any]) -> list[str]:
+    """Return the options that select the tasks that were left; of named tasks, their ids."""
+    before = body.get("started_before")
+    if before:
+        return ["--started-before", str(before)]
+    left = [*_values(body, "remaining"), *(each.get("task") for each in _rows(body, "skipped"))]
+    return ["--tasks", *dict.fromkeys(map(short, left))] if left else []
 
 
 def _counts(body: Mapping[str, Any]) -> str:
@@ -172,7 +181,8 @@ def duration_text(seconds: float) -> str:
 
 def _sentence(text: object) -> str:
     said = str(text).strip().rstrip(".")
-    return f"{said[:1].upper()}{said[1:]}."
+    begins_with_a_parameter = "_" in said.partition(" ")[0]
+    return f"{said}." if begins_with_a_parameter else f"{said[:1].upper()}{said[1:]}."
 
 
 def _rows(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

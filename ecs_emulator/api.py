@@ -14,6 +14,7 @@ import ecs_emulator.api_ecs
 import ecs_emulator.api_ecs_deployments
 import ecs_emulator.api_ecs_services
 import ecs_emulator.api_elbv2
+import ecs_emulator.api_notices
 import ecs_emulator.api_protection
 import ecs_emulator.api_secretsmanager
 import ecs_emulator.api_stepfunctions

@@ -14,7 +14,7 @@ from ecs_emulator.world import World
 type Parameters = Mapping[str, Any]
 
 _PREFIXES = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}
-_QUERY_SERVICES = frozenset({"elbv2", "sts", "cloudwatch"})
+_QUERY_SERVICES = frozenset({"elbv2", "sts", "cloudwatch", "sns"})
 """They say AccessDenied with HTTP 403, the others AccessDeniedException with 400."""
 
 
@@ -55,6 +55,8 @@ def resource_of(world: World, service: str, operation: str, parameters: Paramete
         "sts": _role,
         "ecs": _ecs,
         "stepfunctions": _machine_or_execution,
+        "sns": _topic,
+        "events": _bus,
     }
     if operation == "RegisterScalableTarget":
         return world.arn("application-autoscaling", "scalable-target/*")
@@ -72,6 +74,14 @@ def _secret(_world: World, _operation: str, parameters: Parameters) -> str:
 
 def _role(_world: World, _operation: str, parameters: Parameters) -> str:
     return str(parameters.get("RoleArn", "*"))
+
+
+def _topic(_world: World, _operation: str, parameters: Parameters) -> str:
+    return str(parameters.get("TopicArn", "*"))
+
+
+def _bus(world: World, _operation: str, parameters: Parameters) -> str:
+    return world.arn("events", f"event-bus/{parameters['Entries'][0].get('EventBusName')}")
 
 
 def _machine_or_execution(_world: World, _operation: str, parameters: Parameters) -> str:

@@ -57,7 +57,7 @@ def test_every_parameter_of_an_event_is_an_option(command: str, name: str) -> No
     event = event_of(command, "demo", "web", *typed)
 
     assert event[name] == value
-    assert settings_from_event(event)
+    assert settings_from_event(event).service_name == "web"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_each_command_is_an_event_that_the_function_takes(
     event = event_of(command, "demo", "web")
 
     assert event == {**SERVICE, **own}
-    assert settings_from_event(event)
+    assert settings_from_event(event).service_name == "web"
 
 
 @pytest.mark.parametrize(

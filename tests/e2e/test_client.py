@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from AWSSession import get_aws_session
 from demo.stage import CLUSTER, PROJECT, emulated_ecs

@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
-REQUIREMENTS := requirements.txt requirements-dev.txt requirements-rie.txt
+REQUIREMENTS := requirements.txt requirements-client.txt requirements-dev.txt requirements-rie.txt
 SHELL_SCRIPTS := $(wildcard *.sh .ci/run)
 TEMPLATES := $(wildcard template.yaml verify_aws/template.yaml)
 

@@ -17,6 +17,8 @@ from AWSSession import get_aws_session
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
+from ecs_task_recycle.channels.chat import tell_chat
+from ecs_task_recycle.channels.event_bus import tell_event_bus, tell_event_bus_of_start
 from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.codec import Json
@@ -145,6 +147,9 @@ def _tell(work: Work, report: Report | None) -> Json:
         )
         # The run's own session: its role is assumed already, should STS not answer any more.
         _notify(work.mail, answer, function, session_of=lambda: work.session)
+        own_session = _own_session()
+        tell_chat(own_session, os.environ.get("CHAT_TOPIC_ARN"), answer, function)
+        tell_event_bus(own_session, os.environ.get("EVENT_BUS_NAME"), answer)
     return answer.as_json()
 
 
@@ -171,17 +176,7 @@ def _run(
     gateway = Gateway(
         session, CLOCK, cluster_name=settings.cluster_name, service_name=settings.service_name
     )
-    stack = stack_from(os.environ)
-    # The stack's own: with the function's own role, in the function's own region.
-    own_session = get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION")))
-    guardian = None
-    if stack.guardian_arn is not None:
-        guardian = Guardian(
-            own_session,
-            machine_arn=stack.guardian_arn,
-            run_id=run_id,
-            names={"cluster_name": gateway.cluster_name, "service_name": gateway.service_name},
-        )
+    stack, own_session = stack_from(os.environ), _own_session()
     return Run.of(
         settings,
         run_id=run_id,
@@ -191,8 +186,30 @@ def _run(
         table=RunTable(own_session, name=stack.table_name, service=gateway.name),
         clock=CLOCK,
         deadline_at=_deadline_at(context),
-        guardian=guardian,
+        guardian=_guardian(settings, own_session, stack.guardian_arn, run_id=run_id),
+        tell_start=partial(
+            tell_event_bus_of_start,
+            own_session,
+            os.environ.get("EVENT_BUS_NAME"),
+            cluster=settings.cluster_name,
+            service=settings.service_name,
+            run_id=run_id,
+        ),
     )
+
+
+def _guardian(
+    settings: Settings, own_session: boto3.Session, machine_arn: str | None, *, run_id: str
+) -> Guardian | None:
+    if machine_arn is None:
+        return None
+    names = {"cluster_name": settings.cluster_name, "service_name": settings.service_name}
+    return Guardian(own_session, machine_arn=machine_arn, run_id=run_id, names=names)
+
+
+def _own_session() -> boto3.Session:
+    """Return a session for what the stack has: the function's own role, in its own region."""
+    return get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION")))
 
 
 def _deadline_at(context: LambdaContext | None) -> float:

@@ -297,4 +297,6 @@ def begin(run: Run, request: Request) -> None:
         start_seconds = quickest_start_seconds(run.progress.planned.originals) if is_alone else 0.0
         require_task(run, before_seconds=start_seconds)
     run.record.take(run.kept())
+    if not request.is_queued:
+        run.tell_start()
     run.start_guardian()

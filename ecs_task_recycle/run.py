@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,7 +30,8 @@ class Run:
     invocation has left, ``ends`` how the run has to end now, if it has to; ``stopped_by_dead`` is
     the task that an invocation had in hand when it died, ``interruptions`` how many have died in a
     row. ``restored_at``: when this invocation has put capacity back. ``remarks`` are what the
-    answer has to name besides.
+    answer has to name besides. ``tell_start`` is called once the run has its record, before
+    anything is raised or stopped.
     """
 
     settings: Settings
@@ -49,6 +51,7 @@ class Run:
     restored_at: datetime | None = None
     is_watched_over: bool = False
     remarks: tuple[str, ...] = ()
+    tell_start: Callable[[], object] = lambda: None
 
     @classmethod
     def of(
@@ -62,6 +65,7 @@ class Run:
         clock: Clock,
         deadline_at: float,
         guardian: Guardian | None = None,
+        tell_start: Callable[[], object] = lambda: None,
     ) -> Run:
         """Return what one invocation works with; nothing is called yet.
 
@@ -81,6 +85,7 @@ class Run:
             progress=Progress(started_at=as_utc(clock.now())),
             began_at=clock.now(),
             deadline_at=deadline_at,
+            tell_start=tell_start,
         )
         return run
 
@@ -95,6 +100,7 @@ class Run:
             clock=self.clock,
             deadline_at=self.deadline_at,
             guardian=self.guardian,
+            tell_start=self.tell_start,
         )
 
     @property

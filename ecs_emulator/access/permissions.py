@@ -14,7 +14,7 @@ from ecs_emulator.ground.errors import ApiError
 type Parameters = Mapping[str, Any]
 
 _PREFIXES = {"elbv2": "elasticloadbalancing", "stepfunctions": "states"}
-_QUERY_SERVICES = frozenset({"elbv2", "sts", "cloudwatch"})
+_QUERY_SERVICES = frozenset({"elbv2", "sts", "cloudwatch", "sns"})
 """They say AccessDenied with HTTP 403, the others AccessDeniedException with 400."""
 
 
@@ -57,6 +57,8 @@ def resource_of(
         "sts": _role,
         "ecs": _ecs,
         "stepfunctions": _machine_or_execution,
+        "sns": _topic,
+        "events": _bus,
     }
     if operation == "RegisterScalableTarget":
         return account.arn("application-autoscaling", "scalable-target/*")
@@ -74,6 +76,14 @@ def _secret(_account: Account, _operation: str, parameters: Parameters) -> str:
 
 def _role(_account: Account, _operation: str, parameters: Parameters) -> str:
     return str(parameters.get("RoleArn", "*"))
+
+
+def _topic(_account: Account, _operation: str, parameters: Parameters) -> str:
+    return str(parameters.get("TopicArn", "*"))
+
+
+def _bus(account: Account, _operation: str, parameters: Parameters) -> str:
+    return account.arn("events", f"event-bus/{parameters['Entries'][0].get('EventBusName')}")
 
 
 def _machine_or_execution(_account: Account, _operation: str, parameters: Parameters) -> str:

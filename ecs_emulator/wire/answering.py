@@ -16,6 +16,7 @@ import ecs_emulator.api.ecs.revisions
 import ecs_emulator.api.ecs.services
 import ecs_emulator.api.ecs.tasks
 import ecs_emulator.api.elbv2
+import ecs_emulator.api.notices
 import ecs_emulator.api.secretsmanager
 import ecs_emulator.api.stepfunctions
 import ecs_emulator.api.sts

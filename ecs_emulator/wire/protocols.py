@@ -39,6 +39,8 @@ SERVICES = (
     "dynamodb",
     "secretsmanager",
     "cloudwatch",
+    "sns",
+    "events",
 )
 _ERROR_NAMESPACES = {"dynamodb": "com.amazonaws.dynamodb.v20120810#"}
 """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""

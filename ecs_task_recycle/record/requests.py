@@ -87,6 +87,7 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
         "started_before": record.started_before_at.isoformat(),
         "number": record.done_count,
         "total": record.total_count,
+        "task": record.task if is_at_work else None,
         "awaited": _awaited(record) if is_at_work else None,
         "minutes_left": _minutes_left(record, now_at) if is_at_work else None,
         "segments": record.segments,

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -540,3 +540,60 @@ def test_nobody_is_mailed_of_a_question(
 
     assert answer["statusCode"] == 200
     assert mails.mails == []
+
+
+# -- the other channels ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:chat")
+    monkeypatch.setenv("EVENT_BUS_NAME", "default")
+
+
+@pytest.mark.usefixtures("channels")
+def test_chat_and_event_bus_are_told_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    a_service(world, tasks=1)
+
+    invoke(world, monkeypatch)
+
+    entries: list[Any] = [each.parameters["Entries"] for each in world.calls_of("PutEvents")]
+    assert [each["DetailType"] for (each,) in entries] == [
+        "Task Recycle Started",
+        "Task Recycle Ended",
+    ]
+    assert {json.loads(each["Detail"])["run_id"] for (each,) in entries} == {"request-1"}
+    assert len(world.calls_of("Publish")) == 1
+
+
+@pytest.mark.usefixtures("channels")
+def test_a_refused_run_has_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+
+    with pytest.raises(PreconditionError):
+        invoke(world, monkeypatch)
+
+    (call,) = world.calls_of("PutEvents")
+    (entry,) = cast("list[dict[str, str]]", call.parameters["Entries"])
+    assert entry["DetailType"] == "Task Recycle Ended"
+
+
+@pytest.mark.usefixtures("channels")
+def test_channels_that_cannot_be_told_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    a_service(world, tasks=1)
+    world.faults.deny("sns:Publish", "events:PutEvents")
+
+    answer = invoke(world, monkeypatch)
+
+    assert json.loads(answer["body"])["status"] == "completed"
+
+
+def test_without_them_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    a_service(world, tasks=1)
+
+    invoke(world, monkeypatch)
+
+    assert world.calls_of("PutEvents") + world.calls_of("Publish") == []

@@ -30,6 +30,7 @@ PARTS: Final = {
     "emulator": ("ecs_emulator",),
     "demo": ("demo",),
     "verification": ("verify_aws",),
+    "client": ("ecs_task_recycle_client",),
     "tests": ("tests",),
 }
 ENGINE: Final = "ecs_task_recycle"

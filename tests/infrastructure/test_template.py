@@ -137,20 +137,6 @@ def test_the_code_is_where_the_parameters_say_and_else_where_the_build_has_said(
     assert code(CodeBucket="zips", CodeKey="a/b.zip") == {"S3Bucket": "zips", "S3Key": "a/b.zip"}
 
 
-@pytest.mark.parametrize(
-    "given, bucket",
-    [
-        ("zips", "zips"),
-        ("zips-{region}", "zips-us-east-1"),
-        ("{region}-zips", "us-east-1-zips"),
-        ("my-{region}-zips", "my-us-east-1-zips"),
-    ],
-)
-def test_one_value_names_a_bucket_in_each_region(given: str, bucket: str) -> None:
-    assert accepts("CodeBucket", given)
-    assert code(CodeBucket=given)["S3Bucket"] == bucket
-
-
 def test_the_function_is_in_a_vpc_only_where_one_is_named() -> None:
     bare = stack().resource("Function")
     named = {"SubnetIds": "subnet-0a1b2c3d,subnet-1a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}

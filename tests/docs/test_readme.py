@@ -187,9 +187,8 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_module_and_script_that_is_named_exists() -> None:
-    folders = [
-        PROJECT / each for each in (".", "ecs_task_recycle", "ecs_emulator", "tests/emulator")
-    ]
+    places = (".", "ecs_task_recycle", "ecs_emulator", "tests/emulator", "examples", "examples/cdk")
+    folders = [PROJECT / each for each in places]
     assert guards.missing_files(MANUAL, folders) == []
 
 

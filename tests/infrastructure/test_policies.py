@@ -18,6 +18,7 @@ from tests.infrastructure.template import PROJECT, read_template
 
 POLICIES: Final = PROJECT / "examples/policies"
 SCRIPT: Final = (PROJECT / "cloudformation_deploy.sh").read_text()
+KINDS: Final = {each["Type"] for each in read_template()["Resources"].values()}
 CALLS_OF_THE_SCRIPT: Final = {
     "cloudformation deploy": {
         "cloudformation:CreateChangeSet",
@@ -96,12 +97,8 @@ def handlers() -> dict[str, set[str]]:
             for action in handler.get("permissions", ())
         }
         for schema in schemas
-        if schema.get("typeName") in types_of_the_template()
+        if schema.get("typeName") in KINDS
     }
-
-
-def types_of_the_template() -> set[str]:
-    return {each["Type"] for each in read_template()["Resources"].values()}
 
 
 def test_the_script_may_do_all_that_it_calls_and_nothing_else() -> None:
@@ -111,7 +108,7 @@ def test_the_script_may_do_all_that_it_calls_and_nothing_else() -> None:
     assert actions_of(statements("deployer")) == needed
 
 
-@pytest.mark.parametrize("kind", sorted(types_of_the_template()))
+@pytest.mark.parametrize("kind", sorted(KINDS))
 def test_cloudformation_may_do_all_that_it_needs_for_each_kind_of_resource(kind: str) -> None:
     needed = {each for each in handlers()[kind] if not UNUSED_BY_THE_TEMPLATE.match(each)}
     assert needed

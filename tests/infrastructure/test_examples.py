@@ -19,6 +19,9 @@ EXAMPLES: Final = PROJECT / "examples"
 TERRAFORM: Final = (EXAMPLES / "terraform/main.tf").read_text()
 CDK: Final = EXAMPLES / "cdk/app.py"
 CODE: Final = {"CodeBucket", "CodeKey"}
+NAME: Final = r"([A-Z][a-z]+){2,}"
+"""How the parameters are written, and nothing else in the CDK's example."""
+
 PARAMETERS: Final = {*read_template()["Parameters"]}
 WITH_CDK: Final = PROJECT / ".venv-examples/bin/python"
 
@@ -30,12 +33,8 @@ def names_in_terraform() -> set[str]:
 
 
 def names_in_cdk() -> set[str]:
-    names = [each.value for each in ast.walk(ast.parse(CDK.read_text())) if is_text(each)]
-    return {each for each in names if re.fullmatch(r"([A-Z][a-z]+){2,}", each)}
-
-
-def is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+    constants = [n for n in ast.walk(ast.parse(CDK.read_text())) if isinstance(n, ast.Constant)]
+    return {str(each.value) for each in constants if re.fullmatch(NAME, str(each.value))}
 
 
 def test_terraform_gives_parameters_that_the_template_has() -> None:

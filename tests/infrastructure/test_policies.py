@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import cfnlint
+import cfnlint  # type: ignore[import-untyped]
 import pytest
 
 from tests.docs.commands import aws_commands

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-
-import pytest
+from typing import TYPE_CHECKING
 
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.version import VERSION
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_every_log_record_names_the_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
 REQUIREMENTS := requirements.txt requirements-client.txt requirements-dev.txt requirements-rie.txt
-SHELL_SCRIPTS := $(wildcard *.sh .ci/run)
+SHELL_SCRIPTS := $(wildcard *.sh examples/*.sh .ci/run)
 TEMPLATES := $(wildcard template.yaml verify_aws/template.yaml)
 
 # MiniStack's own environment: it pins another botocore than ours.
 MINISTACK := .venv-ministack
 MINISTACK_STAMP := $(MINISTACK)/.requirements
+
+# The AWS CDK's: large, and only for `make examples`.
+EXAMPLES := .venv-examples
+EXAMPLES_STAMP := $(EXAMPLES)/.requirements
 
 # The first of these that is a Python 3.13 builds .venv. PYTHON=... names another.
 PYTHON ?= $(shell for python in python3.13 python3 python; do \
@@ -21,7 +25,7 @@ PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-deploy verify-aws test check bench lint shell template types unit sweeps format \
-	screenshots zip clean
+	screenshots zip package examples clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -72,8 +76,14 @@ screenshots: $(STAMP) ## the mails of real runs, as a browser shows them (needs 
 zip: ## dist/ecs-task-recycle.zip
 	./lambda_build.sh
 
+package: ## the zip, and dist/template.yaml that knows it: for Terraform, the CDK, stack sets
+	./lambda_build.sh --template dist/template.yaml
+
+examples: $(STAMP) $(EXAMPLES_STAMP) ## what examples/ has, with the AWS CDK (needs Node)
+	$(PYTEST) tests/infrastructure/test_examples.py
+
 clean: ## remove what was installed, dist and every cache
-	rm -rf $(VENV) $(MINISTACK) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(MINISTACK) $(EXAMPLES) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
@@ -87,6 +97,10 @@ $(STAMP): $(REQUIREMENTS)
 $(MINISTACK_STAMP): requirements-ministack.txt
 	$(call new_environment,$(MINISTACK),requirements-ministack.txt)
 	@touch $(MINISTACK_STAMP)
+
+$(EXAMPLES_STAMP): requirements-examples.txt
+	$(call new_environment,$(EXAMPLES),requirements-examples.txt)
+	@touch $(EXAMPLES_STAMP)
 
 # $(1) the folder, $(2) the file that pins what is in it
 define new_environment

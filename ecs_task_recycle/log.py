@@ -12,6 +12,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
+from ecs_task_recycle.version import VERSION
+
 _STANDARD: Final = frozenset(
     (*vars(logging.makeLogRecord({})), "message", "asctime", "aws_request_id")
 )
@@ -51,14 +53,17 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(**always: str) -> None:
-    """Send the product's records, as JSON, to Lambda's handler, or to stderr without one."""
+    """Send the product's records, as JSON, to Lambda's handler, or to stderr without one.
+
+    Each carries these facts, and the product's version.
+    """
     root = logging.getLogger()
     if not root.handlers:
         stderr = logging.StreamHandler(sys.stderr)
         stderr.terminator = ""
         root.addHandler(stderr)
     for handler in root.handlers:
-        handler.setFormatter(JsonFormatter(**always))
+        handler.setFormatter(JsonFormatter(version=VERSION, **always))
     for name in ("ecs_task_recycle", "Notification", "lambda_function"):
         logging.getLogger(name).setLevel(logging.INFO)
     # Whatever the function's log level: at DEBUG they log what they send and receive, with session

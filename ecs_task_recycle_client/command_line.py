@@ -199,7 +199,7 @@ def _add_parameters(parser: argparse.ArgumentParser) -> None:
         group.add_argument(flag, help=text, **how)
 
 
-def options_of(parameters: Iterable[Parameter[object]]) -> list[Parameter]:
+def options_of(parameters: Iterable[Parameter[Any]]) -> list[Parameter[Any]]:
     """Return the parameters that get an option made for them."""
     others = (*NAMES, *COMMANDS_OWN, *OF_SWEEPS)
     return [each for each in parameters if each.name not in others]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import tempfile
 import zipfile
@@ -17,8 +18,8 @@ from verify_aws.account import Account, VerifyError
 
 PROJECT: Final = Path(__file__).parents[1]
 MORTAL: Final = Path(__file__).with_name("mortal.py")
-CODE: Final = "Code: dist/ecs-task-recycle.zip"
-PLACEHOLDER: Final = "Code: {ZipFile: '# The real code follows as soon as the stack is there.'}"
+CODE: Final = re.compile(r"^ {6}Code:\n(?: {8}.*\n)+", re.MULTILINE)
+PLACEHOLDER: Final = "      Code: {ZipFile: '# The real code follows when the stack is there.'}\n"
 MORTAL_TIMEOUT_SECONDS: Final = 480
 """Of the invocation that is killed: the next one goes on when the first is certainly over."""
 
@@ -54,9 +55,10 @@ def build_zip() -> bytes:
 def template() -> str:
     """Return the product's template, with the code to follow: so no bucket is needed."""
     text = (PROJECT / "template.yaml").read_text(encoding="utf-8")
-    if text.count(CODE) != 1:
-        raise VerifyError(f"template.yaml does not say {CODE!r} once.")
-    return text.replace(CODE, PLACEHOLDER)
+    without, count = CODE.subn(PLACEHOLDER, text)
+    if count != 1:
+        raise VerifyError(f"template.yaml has {count} properties Code, expected one.")
+    return without
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

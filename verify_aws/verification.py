@@ -56,7 +56,8 @@ class Verification:
         code, text = build_zip(), (PROJECT / "verify_aws/template.yaml").read_text(encoding="utf-8")
         self.stacks.begin(of_services, text, parameters(self.options))
         names = dict.fromkeys(("FunctionName", "RunTableName", "ClusterNames"), name)
-        self.stacks.begin(of_function, template(), {**names, "LogRetentionDays": "1"})
+        unused = {"LogRetentionDays": "1", "CodeBucket": "none-is-used"}
+        self.stacks.begin(of_function, template(), {**names, **unused})
         self.stacks.created(of_function)
         self.function.upload(code)
         return self.stacks.created(of_services)

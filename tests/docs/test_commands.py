@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import zipfile
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.docs.commands import aws_commands, files_of, refusal_of, saved_files
 from tests.docs.markdown import fences
-from tests.docs.pages import MANUAL
+from tests.docs.pages import MANUAL, PROJECT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
     for name, body in {**saved_files(MANUAL), "policy.json": policy}.items():
         (tmp_path / name).write_text(body)
     (tmp_path / "dist").mkdir()
+    shutil.copy(PROJECT / "template.yaml", tmp_path / "dist")
     with zipfile.ZipFile(tmp_path / "dist/ecs-task-recycle.zip", "w"):
         pass
     return tmp_path

@@ -220,8 +220,8 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_module_and_script_that_is_named_exists() -> None:
-    folders = ("ecs_task_recycle", "ecs_emulator", "tests")
-    places = [PROJECT.glob("*"), *((PROJECT / each).rglob("*.py") for each in folders)]
+    folders = ("ecs_task_recycle", "ecs_emulator", "tests", "examples")
+    places = [PROJECT.glob("*"), *((PROJECT / each).rglob("*.*") for each in folders)]
     known = {path.name for place in places for path in place}
     assert guards.missing_files(MANUAL, known) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,7 +16,10 @@ import pytest
 
 from demo.deployed import Stage, play, set_stage
 from demo.lambda_runtime import FUNCTION, LambdaRuntime
-from demo.stage import PROJECT, TASKS_COUNT, capacity
+from demo.stage import PROJECT, TASKS_COUNT, add_service, capacity, emulated_ecs
+from tests.docs.commands import aws_commands
+from tests.docs.pages import guide
+from tests.infrastructure.template import read_template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,18 +128,14 @@ def assert_heals(stage: Stage, runtime: LambdaRuntime) -> None:
 def test_the_buckets_policy_names_the_bucket_in_the_callers_partition(
     tmp_path: Path, partition: str, region: str
 ) -> None:
-    tree, record = tmp_path / "a project", tmp_path / "calls"
-    tree.mkdir()
-    shutil.copy(PROJECT / "cloudformation_deploy.sh", tree)
-    shutil.copy(PROJECT / "template.yaml", tree)
-    (tree / "lambda_build.sh").write_text("#!/usr/bin/env bash\n")
-    (tree / "lambda_build.sh").chmod(0o755)
+    tree, record = project(tmp_path), tmp_path / "calls"
     aws = f"""echo "$*" >>"{record}"
 case "$*" in
-    *Account*) echo 1 ;;
-    *" Arn "*) echo "arn:{partition}:sts::1:assumed-role/deployer/me" ;;
-    *StackStatus*) echo "does not exist"; exit 1 ;;
+    *get-caller-identity*) echo "arn:{partition}:sts::1:assumed-role/deployer/me" ;;
+    *describe-stacks*) echo "does not exist"; exit 1 ;;
     *head-bucket*) echo "(404)"; exit 1 ;;
+    *get-function* | *describe-table* | *head-object*) exit 1 ;;
+    *" deploy "*) echo "No changes to deploy" ;;
 esac"""
     done = script(tmp_path, aws, "--region", region, folder=tree)
     assert (done.returncode, done.stderr) == (0, "")
@@ -144,36 +144,85 @@ esac"""
     assert named == {bucket, f"{bucket}/*"}
 
 
+BUILD: Final = """#!/usr/bin/env bash
+mkdir -p "{dist}"
+sed 's/^      Mail: .*/      Mail: "no"/; s/^      Key: .*/      Key: "a.zip"/' \
+    "{template}" >"{dist}/template.yaml"
+"""
+NEEDED: Final = (
+    *("awk", "bash", "cat", "cut", "dirname", "env", "grep", "head", "mkdir", "printf"),
+    *("readlink", "sed", "sleep", "tail", "tr", "wc"),
+)
+
+
+def project(folder: Path) -> Path:
+    """What deploys, with a build that only writes its template: the call is at stake here."""
+    tree = folder / "a project"
+    tree.mkdir()
+    for name in ("cloudformation_deploy.sh", "template.yaml", "input.json"):
+        shutil.copy(PROJECT / name, tree)
+    (tree / "lambda_build.sh").write_text(
+        BUILD.format(dist=tree / "dist", template=tree / "template.yaml")
+    )
+    (tree / "lambda_build.sh").chmod(0o755)
+    return tree
+
+
 def script(
-    tree: Path, aws: str | None, *arguments: str, folder: Path = PROJECT
+    tree: Path,
+    aws: str | None,
+    *arguments: str,
+    folder: Path = PROJECT,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.CompletedProcess[str]:
     """Run the script where the AWS CLI is a stand-in, or is missing."""
     tools = tree / "tools"
     tools.mkdir()
-    for name in ("bash", "cat", "dirname", "env", "grep", "mktemp", "rm", "sed"):
+    for name in NEEDED:
         (tools / name).symlink_to(shutil.which(name) or name)
+    (tools / "python3").symlink_to(sys.executable)
     if aws is not None:
         (tools / "aws").write_text(f"#!/usr/bin/env bash\n{aws}\n")
         (tools / "aws").chmod(0o755)
     return subprocess.run(
         [str(folder / "cloudformation_deploy.sh"), *arguments],
-        env={"PATH": str(tools)},
+        env={"PATH": str(tools), "DEPLOY_LOOKS_EVERY_SECONDS": "0"},
+        stdin=stdin,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
+CALLER: Final = '*get-caller*) echo "arn:aws:sts::123456789012:assumed-role/a/b" ;;'
+WORKS: Final = "--version) echo aws-cli/2.0 ;;"
+NO_PROFILE: Final = "The config profile (nope) could not be found"
+
+
 @pytest.mark.parametrize(
     "aws, arguments, sentence",
     [
         (None, (), "the AWS CLI is needed, and there is none on the PATH."),
-        ("exit 1", (), "no region is configured; name one with --region."),
-        ("exit 1", ("--region", "us-east-1"), "AWS does not know who is calling; see above"),
+        (f'case "$*" in {WORKS} *) exit 1 ;; esac', (), "no region is configured; name one with"),
         (
-            'case "$*" in *get-caller*) echo 1 ;; *) echo "Denied." >&2; exit 1 ;; esac',
+            f'case "$*" in {WORKS} *) echo "{NO_PROFILE}" >&2; exit 255 ;; esac',
+            ("--profile", "nope"),
+            f"the AWS CLI is not configured: {NO_PROFILE}",
+        ),
+        (
+            'echo "pyenv: version 3.13.99 is not installed" >&2; exit 127',
+            (),
+            "the AWS CLI does not work: pyenv: version 3.13.99 is not installed",
+        ),
+        (
+            f'case "$*" in {WORKS} *) echo "Unable to locate credentials" >&2; exit 1 ;; esac',
+            ("--region", "us-east-1"),
+            "cannot authenticate with AWS: Unable to locate credentials",
+        ),
+        (
+            f'case "$*" in {CALLER} *) echo "Denied." >&2; exit 1 ;; esac',
             ("--region=us-east-1", "--delete"),
-            "the stack ecs-task-recycle cannot be read; see above.",
+            "the stack ecs-task-recycle cannot be read: Denied.",
         ),
     ],
 )
@@ -187,36 +236,367 @@ def test_where_nobody_can_deploy_the_script_says_why(
 
 def test_the_profile_and_the_region_reach_every_call(tmp_path: Path) -> None:
     record = tmp_path / "calls"
-    answers = (
-        'case "$*" in *Account*) echo 1 ;; *StackStatus*) echo "does not exist"; exit 1 ;; esac'
-    )
-    aws = f'echo "$*" >>"{record}"\n{answers}'
-    done = script(tmp_path, aws, "--profile", "a b", "--region", "eu-west-1", "--delete")
+    answers = f'case "$*" in {CALLER} *describe-stacks*) echo "does not exist"; exit 1 ;; esac'
+    aws = f'tr "\\n" " " <<<"$*" >>"{record}"; echo >>"{record}"\n{answers}'
+    arguments = ("--profile", "a b", "--region", "eu-west-1", "--delete", "--with-bucket")
+    done = script(tmp_path, aws, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     calls = record.read_text().splitlines()
-    assert calls
+    assert len(calls) >= 3
     assert all(call.startswith("--profile a b --region eu-west-1 ") for call in calls)
 
 
 def test_help_names_every_option(tmp_path: Path) -> None:
     done = script(tmp_path, None, "--help")
     assert done.returncode == 0
-    for option in ("--stack-name", "--region", "--profile", "--bucket", "--delete", "--help"):
-        assert option in done.stdout
+    source = (PROJECT / "cloudformation_deploy.sh").read_text()
+    known = set(re.findall(r"^ {8}(--[a-z-]+)\)", source, re.MULTILINE))
+    assert len(known) > 10
+    assert [each for each in known if each not in done.stdout] == []
 
 
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (("--stack-nam", "x"), "--stack-nam is not an option of mine; --help lists them."),
+        (("--stack-nam", "x"), "unknown option --stack-nam; --help lists them."),
         (("--region",), "--region needs a value after it."),
+        (("--tags", "a"), "--tags needs KEY=VALUE after it."),
         (("--delete", "ClusterNames=demo"), "--delete takes no parameters."),
+        (("--delete", "--review"), "--delete has no --review."),
+        (("--with-bucket",), "--with-bucket belongs to --delete."),
+        (("--input", "none.json"), "--input names no file: none.json."),
+        (("--stack-name", "my stack"), "my stack cannot be the name of a stack: "),
         (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName RunTab"),
-        (("Architecture=riscv",), "the stack ecs-task-recycle was not deployed; see above."),
-        (("--bucket", "not-there"), "could not be put into the bucket not-there"),
+        (("CodeKey=a.zip",), "CodeKey is set by this script; name a bucket of yours with --buc"),
+        (("Architecture=riscv",), "Architecture=riscv must be one of arm64, x86_64."),
+        (("FunctionName=a.b",), "FunctionName=a.b must be 1 to 50 letters, digits, hyphens and"),
+        (("LogRetentionDays=8",), "LogRetentionDays=8 must be one of 1, 3, 5, 7, "),
+        (("ScheduledWaitTime=-1",), "ScheduledWaitTime=-1 must be a whole number from 0 to 86400"),
+        (("ClusterNames=a, b",), "ClusterNames=a, b must be names of clusters, not ARNs"),
+        (("SubnetIds=subnet-1",), "SubnetIds=subnet-1 must be empty, or ids of subnets"),
     ],
 )
-def test_what_cannot_be_deployed_is_a_sentence_and_a_status(
+def test_what_cannot_be_deployed_is_a_sentence_before_anything_is_called(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = script(tmp_path, "exit 99", *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"cloudformation_deploy.sh: {sentence}")
+
+
+def test_every_value_that_the_template_has_by_default_can_be_given(tmp_path: Path) -> None:
+    declared = read_template()["Parameters"].items()
+    given = [f"{name}={each['Default']}" for name, each in declared if "Default" in each]
+    given.remove("CodeKey=")
+    done = script(tmp_path, f'case "$*" in {WORKS} *) exit 1 ;; esac', *given)
+    assert "no region is configured" in done.stderr
+
+
+# ---- A stack that is there ----
+
+
+def deployed(*outputs: str, state: str = "UPDATE_COMPLETE", tags: str = "", scan: str = "") -> str:
+    """A stand-in that knows a stack, and writes down what it is asked to do."""
+    rows = [
+        *(f"status\t{state}", "id\tarn:aws:cloudformation:us-east-1:1:stack/ecs-task-recycle/1"),
+        *("parameter\tRunTableName\truns", "parameter\tGuardian\tenabled", *outputs),
+    ]
+    described = "\n".join([*rows, *filter(None, [tags])])
+    return f"""echo "$*" >>"${{0%/*}}/calls"
+case "$*" in
+    {CALLER}
+    *describe-stacks*) echo "{described}" ;;
+    *" scan "*) {scan or ":"} ;;
+    *list-stack-resources*) echo 12 ;;
+    *" deploy "*) echo "aws x --change-set-name arn:aws:cloudformation:r:1:changeSet/a/b" ;;
+    *describe-stack-events*)
+        case "$(<"${{0%/*}}/calls")" in
+            *delete-stack*) echo "Stack does not exist" >&2; exit 1 ;;
+            *execute-change-set*)
+                printf '%s\\t' 3 ${{RESULT:-UPDATE_COMPLETE}} ecs-task-recycle
+                printf '%s\\n' "AWS::CloudFormation::Stack"
+                printf '%s\\t' 2 UPDATE_FAILED Role AWS::IAM::Role; echo "not allowed"
+        esac
+        printf '%s\\t' 1 CREATE_COMPLETE ecs-task-recycle
+        echo "AWS::CloudFormation::Stack" ;;
+esac"""
+
+
+def calls_of(folder: Path) -> list[str]:
+    return (folder / "tools/calls").read_text().splitlines()
+
+
+OPEN: Final = 'printf "demo/web\\thanded_over\\tr-1\\n"'
+DENIED: Final = 'echo "AccessDenied" >&2; exit 1'
+GONE: Final = 'echo "ResourceNotFoundException" >&2; exit 1'
+
+
+@pytest.mark.parametrize(
+    "arguments, what",
+    [
+        (("--delete",), "if the stack is deleted while"),
+        (("Guardian=disabled",), "with the guardian switched off while"),
+        (("RunTableName=other",), "with another, empty table while"),
+    ],
+)
+def test_an_open_run_is_not_left_alone(
+    tmp_path: Path, arguments: tuple[str, ...], what: str
+) -> None:
+    tree, where = project(tmp_path), ("--region", "us-east-1")
+    done = script(tmp_path, deployed(scan=OPEN), *where, *arguments, folder=tree)
+    assert done.returncode == 1
+    assert "demo/web\thanded_over\tr-1" in done.stderr
+    assert what in done.stderr
+    assert not [each for each in calls_of(tmp_path) if "delete-stack" in each or "deploy" in each]
+
+
+@pytest.mark.parametrize(
+    "scan, arguments, is_deleted",
+    [
+        (OPEN, ("--force",), True),
+        (DENIED, (), False),
+        (DENIED, ("--force",), True),
+        (GONE, (), True),
+        ("", (), True),
+    ],
+)
+def test_a_stack_is_deleted_where_no_run_is_open_or_by_force(
+    tmp_path: Path,
+    scan: str,
+    arguments: tuple[str, ...],
+    is_deleted: bool,  # noqa: FBT001
+) -> None:
+    done = script(tmp_path, deployed(scan=scan), "--region", "r", "--delete", *arguments)
+    assert (done.returncode == 0) is is_deleted, done.stderr
+    assert any("delete-stack" in each for each in calls_of(tmp_path)) is is_deleted
+
+
+@pytest.mark.parametrize("answer, is_deleted", [("yes", True), ("y", False), ("", False)])
+def test_on_a_terminal_it_asks_before_it_deletes(
+    tmp_path: Path,
+    answer: str,
+    is_deleted: bool,  # noqa: FBT001
+) -> None:
+    ours, its = os.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = script(tmp_path, deployed(), "--region", "us-east-1", "--delete", stdin=its)
+    os.close(ours)
+    os.close(its)
+    assert "of account 123456789012 goes, with its 12 resources" in done.stdout
+    assert "the bucket ecs-task-recycle-123456789012-us-east-1 stays with its zips" in done.stdout
+    assert any("delete-stack" in each for each in calls_of(tmp_path)) is is_deleted
+    assert ("nothing was deleted." in done.stderr) is not is_deleted
+
+
+@pytest.mark.parametrize(
+    "state, sentence",
+    [
+        ("ROLLBACK_COMPLETE", "delete it with --delete, then deploy again."),
+        ("UPDATE_IN_PROGRESS", "CloudFormation is at work on the stack ecs-task-recycle"),
+        ("UPDATE_ROLLBACK_FAILED", "continue its rollback in the console first."),
+    ],
+)
+def test_a_stack_that_cannot_be_updated_is_said_before_the_build(
+    tmp_path: Path, state: str, sentence: str
+) -> None:
+    done = script(tmp_path, deployed(state=state), "--region", "r", folder=project(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sentence in done.stderr
+
+
+def test_what_the_deployed_configuration_had_and_the_new_one_has_not_is_warned_of(
+    tmp_path: Path,
+) -> None:
+    aws = deployed("output\tMail\tyes", "output\tAssumedRole\tyes")
+    done = script(tmp_path, aws, "--region", "r", folder=project(tmp_path))
+    assert "warning: the deployed configuration sends mail" in done.stderr
+    assert "warning: the deployed configuration assumes a role" in done.stderr
+    same = deployed("output\tMail\tno", "output\tAssumedRole\tno")
+    shutil.rmtree(tmp_path / "tools")
+    assert (
+        "warning"
+        not in script(tmp_path, same, "--region", "r", folder=tmp_path / "a project").stderr
+    )
+
+
+@pytest.mark.parametrize(
+    "outputs, is_said",
+    [
+        ((), True),
+        (("parameter\tAlarmTopicArn\t",), True),
+        (("parameter\tAlarmTopicArn\tarn:aws:sns:r:1:t",), False),
+        (("parameter\tOnFailureDestinationArn\tarn:aws:sns:r:1:t",), False),
+    ],
+)
+def test_it_says_if_nobody_will_be_told_of_a_failure(
+    tmp_path: Path,
+    outputs: tuple[str, ...],
+    is_said: bool,  # noqa: FBT001
+) -> None:
+    done = script(tmp_path, deployed(*outputs), "--region", "r", folder=project(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert ("nobody will be told of a run that fails" in done.stdout) is is_said
+
+
+def test_the_events_are_shown_as_they_come_and_those_of_before_are_not(tmp_path: Path) -> None:
+    done = script(tmp_path, deployed(), "--region", "us-east-1", folder=project(tmp_path))
+    assert done.returncode == 0, done.stderr
+    shown = [" ".join(line.split()) for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert shown == ["UPDATE_FAILED Role: not allowed", "UPDATE_COMPLETE ecs-task-recycle"]
+    steps = ("building the function", "uploading it to", "updating the stack", "is deployed in")
+    places = [done.stdout.index(step) for step in steps if step != "uploading it to"]
+    assert places == sorted(places)
+
+
+def test_a_deployment_that_fails_names_the_first_cause(tmp_path: Path) -> None:
+    aws = f"RESULT=UPDATE_ROLLBACK_COMPLETE\n{deployed()}"
+    done = script(tmp_path, aws, "--region", "us-east-1", folder=project(tmp_path))
+    assert done.returncode == 1
+    (last,) = done.stderr.splitlines()
+    assert last.endswith("was not deployed (UPDATE_ROLLBACK_COMPLETE): Role: not allowed")
+
+
+def test_a_review_changes_nothing_and_prints_what_carries_it_out(tmp_path: Path) -> None:
+    arguments = ("--region", "us-east-1", "--profile", "a", "--review")
+    done = script(tmp_path, deployed(), *arguments, folder=project(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert not [each for each in calls_of(tmp_path) if "execute-change-set" in each]
+    for command in ("execute", "delete"):
+        ours = f"aws cloudformation {command}-change-set --profile a --region us-east-1"
+        assert f"{ours} --change-set-name arn:aws:cloudformation:r:1:changeSet/a/b" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, tags",
+    [
+        ((), "--tags team=web cost center=a b --"),
+        (("--tags", "x=y", "--tags=z="), "--tags x=y z= --"),
+    ],
+)
+def test_tags_are_kept_unless_others_are_given(
+    tmp_path: Path, arguments: tuple[str, ...], tags: str
+) -> None:
+    kept = "tag\tteam\tweb\ntag\taws:x\ty\ntag\tcost center\ta b"
+    aws = deployed(tags=kept)
+    script(tmp_path, aws, "--region", "r", *arguments, folder=project(tmp_path))
+    (call,) = [each for each in calls_of(tmp_path) if " deploy " in each]
+    assert tags in call
+
+
+def test_a_role_for_cloudformation_reaches_deployment_and_deletion(tmp_path: Path) -> None:
+    role = ("--region", "r", "--role-arn", "arn:aws:iam::1:role/a")
+    script(tmp_path, deployed(), *role, folder=project(tmp_path))
+    (call,) = [each for each in calls_of(tmp_path) if " deploy " in each]
+    assert "--role-arn arn:aws:iam::1:role/a" in call
+    shutil.rmtree(tmp_path / "tools")
+    script(tmp_path, deployed(), *role, "--delete")
+    (call,) = [each for each in calls_of(tmp_path) if " delete-stack " in each]
+    assert "--role-arn arn:aws:iam::1:role/a" in call
+
+
+def test_a_second_stack_needs_names_of_its_own(tmp_path: Path) -> None:
+    aws = f'case "$*" in {CALLER} *describe-stacks*) echo "does not exist"; exit 1 ;; esac'
+    arguments = ("--region", "r", "--stack-name", "second")
+    done = script(tmp_path, aws, *arguments, folder=project(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "a second stack needs another FunctionName." in done.stderr
+
+
+def test_it_works_through_a_link_and_with_a_cdpath(tmp_path: Path) -> None:
+    tree = project(tmp_path)
+    (tmp_path / "link").symlink_to(tree / "cloudformation_deploy.sh")
+    environment = {**os.environ, "CDPATH": f".:{tmp_path}"}
+    for command in ([str(tmp_path / "link")], ["bash", "a project/cloudformation_deploy.sh"]):
+        done = subprocess.run(
+            [*command, "Architecture=x"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == (
+            "cloudformation_deploy.sh: Architecture=x must be one of arm64, x86_64.\n"
+        )
+
+
+# ---- On the local AWS ----
+
+
+def test_deployed_reviewed_updated_and_deleted_with_its_bucket(tmp_path: Path) -> None:
+    with ExitStack() as running:
+        stage = set_stage(running, tmp_path)
+        deploy = "./cloudformation_deploy.sh"
+        first = stage.type(deploy, "--tags", "team=web")
+        assert first.returncode == 0, first.stderr
+        for text in ("building the function", "uploading it to s3://", "CREATE_COMPLETE"):
+            assert text in first.stdout
+        (version,) = re.findall(r"^Version\t(.+)$", first.stdout, re.MULTILINE)
+        assert f"version {version}; mail: yes" in first.stdout
+
+        review = stage.type(deploy, "LogRetentionDays=30", "--review")
+        assert "LogGroup" in review.stdout
+        assert "nothing is changed yet" in review.stdout
+        (stage.tree / "other.json").write_text("{}")
+        second = stage.type(deploy, "LogRetentionDays=30", "--input", "other.json")
+        assert second.returncode == 0, second.stderr
+        assert "warning: the deployed configuration sends mail" in second.stderr
+        assert "nobody will be told of a run that fails" in second.stdout
+        stacks = stage.cloud.client("cloudformation").describe_stacks()["Stacks"]
+        assert [each["Tags"] for each in stacks] == [[{"Key": "team", "Value": "web"}]]
+
+        deleted = stage.type(deploy, "--delete", "--with-bucket")
+        assert deleted.returncode == 0, deleted.stderr
+        assert stage.cloud.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_a_pipeline_without_the_script_creates_and_updates_the_stack(tmp_path: Path) -> None:
+    with ExitStack() as running:
+        stage = set_stage(running, tmp_path)
+        stage.cloud.client("s3").create_bucket(Bucket="zips")
+        for parameter in ("ClusterNames=demo", "LogRetentionDays=30"):
+            done = stage.type("env", "BUCKET=zips", "examples/pipeline.sh", parameter)
+            assert done.returncode == 0, done.stderr
+        code = stage.fetch_zip()
+        assert code == (stage.tree / "dist/ecs-task-recycle.zip").read_bytes()
+        (stack,) = stage.cloud.client("cloudformation").describe_stacks()["Stacks"]
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        assert (given["ClusterNames"], given["LogRetentionDays"]) == ("demo", "30")
+
+
+def test_a_raised_service_is_put_back_by_the_pages_commands_when_the_stack_is_gone(
+    tmp_path: Path,
+) -> None:
+    world = emulated_ecs()
+    add_service(world, "my-service", 3, cluster="my-cluster")
+    with ExitStack() as running:
+        stage = set_stage(running, tmp_path, world=world)
+        found = capacity(world, "my-service", cluster="my-cluster")
+        section = guide("deployment").split("service is still raised\n")[1].split("\n### ")[0]
+        *look_ups, limits, count = aws_commands(section)
+        assert [each[:2] for each in look_ups] == [["cloudtrail", "lookup-events"]] * 2
+        emulated = [f"{name}={url}" for name, url in stage.function_environment.items()]
+        raised = {"--min-capacity": "4", "--max-capacity": "6", "--desired-count": "4"}
+        for numbers in (raised, {}):
+            for words in (limits, count):
+                command = [*words]
+                for option in numbers.keys() & {*words}:
+                    command[command.index(option) + 1] = numbers[option]
+                done = stage.type("env", *emulated, "aws", *command)
+                assert done.returncode == 0, done.stderr
+            now = capacity(world, "my-service", cluster="my-cluster")
+            assert now == ((4, 4, 6) if numbers else found)
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (("--bucket", "not-there"), "could not be put into the bucket not-there"),
+        (("ScheduleExpression=rate(1 day)",), "the stack ecs-task-recycle was not deployed"),
+    ],
+)
+def test_what_aws_refuses_is_a_sentence_and_a_status(
     tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     with ExitStack() as running:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from demo.lambda_runtime import LambdaRuntime
+from tests.infrastructure.template import read_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 PROJECT: Final = Path(__file__).parents[2]
+SINGLE_FILES: Final = ("AWSSession.py", "Notification.py", "lambda_function.py")
 HARMLESS: Final = {"awsCredentials": {"region_name": "us-east-1"}, "smtpCredentials": {}}
 WITH_THIS_PYTHON: Final = {
     **os.environ,
@@ -37,9 +39,19 @@ CONTENTS: Final = [
     "ecs_task_recycle/channels/mail/mail.html",
     "ecs_task_recycle/deeper/__init__.py",
     "ecs_task_recycle/recycle.py",
+    "ecs_task_recycle/settings/__init__.py",
+    "ecs_task_recycle/settings/input_json.py",
+    "ecs_task_recycle/version.txt",
     "input.json",
     "lambda_function.py",
 ]
+SOURCES: Final = [name for name in CONTENTS if name != "ecs_task_recycle/version.txt"]
+TAKES_ANYTHING: Final = """
+SettingsError = ValueError
+
+def configuration_from(document):
+    return document
+"""
 HANDLER: Final = """
 from ecs_task_recycle.recycle import ANSWER
 
@@ -53,7 +65,8 @@ def tree(tmp_path: Path) -> Path:
     """A folder like the project's, with files beside that have no business in the zip."""
     folder = tmp_path / "a project"
     files = {
-        **dict.fromkeys(CONTENTS, ""),
+        **dict.fromkeys(SOURCES, ""),
+        "ecs_task_recycle/settings/input_json.py": TAKES_ANYTHING,
         "ecs_task_recycle/recycle.py": "ANSWER = 42\n",
         "lambda_function.py": HANDLER,
         "input.json": json.dumps(HARMLESS),
@@ -66,7 +79,8 @@ def tree(tmp_path: Path) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    shutil.copy(PROJECT / "lambda_build.sh", folder)
+    for name in ("lambda_build.sh", "template.yaml"):
+        shutil.copy(PROJECT / name, folder)
     return folder
 
 
@@ -206,7 +220,8 @@ def test_empty_secrets_are_no_secrets(tree: Path) -> None:
 def test_help_names_the_options(tree: Path) -> None:
     done = build(tree, "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "--output FILE" in done.stdout
+    for option in ("--output FILE", "--input FILE", "--template FILE", "--help"):
+        assert option in done.stdout
 
 
 @pytest.mark.parametrize("missing", ["Notification.py", "input.json", "lambda_function.py"])
@@ -240,7 +255,9 @@ def test_a_broken_configuration_is_no_zip(tree: Path, text: str) -> None:
     assert_refused(build(tree), "input.json ")
 
 
-@pytest.mark.parametrize("options", [("--outptu", "x"), ("--output",), ("--output", ""), ("x",)])
+@pytest.mark.parametrize(
+    "options", [("--outptu", "x"), ("--output",), ("--output", ""), ("--input",), ("x",)]
+)
 def test_a_wrong_option_is_refused(tree: Path, options: tuple[str, ...]) -> None:
     assert_refused(build(tree, *options), "")
 
@@ -269,6 +286,7 @@ def test_another_python_3_makes_a_zip_without_bytecode(tree: Path, tmp_path: Pat
     tools.mkdir()
     for name in ("bash", "dirname", "env"):
         (tools / name).symlink_to(shutil.which(name) or name)
+    (tree / "input.json").write_text(json.dumps({"smtpCredentials": {"hots": "x"}}))
     patched = "import sys; sys.version_info = (3, 9, 0); exec(sys.stdin.read())"
     older = tools / "python3"
     older.write_text(
@@ -280,6 +298,7 @@ def test_another_python_3_makes_a_zip_without_bytecode(tree: Path, tmp_path: Pat
 
     assert done.returncode == 0, done.stderr
     assert "Without bytecode, which Python 3.13 adds" in done.stdout
+    assert "input.json was not checked" in done.stdout
     with zipfile.ZipFile(tree / "dist/ecs-task-recycle.zip") as archive:
         assert archive.namelist() == CONTENTS
 
@@ -302,12 +321,214 @@ def test_the_project_itself_makes_a_small_zip_of_the_function_alone(tmp_path: Pa
     assert (done.returncode, done.stderr) == (0, "")
     assert path.stat().st_size < 1_000_000
     top_level = r"(AWSSession|Notification|lambda_function)\.py|input\.json"
-    allowed = rf"{top_level}|ecs_task_recycle/(\w+/)*(\w+\.py|mail\.html)"
+    allowed = rf"{top_level}|ecs_task_recycle/((\w+/)*(\w+\.py|mail\.html)|version\.txt)"
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         compiled = {importlib.util.cache_from_source(each) for each in names if each[-3:] == ".py"}
         others = [name for name in names if not re.fullmatch(allowed, name)]
     assert set(others) == compiled
+
+
+# ---- The configuration ----
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    """A copy of what is built from, as a folder that is no checkout."""
+    folder = tmp_path / "product"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PROJECT / "ecs_task_recycle", folder / "ecs_task_recycle", ignore=ignored)
+    for name in (*SINGLE_FILES, "input.json", "lambda_build.sh", "template.yaml"):
+        shutil.copy(PROJECT / name, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "configuration, problem",
+    [
+        ({"smtpCredentials": {"hots": "y"}}, "'hots' is not a key; the nearest is host"),
+        ({"emailNotification": {"to": ["a@example.com"]}}, "smtpCredentials.host is missing"),
+        ({"emailNotification": {"recipients": []}}, "'recipients' is not a key"),
+    ],
+)
+def test_what_the_function_would_refuse_is_no_zip(
+    product: Path, configuration: dict[str, object], problem: str
+) -> None:
+    (product / "input.json").write_text(json.dumps(configuration))
+    done = build(product)
+    assert_refused(done, "input.json would make every run fail: ")
+    assert problem in done.stderr
+    assert not (product / "dist").exists()
+    assert not [*product.rglob("__pycache__")], "the build leaves nothing behind"
+
+
+def test_the_configuration_as_shipped_and_one_that_mails_are_taken(product: Path) -> None:
+    assert "mail: no; role to assume: no" in build(product).stdout
+    mail = {
+        "awsCredentials": {"role_arn": "arn:aws:iam::123456789012:role/Recycler"},
+        "smtpCredentials": {"host": "smtp.example.com", "from_email": "a@example.com"},
+        "emailNotification": {"to": ["b@example.com"]},
+    }
+    (product / "input.json").write_text(json.dumps(mail))
+    assert "mail: yes; role to assume: yes" in build(product).stdout
+
+
+def test_another_file_can_be_packed_as_the_configuration(tree: Path, tmp_path: Path) -> None:
+    other = tmp_path / "kept elsewhere.json"
+    other.write_text(json.dumps({"awsCredentials": {"region_name": "eu-west-1"}}))
+    done = build(tree, "--input", other.name, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tree / "dist/ecs-task-recycle.zip") as archive:
+        assert archive.read("input.json") == other.read_bytes()
+
+
+def test_a_configuration_that_is_not_there_is_named(tree: Path) -> None:
+    assert_refused(build(tree, "--input", "none.json"), "none.json cannot be read: No such file")
+
+
+# ---- What is packed ----
+
+
+def committed(tree: Path) -> Path:
+    """Make the folder a checkout with one commit, tagged v1.0."""
+    (tree / ".gitignore").write_text("/dist/\n__pycache__/\n")
+    commit_all(tree)
+    git(tree, "tag", "v1.0")
+    return tree
+
+
+def commit_all(tree: Path) -> None:
+    git(tree, "add", "--all")
+    git(tree, "commit", "--quiet", "--message", "A commit")
+
+
+def git(tree: Path, *arguments: str) -> str:
+    if not (tree / ".git").exists():
+        subprocess.run(["git", "init", "--quiet", str(tree)], check=True)
+    names = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(tree), *names, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def version_in(zip_file: Path) -> str:
+    with zipfile.ZipFile(zip_file) as archive:
+        return archive.read("ecs_task_recycle/version.txt").decode().strip()
+
+
+def test_a_link_is_not_followed(tree: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.html"
+    secret.write_text("not for the zip")
+    (tree / "ecs_task_recycle/evil.html").symlink_to(secret)
+    assert_refused(build(tree), "ecs_task_recycle/evil.html is a link")
+
+
+def test_a_folder_behind_a_link_is_not_packed(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/module.py").write_text("")
+    (tree / "ecs_task_recycle/linked").symlink_to(tmp_path / "other")
+    with zipfile.ZipFile(built(tree)) as archive:
+        assert not [name for name in archive.namelist() if "linked" in name]
+
+
+def test_in_a_checkout_only_what_git_tracks_is_packed(tree: Path) -> None:
+    committed(tree)
+    (tree / "ecs_task_recycle/local_notes.py").write_text("")
+    done = build(tree)
+    assert done.returncode == 0
+    assert "ecs_task_recycle/local_notes.py is left out: git does not track it." in done.stderr
+    with zipfile.ZipFile(tree / "dist/ecs-task-recycle.zip") as archive:
+        assert not [name for name in archive.namelist() if "local_notes" in name]
+
+
+def test_the_version_is_that_of_the_last_commit_that_changed_what_is_packed(tree: Path) -> None:
+    committed(tree)
+    zip_file = built(tree)
+    first, version = zip_file.read_bytes(), version_in(zip_file)
+    assert version == "v1.0"
+
+    (tree / "README.md").write_text("another page")
+    (tree / "input.json").write_text(json.dumps(HARMLESS))
+    commit_all(tree)
+    assert built(tree).read_bytes() == first, "a page or the configuration is no other version"
+
+    (tree / "ecs_task_recycle/recycle.py").write_text("ANSWER = 43\n")
+    assert version_in(built(tree)) == "v1.0-dirty"
+    commit_all(tree)
+    assert re.fullmatch(r"v1\.0-2-g[0-9a-f]+", version_in(built(tree)))
+
+
+def test_without_git_the_version_is_made_of_the_sources(tree: Path) -> None:
+    first = version_in(built(tree))
+    assert re.fullmatch(r"unversioned-[0-9a-f]{12}", first)
+    (tree / "input.json").write_text("{}")
+    assert version_in(built(tree)) == first
+    (tree / "ecs_task_recycle/recycle.py").write_text("ANSWER = 43\n")
+    assert version_in(built(tree)) != first
+
+
+def test_the_product_knows_the_version_that_it_was_packed_as(product: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(built(product)) as archive:
+        archive.extractall(tmp_path / "function")
+    program = "from ecs_task_recycle.version import VERSION; print(VERSION)"
+    for folder, version in {
+        product: "not packaged",
+        tmp_path / "function": version_in(product / "dist/ecs-task-recycle.zip"),
+    }.items():
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == version
+
+
+@pytest.mark.parametrize("level", ["1", "2"])
+def test_pythons_own_settings_do_not_change_the_zip(tree: Path, level: str) -> None:
+    first = built(tree).read_bytes()
+    build(tree, environment={**WITH_THIS_PYTHON, "PYTHONOPTIMIZE": level})
+    assert (tree / "dist/ecs-task-recycle.zip").read_bytes() == first
+
+
+def test_it_works_through_a_link_and_with_a_cdpath(tree: Path, tmp_path: Path) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "lb").symlink_to(tree / "lambda_build.sh")
+    (links / "again").symlink_to("lb")
+    environment = {**WITH_THIS_PYTHON, "CDPATH": f".:{tmp_path}"}
+    for command, folder in (
+        ([str(links / "again")], tmp_path),
+        (["bash", "lambda_build.sh"], tree),
+        (["bash", f"{tree.name}/lambda_build.sh"], tmp_path),
+    ):
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"{tree}/dist/ecs-task-recycle.zip: ")
+
+
+# ---- The template that goes with it ----
+
+
+def test_the_template_is_told_the_zip_that_was_built(tree: Path, tmp_path: Path) -> None:
+    path = tmp_path / "packaged.yaml"
+    done = build(tree, "--template", str(path))
+    assert done.returncode == 0, done.stderr
+    zip_file = tree / "dist/ecs-task-recycle.zip"
+    digest = hashlib.sha256(zip_file.read_bytes()).hexdigest()
+    packaged, source = read_template(path.read_text()), read_template()
+    (told,) = packaged.pop("Mappings")["Build"].values()
+    source.pop("Mappings")
+    assert packaged == source
+    assert told["Version"] == version_in(zip_file)
+    assert told["Key"] == f"ecs-task-recycle/{told['Version']}-{digest[:16]}.zip"
+    assert (told["Mail"], told["AssumedRole"]) == ("no", "no")
+    assert f"needs the zip in the bucket as {told['Key']}" in done.stdout
+
+
+def test_a_template_that_has_no_place_for_it_is_refused(tree: Path) -> None:
+    (tree / "template.yaml").write_text("Resources: {}\n")
+    done = build(tree, "--template", "packaged.yaml")
+    assert_refused(done, "template.yaml has 0 mappings Key, expected one.")
+    assert not (tree / "dist").exists()
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], sentence: str) -> None:

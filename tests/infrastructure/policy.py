@@ -37,6 +37,11 @@ def allows(
     )
 
 
+def may(statements: Iterable[Statement], action: str) -> bool:
+    """Return whether one of the statements allows the action on anything."""
+    return any(fnmatchcase(action, each) for each in actions_of(statements))
+
+
 def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
     return all(
         key in context and any(_matches(operator, context[key], one) for one in listed(wanted))

@@ -25,9 +25,12 @@ PSEUDO: Final = {
     "AWS::AccountId": "123456789012",
 }
 NO_VALUE: Final = object()
+REQUIRED: Final = {"CodeBucket": "code"}
+"""The parameters without a default, and what they are where a test does not say."""
 OPERATIONS: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "Join": lambda values: values[0].join(values[1]),
     "Split": lambda values: values[1].split(values[0]),
+    "Select": lambda values: values[1][int(values[0])],
     "Equals": lambda values: values[0] == values[1],
     "Not": lambda values: not values[0],
     "And": all,
@@ -94,7 +97,7 @@ class Stack:
     def parameter(self, name: str) -> str | list[str]:
         """Return a parameter's value, as text or as a list of texts."""
         declared = self.template["Parameters"][name]
-        value = self.given.get(name, str(declared["Default"]))
+        value = self.given.get(name, str(declared.get("Default", REQUIRED.get(name))))
         return value.split(",") if declared["Type"] == "CommaDelimitedList" else value
 
     def resolve(self, node: Any) -> Any:  # noqa: ANN401 - any part of a YAML document
@@ -121,6 +124,9 @@ class Stack:
             return self.resolve(value[1] if self.holds(value[0]) else value[2])
         if name == "Sub":
             return self._sub(value)
+        if name == "FindInMap":
+            mapping, first, second = self.resolve(value)
+            return self.template["Mappings"][mapping][first][second]
         return OPERATIONS[name](self.resolve(value))
 
     def _ref(self, name: str) -> Any:  # noqa: ANN401

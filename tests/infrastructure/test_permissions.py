@@ -30,10 +30,8 @@ WITHOUT_ANYTHING_NARROWER: Final = {
     "application-autoscaling:DescribeScalableTargets",
     "elasticloadbalancing:DescribeTargetHealth",
     "cloudwatch:DescribeAlarms",
-    "cloudwatch:PutMetricAlarm",
-    "cloudwatch:DeleteAlarms",
 }
-"""AWS offers neither resource nor condition for these, or (CloudWatch) tries them with "*"."""
+"""AWS offers neither resource nor condition for these, but the region."""
 
 # https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
 CONTEXT: Final = {
@@ -103,16 +101,19 @@ def test_without_names_every_cluster_may_be_worked_on() -> None:
 
 def test_what_autoscaling_tries_without_naming_a_service_is_allowed_to_aws_alone() -> None:
     statements = COMPLETE.statements()
-    for action in ("ecs:DescribeServices", "ecs:UpdateService"):
-        assert allows(statements, action, "*", {"aws:ViaAWSService": "true"})
-        assert not allows(statements, action, "*", {"aws:ViaAWSService": "false"})
+    tried = {*PROBED_ACTIONS} - WITHOUT_ANYTHING_NARROWER
+    assert len(tried) == 4
+    for action in tried:
+        assert allows(statements, action, "*", {**CONTEXT, "aws:ViaAWSService": "true"})
+        assert not allows(statements, action, "*", {**CONTEXT, "aws:ViaAWSService": "false"})
 
 
-def test_only_what_has_nothing_narrower_is_allowed_everywhere_and_without_a_condition() -> None:
+def test_only_what_has_nothing_narrower_is_allowed_everywhere_in_the_region() -> None:
     everywhere = [
         each
         for each in COMPLETE.statements()
-        if each["Resource"] == "*" and "Condition" not in each
+        if each["Resource"] == "*"
+        and [*each["Condition"].values()] == [{"aws:RequestedRegion": "us-east-1"}]
     ]
     assert actions_of(everywhere) == WITHOUT_ANYTHING_NARROWER
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,7 +20,8 @@ from ecs_task_recycle.settings.parameters import (
 )
 from tests.docs.markdown import codes, table
 from tests.docs.pages import MANUAL
-from tests.infrastructure.template import PROJECT, read_template, stack
+from tests.infrastructure.policy import listed
+from tests.infrastructure.template import PROJECT, REQUIRED, read_template, stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +33,7 @@ SCHEDULED: Final = {
     "ScheduledClusterName": "production",
     "ScheduledServiceName": "web",
 }
+TOPIC: Final = "arn:aws:sns:us-east-1:123456789012:on-call"
 BUS: Final = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 QUEUE: Final = "arn:aws:sqs:us-east-1:123456789012:failed-runs"
 NOT_FOR_A_SCHEDULE: Final = {"started_before", "tasks", "dry_run", "action", "if_running"}
@@ -58,7 +61,9 @@ def undescribed(parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         name
         for name, each in parameters.items()
-        if not {"Description", "Default"} <= each.keys() or not limits & each.keys()
+        if "Description" not in each
+        or not limits & each.keys()
+        or ("Default" in each) is (name in REQUIRED)
     ]
 
 
@@ -66,14 +71,24 @@ def test_every_parameter_is_described_limited_and_has_a_default() -> None:
     assert undescribed(TEMPLATE["Parameters"]) == []
 
 
-def test_a_parameter_without_limits_is_found() -> None:
-    assert undescribed({"A": {"Description": "", "Default": ""}}) == ["A"]
+def test_a_parameter_without_limits_or_default_is_found() -> None:
+    limited = {"Description": "", "MinValue": 1}
+    assert undescribed({"A": {"Description": "", "Default": ""}, "B": limited}) == ["A", "B"]
+
+
+def test_what_a_value_must_be_completes_the_sentence_of_an_error() -> None:
+    """CloudFormation writes it behind the name of the parameter."""
+    told = [each.get("ConstraintDescription") for each in TEMPLATE["Parameters"].values()]
+    assert [each for each in told if each and not each.startswith("must be ")] == []
+    patterns = [each for each in TEMPLATE["Parameters"].values() if "AllowedPattern" in each]
+    assert [each for each in patterns if "ConstraintDescription" not in each] == []
 
 
 def test_the_pages_tell_of_every_parameter_and_its_default() -> None:
     rows = table(MANUAL, "Stack parameter")
     told = {codes(row["Stack parameter"])[0]: "".join(codes(row["Default"])) for row in rows}
-    assert told == {name: str(each["Default"]) for name, each in TEMPLATE["Parameters"].items()}
+    declared = TEMPLATE["Parameters"].items()
+    assert told == {name: str(each.get("Default", "")) for name, each in declared}
 
 
 def test_every_parameter_has_its_place_in_the_console() -> None:
@@ -107,7 +122,107 @@ def test_the_function_is_the_one_that_the_readme_promises() -> None:
     assert function["LoggingConfig"]["LogFormat"] == "JSON"
     module, handler = function["Handler"].split(".")
     assert f"def {handler}(" in (PROJECT / f"{module}.py").read_text()
-    assert function["Code"] in (PROJECT / "lambda_build.sh").read_text()
+
+
+def code(**given: str) -> dict[str, Any]:
+    function = stack(**given).resource("Function")
+    assert function
+    found: dict[str, Any] = function["Code"]
+    return found
+
+
+def test_the_code_is_where_the_parameters_say_and_else_where_the_build_has_said() -> None:
+    (built,) = {each["Key"] for each in TEMPLATE["Mappings"]["Build"].values()}
+    assert code(CodeBucket="zips") == {"S3Bucket": "zips", "S3Key": built}
+    assert code(CodeBucket="zips", CodeKey="a/b.zip") == {"S3Bucket": "zips", "S3Key": "a/b.zip"}
+
+
+def test_the_function_is_in_a_vpc_only_where_one_is_named() -> None:
+    bare = stack().resource("Function")
+    named = {"SubnetIds": "subnet-0a1b2c3d,subnet-1a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}
+    within = stack(**named).resource("Function")
+    assert bare
+    assert within
+    assert "VpcConfig" not in bare
+    assert within["VpcConfig"] == {
+        "SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"],
+        "SecurityGroupIds": ["sg-0a1b2c3d"],
+    }
+
+
+def test_only_lambda_itself_may_connect_the_function_to_a_vpc() -> None:
+    """The role needs it, the function's code does not.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    """
+    named = {"SubnetIds": "subnet-0a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}
+    bare = stack().statements()
+    allowed, denied = [each for each in stack(**named).statements() if each not in bare]
+    assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
+    assert allowed["Action"] == denied["Action"]
+    assert all(each.startswith("ec2:") for each in allowed["Action"])
+    (source,) = denied["Condition"]["ArnEquals"].values()
+    assert source.endswith(":function:ecs-task-recycle-function")
+
+
+def test_every_role_has_the_boundary_that_is_named() -> None:
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    roles = [name for name in TEMPLATE["Resources"] if name.endswith("Role")]
+    assert len(roles) >= 2
+    for name in roles:
+        bare, bound = (
+            stack().resource(name),
+            stack(PermissionsBoundaryArn=boundary).resource(name),
+        )
+        assert bare
+        assert bound
+        assert "PermissionsBoundary" not in bare
+        assert bound["PermissionsBoundary"] == boundary
+
+
+def tried_by_autoscaling(**given: str) -> dict[str, Any]:
+    (found,) = [e for e in stack(**given).statements() if e["Sid"] == "TriedByAutoscaling"]
+    return found
+
+
+def test_what_autoscaling_tries_is_widened_by_one_parameter() -> None:
+    narrow, wide = tried_by_autoscaling(), tried_by_autoscaling(AutoscalingRights="wide")
+    assert narrow["Condition"].pop("Bool") == {"aws:ViaAWSService": "true"}
+    assert narrow == wide
+
+
+def test_alarms_are_written_through_an_aws_service_alone() -> None:
+    statements = [
+        each
+        for each in stack().statements()
+        if {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"} & {*listed(each["Action"])}
+    ]
+    assert [each["Condition"]["Bool"] for each in statements] == [{"aws:ViaAWSService": "true"}]
+
+
+def test_what_has_no_narrower_resource_stays_in_the_region() -> None:
+    wide = [each for each in stack().statements() if each["Resource"] == "*"]
+    assert len(wide) == 3
+    for each in wide:
+        assert each["Condition"]["StringEquals"]["aws:RequestedRegion"] == "us-east-1"
+
+
+@pytest.mark.parametrize("name", ["Alarm", "PartialRunsAlarm", "MissingInServiceAlarm"])
+def test_an_alarm_says_what_command_shows_the_run_that_it_is_about(name: str) -> None:
+    alarm = stack(AlarmTopicArn=TOPIC).resource(name)
+    assert alarm
+    (command,) = re.findall(r"aws logs tail .*", alarm["AlarmDescription"])
+    words = shlex.split(command)
+    assert "--since" in words, "tail begins ten minutes ago, which is later than the alarm looks"
+    assert words[words.index("--filter-pattern") + 1].startswith("{ $.")
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    assert len(alarm["AlarmDescription"]) <= 1024
+
+
+def test_the_outputs_say_what_is_deployed_and_the_build_fills_them_in() -> None:
+    (built,) = TEMPLATE["Mappings"]["Build"].values()
+    for name in ("Version", "Mail", "AssumedRole"):
+        assert stack().output(name) == built[name]
 
 
 def test_a_failed_event_is_not_repeated_and_a_queued_one_does_not_run_late() -> None:
@@ -257,9 +372,11 @@ def test_alarm_names_that_would_break_the_rules_input_are_not_accepted(names: st
             ],
         ),
         ({"ScheduledClusterName": "production"}, []),
+        ({"SubnetIds": "subnet-0a1b2c3d"}, ["SubnetIds needs SecurityGroupIds."]),
+        ({"SecurityGroupIds": "sg-0a1b2c3d"}, ["SecurityGroupIds needs SubnetIds."]),
     ],
 )
-def test_a_schedule_that_could_not_work_is_refused(
+def test_parameters_that_could_not_work_together_are_refused(
     given: dict[str, str], complaints: list[str]
 ) -> None:
     assert stack(**given).broken_rules() == complaints
@@ -332,6 +449,14 @@ def test_the_alarm_on_errors_looks_back_to_the_start_of_the_longest_invocation()
         ("RunTableName", "second.runs"),
         ("ChatTopicArn", "arn:aws:sns:eu-west-1:123456789012:recycler-chat"),
         ("EventBusName", "default"),
+        ("CodeBucket", "my.zips"),
+        ("CodeKey", ""),
+        ("CodeKey", "ecs-task-recycle/v1.0.0-2-gabc1234-0123456789abcdef.zip"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/path/Boundary"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::aws:policy/PowerUserAccess"),
+        ("SubnetIds", ""),
+        ("SubnetIds", "subnet-0a1b2c3d,subnet-0123456789abcdef0"),
+        ("SecurityGroupIds", "sg-0123456789abcdef0"),
         ("OnSuccessDestinationArn", ""),
         ("OnSuccessDestinationArn", "arn:aws:sns:us-east-1:123456789012:on-call"),
         ("OnSuccessDestinationArn", "arn:aws-cn:events:cn-north-1:123456789012:event-bus/a/b.c"),
@@ -365,6 +490,13 @@ def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
         ("RunTableName", "a/b"),
         ("ChatTopicArn", "recycler-chat"),
         ("EventBusName", "arn:aws:events:us-east-1:123456789012:event-bus/default"),
+        ("CodeBucket", ""),
+        ("CodeBucket", "s3://zips"),
+        ("CodeBucket", "zips-{account}"),
+        ("CodeKey", "a b.zip"),
+        ("PermissionsBoundaryArn", "Boundary"),
+        ("SubnetIds", "subnet-0a1b2c3d, subnet-1a1b2c3d"),
+        ("SecurityGroupIds", "default"),
         ("OnSuccessDestinationArn", "on-call"),
         ("OnSuccessDestinationArn", "arn:aws:sns:us-east-1:123456789012:*"),
         ("OnSuccessDestinationArn", "arn:aws:sns:us-east-1:123456789012:on-call.fifo"),

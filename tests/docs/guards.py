@@ -261,7 +261,7 @@ def _use(document: Any) -> None:  # noqa: ANN401 - any JSON
             settings_from_event(json.loads(input_of(target)))
     elif "cluster_name" in document:
         settings_from_event(document)
-    elif not {"Statement", "detail-type"} & document.keys():
+    elif not {"Statement", "detail-type", "DetailType", "metadata"} & document.keys():
         configuration_from(document)
 
 

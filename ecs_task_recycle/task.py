@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -90,6 +91,18 @@ class Task:
     instance_id: str | None = None
     port_bindings: tuple[PortBinding, ...] = ()
     other_ip_addresses: tuple[str, ...] = ()
+
+    def health(self, checked_names: Collection[str]) -> str:
+        """Return the task's health, by its containers' own where it has none itself.
+
+        ECS calls a task UNKNOWN if not all of its essential containers have a health check.
+        ``checked_names`` are the containers that have one. One that is UNHEALTHY while its task is
+        not is not essential. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+        """
+        if self.health_status != "UNKNOWN":
+            return self.health_status
+        states = {c.health_status for c in self.containers if c.name in checked_names}
+        return "HEALTHY" if states and "UNKNOWN" not in states else "UNKNOWN"
 
     @property
     def seconds_to_start(self) -> float | None:

@@ -160,6 +160,11 @@ class Watch:
         self._doubt.wrote(self._clock.now())
         self.memory.learn_service(service)
 
+    @property
+    def last_write(self) -> float:
+        """When this run, or the invocation before this one, may have written last (epoch s)."""
+        return self._doubt.written or self._clock.now()
+
     def stopped(self, arn: str) -> None:
         """Count a task out from the instant at which the run stops it."""
         self._stopped_by_run.add(arn)
@@ -250,9 +255,10 @@ class Watch:
         if not wait.is_guarded or self._expected is None:
             return condition(snapshot)
         reason = self._expected.interference(snapshot.service)
+        # Reads may have failed since: what counts is when this was read.
+        self._doubt.saw(self._polls.service_read, differs=reason is not None)
         if reason is not None:
-            # Reads may have failed since: what counts is when this was read.
-            if self._doubt.is_over(self._polls.service_read):
+            if self._doubt.is_over:
                 raise Interference(reason)
             return None
         room_since_at = self.memory.all_stopped_at(self._stopped_by_run)

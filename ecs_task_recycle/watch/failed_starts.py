@@ -143,14 +143,12 @@ class FailedStarts:
     ) -> None:
         """Take in whether a task has no place: AWS tells that once, maybe long before the run."""
         self.unplaced = None
-        event = _unresolved_placement(snapshot.service.events)
-        if event is None or room_since_at is None or not _lacks_task(snapshot):
-            return
-        created_at = [task.created_at for task in new_tasks.values() if task.created_at is not None]
-        newest_at = max(created_at, default=self.since_at)
-        if newest_at <= event.created_at:
-            since_at = max(self.since_at, room_since_at, event.created_at, newest_at)
-            self.unplaced = Unplaced(event=event, since_at=since_at)
+        events = _unresolved_placements(snapshot.service.events, new_tasks.values())
+        if events and room_since_at is not None and _lacks_task(snapshot):
+            first_at = min(event.created_at for event in events)
+            self.unplaced = Unplaced(
+                event=_newest(events), since_at=max(self.since_at, room_since_at, first_at)
+            )
 
     def _log_unrecognized(self, text: str) -> None:
         """Log a message that no table knows once, and keep it for what was last seen."""
@@ -252,14 +250,20 @@ def _newest_placement(events: Iterable[ServiceEvent]) -> ServiceEvent | None:
     return _newest(found) if found else None
 
 
-def _unresolved_placement(events: Iterable[ServiceEvent]) -> ServiceEvent | None:
-    """Return the newest event about a placement that failed, unless a later one shows room."""
+def _unresolved_placements(
+    events: Iterable[ServiceEvent], new_tasks: Iterable[Task]
+) -> list[ServiceEvent]:
+    """Return the events about failed placements since room was seen last, or a task has come."""
     events = tuple(events)
-    placement = _newest_placement(events)
-    if placement is None:
-        return None
-    later = (event for event in events if event.created_at > placement.created_at)
-    return None if any(shows_room(event.message) for event in later) else placement
+    with_room = [event.created_at for event in events if shows_room(event.message)]
+    with_room += [task.created_at for task in new_tasks if task.created_at is not None]
+    room_at = max(with_room, default=None)
+    return [
+        event
+        for event in events
+        if meaning_of_event(event.message) is Meaning.COUNTS_WITH_ROOM
+        and (room_at is None or event.created_at >= room_at)
+    ]
 
 
 def _newest(events: Iterable[ServiceEvent]) -> ServiceEvent:

@@ -95,7 +95,7 @@ SERVICE_EVENTS: Final = (
     _counts_with_room(r"unable to (start|stop or start) tasks", EVENTS),
     _counts_with_room(r"unable to consistently start tasks", EVENTS, remedy=IN_THE_LOGS),
     _counts(r"failed to launch a task with \(error", NOT_LAUNCHED, remedy=_MEND),
-    _counts(r"(?i)target.group.* not found", NO_GROUP, remedy=_MEND_GROUP),
+    _counts(r"(?i)target group .*not found", NO_GROUP, remedy=_MEND_GROUP),
     _counts(r"failed to register targets", EVENTS, remedy=_MEND),
     _counts(r"unable to assume", EVENTS, remedy=_MEND),
     _does_not(r"AZ balanced|AZ Rebalancing", REBALANCING),

@@ -104,13 +104,13 @@ def take_jobs(world: World, service: Service, *, seconds: float) -> None:
 def test_workers_that_end_with_0_after_their_work_are_no_failed_starts(bench: Bench) -> None:
     world = World()
     service = a_service(world, tasks=6, target_group=False)
-    take_jobs(world, service, seconds=45)
+    take_jobs(world, service, seconds=60)
 
     report = bench.recycle(world)
 
     ended = [task for task in service.tasks if task.state.stop_code == "EssentialContainerExited"]
     assert len(ended) > FAILED_STARTS_LIMIT
-    assert report.status is Status.COMPLETED, report.reason
+    assert report.error is None, report.reason
 
 
 def test_tasks_that_end_with_0_at_once_are_told_as_that(bench: Bench) -> None:
@@ -128,7 +128,7 @@ def test_tasks_that_end_with_0_at_once_are_told_as_that(bench: Bench) -> None:
 def test_a_service_that_cannot_be_read_is_not_called_out_of_service(bench: Bench) -> None:
     world = World()
     a_service(world)
-    outage = 150
+    outage = 200
 
     def throttle(world: World) -> None:
         for operation in READS:

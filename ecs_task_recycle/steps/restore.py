@@ -172,7 +172,7 @@ class OneCanGo:
         self.doubt.saw(now, differs=is_changed)
         if is_changed:
             # Somebody has changed it, or the read is older than the last write.
-            return True if self.doubt.is_over else None
+            return True if self.doubt.is_over() else None
         return True if self._can_spare_one(snapshot, now) else None
 
     def _can_spare_one(self, snapshot: Snapshot, now: float) -> bool:

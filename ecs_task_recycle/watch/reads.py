@@ -60,7 +60,7 @@ def read_until[T](
         seen = read()
         now = clock.now()
         doubt.saw(now, differs=not expected(seen))
-        if expected(seen) or doubt.is_over or now >= until:
+        if expected(seen) or doubt.is_over() or now >= until:
             return seen
         clock.sleep(1)
 
@@ -106,7 +106,6 @@ class Doubt:
         ends = self._ends
         return 0.0 if ends is None else max(0.0, ends - now)
 
-    @property
     def is_over(self) -> bool:
         """Whether what differs is to be believed by the last read."""
         ends = self._ends

@@ -258,7 +258,7 @@ class Watch:
         # Reads may have failed since: what counts is when this was read.
         self._doubt.saw(self._polls.service_read, differs=reason is not None)
         if reason is not None:
-            if self._doubt.is_over:
+            if self._doubt.is_over():
                 raise Interference(reason)
             return None
         room_since_at = self.memory.all_stopped_at(self._stopped_by_run)

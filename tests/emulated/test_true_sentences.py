@@ -142,7 +142,7 @@ def test_a_service_that_cannot_be_read_is_not_called_out_of_service(bench: Bench
     assert isinstance(report.error, AwsCallError)
     assert "could not be read for" in report.error.sentence
     assert report.error.remedy == "Invoke again once AWS answers."
-    (task,) = report.answer().as_json()["tasks"]
+    *_, task = report.answer().as_json()["tasks"]
     assert "could not be read" in task["note"]
     assert "not in service" not in task["note"]
 

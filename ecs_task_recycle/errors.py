@@ -109,6 +109,13 @@ class AwsCallError(RecycleError):
         error.lacking_actions = tuple(lacking_actions)
         return error
 
+    def after(self, sentence: str) -> AwsCallError:
+        """Return the same error with a sentence before it that says what it has led to."""
+        error = AwsCallError(f"{sentence} {self.sentence}", remedy=self.remedy, **self.facts)
+        error.code, error.transient = self.code, self.transient
+        error.lacking_actions = self.lacking_actions
+        return error
+
     @property
     def denied(self) -> bool:
         """Whether the caller lacks a permission."""

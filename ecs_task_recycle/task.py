@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -26,6 +27,9 @@ KILLED: Final = 137
 https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/core-skills/aws-containers/references/ecs-troubleshooting-guide.md
 """
 
+ENDED: Final = 143
+"""128 and SIGTERM: what ECS sends to the other containers once an essential one has exited."""
+
 NOT_IN_TIME: Final = "did not stop in time: killed (SIGKILL) after its stopTimeout"
 """StopTask sends SIGTERM, and SIGKILL to what is still there after 30 s or the stopTimeout.
 
@@ -33,7 +37,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
 """
 
-OUT_OF_MEMORY: Final = "out of memory: killed (SIGKILL)"
+OUT_OF_MEMORY: Final = "ran out of memory: killed (SIGKILL)"
 """What ECS calls an OutOfMemoryError in the container's reason.
 
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/out-of-memory.html
@@ -47,6 +51,21 @@ class PortBinding:
     container_name: str | None
     container_port: int
     host_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container of a task: its health by its own check, how it ended, and ECS's reason."""
+
+    name: str
+    health_status: str = "UNKNOWN"
+    exit_code: int | None = None
+    reason: str | None = None
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether it was killed because it needed more memory than it may have."""
+        return "OutOfMemory" in (self.reason or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +83,26 @@ class Task:
     stopped_at: datetime | None = None
     stop_code: str | None = None
     stopped_reason: str | None = None
-    container_reason: str | None = None
-    exit_codes: tuple[int, ...] = ()
+    execution_stopped_at: datetime | None = None
+    containers: tuple[Container, ...] = ()
+    is_on_instance: bool = False
     zone: str | None = None
     ip_address: str | None = None
     instance_id: str | None = None
     port_bindings: tuple[PortBinding, ...] = ()
     other_ip_addresses: tuple[str, ...] = ()
+
+    def health(self, checked_names: Collection[str]) -> str:
+        """Return the task's health, by its containers' own where it has none itself.
+
+        ECS calls a task UNKNOWN if not all of its essential containers have a health check.
+        ``checked_names`` are the containers that have one. One that is UNHEALTHY while its task is
+        not is not essential. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+        """
+        if self.health_status != "UNKNOWN":
+            return self.health_status
+        states = {c.health_status for c in self.containers if c.name in checked_names}
+        return "HEALTHY" if states and "UNKNOWN" not in states else "UNKNOWN"
 
     @property
     def seconds_to_start(self) -> float | None:
@@ -78,6 +110,35 @@ class Task:
         if self.started_at is None or self.created_at is None:
             return None
         return (self.started_at - self.created_at).total_seconds()
+
+    @property
+    def seconds_of_work(self) -> float | None:
+        """How long its containers ran, where ECS says so."""
+        ended_at = self.execution_stopped_at or self.stopped_at
+        if self.started_at is None or ended_at is None:
+            return None
+        return (ended_at - self.started_at).total_seconds()
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether its work was done: a container has ended with 0, and no other one failed."""
+        return 0 in self.exit_codes and not set(self.exit_codes) - {0, ENDED}
+
+    @property
+    def shares_host(self) -> bool:
+        """Whether it uses its instance's address, and so the ports that others may hold."""
+        return self.is_on_instance and not self.ip_addresses
+
+    @property
+    def container_reason(self) -> str | None:
+        """The first reason that ECS gives of a container."""
+        return next((each.reason for each in self.containers if each.reason), None)
+
+    @property
+    def exit_codes(self) -> tuple[int, ...]:
+        """The exit codes of those of its containers that have one."""
+        codes = (each.exit_code for each in self.containers)
+        return tuple(code for code in codes if code is not None)
 
     @property
     def exit_code(self) -> int | None:
@@ -144,20 +205,23 @@ def with_exit(result: TaskResult, task: Task) -> TaskResult:
     seconds_to_stop = None
     if result.stopped_at is not None and task.stopped_at is not None:
         seconds_to_stop = (task.stopped_at - result.stopped_at).total_seconds()
-    by_run = result.stopped_at is not None
     exit_code = KILLED if KILLED in task.exit_codes else task.exit_code
     return replace(
         result,
         seconds_to_stop=None if seconds_to_stop is None else round(max(0.0, seconds_to_stop), 1),
         exit_code=exit_code,
-        exit_verdict=_exit_verdict(exit_code, task.container_reason, by_run=by_run),
+        exit_verdict=_exit_verdict(task, by_run=result.stopped_at is not None),
     )
 
 
-def _exit_verdict(exit_code: int | None, reason: str | None, *, by_run: bool) -> str | None:
-    """Return what an exit code means, where that is certain."""
-    if exit_code != KILLED:
-        return None
-    if "OutOfMemory" in (reason or ""):
-        return OUT_OF_MEMORY
-    return NOT_IN_TIME if by_run else None
+def _exit_verdict(task: Task, *, by_run: bool) -> str | None:
+    """Return which containers were killed, and why, where that is certain."""
+    killed = [each for each in task.containers if each.exit_code == KILLED]
+    starved = [each.name for each in killed if each.is_out_of_memory]
+    late = [each.name for each in killed if by_run and not each.is_out_of_memory]
+    verdicts = [
+        f"{', '.join(names)} {what}"
+        for names, what in ((starved, OUT_OF_MEMORY), (late, NOT_IN_TIME))
+        if names
+    ]
+    return "; ".join(verdicts) or None

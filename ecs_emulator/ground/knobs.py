@@ -128,7 +128,7 @@ class Knobs:
     """Whether launches that keep failing before RUNNING are slowed, up to 15 minutes."""
     capacity: int | None = None
     """How many tasks of a cluster can hold resources (not yet STOPPED); None: any number."""
-    placement_event_interval: float = 60.0
+    placement_event_interval: float = 21_600.0
     """How often the "unable to place a task" event is repeated while it lasts."""
     scale_in_choice: ScaleInChoice | str = ScaleInChoice.AZ_HEAVIEST
     """Who goes when there are too many; protected tasks never."""

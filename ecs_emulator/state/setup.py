@@ -6,6 +6,18 @@ from typing import Required, TypedDict
 from ecs_emulator.ground.knobs import Knobs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideCar:
+    """An essential container without a health check, and the exit code with which it stops.
+
+    A task of which not every essential container has a check is UNKNOWN, unless one that has is
+    UNHEALTHY. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+    """
+
+    name: str = "log-router"
+    exit_code: int = 0
+
+
 class ServiceOptions(TypedDict, total=False):
     """What World.create_service takes: ServiceSetup's members, of which two are required."""
 
@@ -19,6 +31,7 @@ class ServiceOptions(TypedDict, total=False):
     target_ip_address_type: str | None
     registers_targets: bool
     extra_attachments: tuple[str, ...]
+    side_car: SideCar | None
     health_check_grace_seconds: int
     slow_start_seconds: int
     deployment_strategy: str
@@ -50,7 +63,8 @@ class ServiceSetup:
     tasks have: ipv4, dual-stack or ipv6. `target_ip_address_type`: of the target groups, ipv4 or
     ipv6; None: ipv6 only for tasks without IPv4. `registers_targets`: whether tasks come into the
     target groups at all. `extra_attachments`: types of attachments that each task has before its
-    own network interface. `health_check_grace_seconds`: for how long after its start a task that
+    own network interface. `side_car`: a container beside the first.
+    `health_check_grace_seconds`: for how long after its start a task that
     fails its checks stays. `slow_start_seconds`: for how long after it is healthy a target of the
     group gets less than its share (0, or 30 to 900). `deployment_strategy`: ROLLING, BLUE_GREEN,
     LINEAR or CANARY, as it is told; the emulator rolls. `resource_management`: CUSTOMER, or ECS for
@@ -75,6 +89,7 @@ class ServiceSetup:
     target_ip_address_type: str | None = None
     registers_targets: bool = True
     extra_attachments: tuple[str, ...] = ()
+    side_car: SideCar | None = None
     health_check_grace_seconds: int = 0
     slow_start_seconds: int = 0
     deployment_strategy: str = "ROLLING"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ecs_task_recycle.aws.errors import LONGEST_MESSAGE
 from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
-from ecs_task_recycle.task import NOT_YET_RUNNING, PortBinding, Task
+from ecs_task_recycle.task import NOT_YET_RUNNING, Container, PortBinding, Task
 from ecs_task_recycle.text import one_line
 
 REPLACED: Final = "INACTIVE"
@@ -113,12 +113,9 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
         stopped_at=described.get("stoppedAt"),
         stop_code=described.get("stopCode"),
         stopped_reason=_prose(described.get("stoppedReason")),
-        container_reason=_prose(
-            next((each["reason"] for each in containers if each.get("reason")), None)
-        ),
-        exit_codes=tuple(
-            each["exitCode"] for each in containers if each.get("exitCode") is not None
-        ),
+        execution_stopped_at=described.get("executionStoppedAt"),
+        containers=tuple(_container(each) for each in containers),
+        is_on_instance="containerInstanceArn" in described,
         zone=described.get("availabilityZone"),
         ip_address=next(iter(addresses), None),
         other_ip_addresses=addresses[1:],
@@ -133,6 +130,15 @@ def task_of(described: Any, instance_ids: Mapping[str, str | None]) -> Task:  # 
             for binding in container.get("networkBindings", ())
             if "hostPort" in binding and "containerPort" in binding
         ),
+    )
+
+
+def _container(described: Any) -> Container:  # noqa: ANN401 - an answer of botocore's
+    return Container(
+        name=_prose(described.get("name", "")),
+        health_status=described.get("healthStatus", "UNKNOWN"),
+        exit_code=described.get("exitCode"),
+        reason=_prose(described.get("reason")),
     )
 
 

@@ -12,6 +12,7 @@ from ecs_task_recycle.model import quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.run import Run
+from ecs_task_recycle.settings.parameters import STABILIZE_TIMEOUT_SECONDS
 
 MAIL_SECONDS: Final = 20.0
 """What mailing may take of the reserve."""
@@ -39,6 +40,19 @@ def work_seconds(run: Run) -> float:
 def restore_ends_at(run: Run) -> float:
     """Return the instant (epoch seconds) until which restoring may be tried again."""
     return run.deadline_at - MAIL_SECONDS
+
+
+def slow_remedy(run: Run) -> str:
+    """Return what to do where tasks take longer than ``stabilize_timeout`` to come into service."""
+    _, longest_seconds = STABILIZE_TIMEOUT_SECONDS
+    if run.settings.stabilize_timeout_seconds < longest_seconds:
+        return (
+            f"If the tasks only need longer, raise stabilize_timeout ({longest_seconds} s at most)."
+        )
+    return (
+        f"A run waits {longest_seconds} s for a task at most. If the tasks need longer, replace "
+        "them by a deployment: aws ecs update-service --force-new-deployment."
+    )
 
 
 def patiently[T](run: Run, call: Callable[[], T]) -> T:

@@ -14,7 +14,7 @@ from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
 from ecs_task_recycle.model import Capacity, ScaleUp
-from ecs_task_recycle.watch.reads import read_until
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, Doubt, read_until
 
 MOVED_SECONDS: Final = 60.0
 """How long autoscaling may take to move the desired count into limits that were written."""
@@ -25,6 +25,8 @@ class PutBack:
     """Puts back, number by number, what still holds what was written; can be repeated.
 
     ``now`` is what holds, as far as it is put back; ``left_alone`` what somebody else has changed.
+    ``written`` (epoch seconds) is when a number may have been written last, ``until`` (likewise)
+    how long reads may be doubted that differ.
     """
 
     gateway: Gateway
@@ -32,6 +34,8 @@ class PutBack:
     scale_up: ScaleUp
     now: Capacity
     believes_missing: bool
+    written: float
+    until: float
     left_alone: list[str] = field(default_factory=list)
     _limits: Capacity | None = None
     _set_again_count: int | None = None
@@ -50,6 +54,8 @@ class PutBack:
             self.gateway.scalable_target,
             lambda seen: seen is not None and (seen.min_capacity, seen.max_capacity) == ours,
             self.clock,
+            doubt=self._doubt(),
+            until=self.until,
         )
         if target is None:
             self._leave("the scalable target: somebody has deregistered it")
@@ -86,6 +92,7 @@ class PutBack:
             ours = self._ours("desired count", seen_count, found, written)
         if ours is not None:
             self.gateway.set_desired_count(ours)
+            self.written = self.clock.now()
             seen_count = self._read_count(ours)
         self.now = replace(self.now, desired_count=seen_count or 0)
 
@@ -98,12 +105,18 @@ class PutBack:
             self.gateway.service,
             lambda seen: seen is not None and seen.desired_count in expected,
             self.clock,
+            doubt=self._doubt(),
+            until=self.until,
         )
         if service is None and not self.believes_missing:
             text = "the service is not there, though it was just now"
             raise AwsCallError.of("ecs:DescribeServices", "MISSING", text, transient=True)
         is_gone = service is None or service.status == "INACTIVE"
         return None if service is None or is_gone else service.desired_count
+
+    def _doubt(self) -> Doubt:
+        """Return the doubt in reads that differ: what is left alone stays raised for good."""
+        return Doubt(self.written, apart_seconds=CONSISTENCY_SECONDS)
 
     def _set_again(self, count: int) -> None:
         """Set a count again that somebody has set below the minimum: autoscaling has raised it.

@@ -23,6 +23,7 @@ from ecs_task_recycle.steps.budget import (
     longest_turn_seconds,
     pause_seconds_left,
     require_task,
+    slow_remedy,
     work_ends_at,
 )
 from ecs_task_recycle.watch.in_service import Snapshot, short
@@ -102,6 +103,7 @@ def _await_turn(run: Run, task: Original) -> Snapshot | None:
         timeout_seconds=_turn_timeout_seconds(run),
         deadline_at=last_stop_at(run),
         is_fresh=True,
+        remedy=slow_remedy(run),
     )
     return run.watch.until(its_turn, wait)[0]
 
@@ -230,11 +232,12 @@ def _follow(run: Run, result: TaskResult, *, known: frozenset[str], wanted_count
         return (min(new, default=None),)
 
     stopped_at = result.stopped_at or run.now_at
-    passed_seconds = run.clock.now() - stopped_at.timestamp()
     wait = Wait(
         awaited=f"the replacement of task {_number(run) - 1} ({short(result.task_arn)})",
-        timeout_seconds=max(0.0, run.settings.stabilize_timeout_seconds - passed_seconds),
+        timeout_seconds=float(run.settings.stabilize_timeout_seconds),
+        began=stopped_at.timestamp(),
         deadline_at=work_ends_at(run),
+        remedy=slow_remedy(run),
     )
     (replacement_arn,) = run.watch.until(replaced, wait)
     run.progress.results[result.task_arn] = changed(
@@ -265,7 +268,7 @@ def _log_replaced(run: Run, result: TaskResult, number: int) -> None:
 
 
 _NOTES: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (OutOfTime, "stopped; time ran short before its replacement was in service"),
+    (OutOfTime, "stopped; time ran short before its replacement was seen in service"),
     (Interference, "stopped, then {detail}"),
     (StepTimeoutError, "stopped, and its replacement was not in service in time"),
     (ReplacementError, "stopped, and no replacement came into service"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -42,6 +42,9 @@ TRANSIENT_SECONDS: Final = 30.0
 
 PROTECTION_SECONDS: Final = 20.0
 """How often scale-in protection is read while every task is protected."""
+
+LEFT_FOR_WRITES_SECONDS: Final = 25.0
+"""What the writes keep of the time to restore, however long reads differ from what was raised."""
 
 KNOWN_AFTER_DELETION: Final = timedelta(hours=1)
 """For so long, at least, ECS shows a deleted service as INACTIVE before it is MISSING.
@@ -95,7 +98,7 @@ def _restore(run: Run, how: Exception | None) -> None:
     if scale_up is None or isinstance(how, OwnershipLostError | HandedOver):
         return
     try:
-        condition = OneCanGo(run=run, scale_up=scale_up)
+        condition = OneCanGo(run=run, scale_up=scale_up, doubt=_doubt(run))
         is_whole = _wait_until_one_can_go(run, condition, how)
         if run.record.is_ours:
             run.record.require_ownership(run.kept())
@@ -142,6 +145,11 @@ def _patience_seconds(run: Run, how: Exception | None) -> float:
     return min(float(run.settings.stabilize_timeout_seconds), work_seconds(run))
 
 
+def _doubt(run: Run) -> Doubt:
+    """Return the doubt in reads that differ from what was raised: to leave it alone is final."""
+    return Doubt(run.watch.last_write, apart_seconds=CONSISTENCY_SECONDS)
+
+
 @dataclass(slots=True, kw_only=True)
 class OneCanGo:
     """Whether the desired count may be lowered, or is no longer ours to lower.
@@ -151,18 +159,18 @@ class OneCanGo:
 
     run: Run
     scale_up: ScaleUp
+    doubt: Doubt
     notes: tuple[str, ...] = ()
-    _doubt: Doubt = field(default_factory=Doubt)
     _protection_read: float | None = None
 
     def __call__(self, snapshot: Snapshot) -> bool | None:
         """Return True if it may, None as long as it may not."""
         now = self.run.clock.now()
         is_changed = snapshot.service.desired_count != self.scale_up.written.desired_count
-        self._doubt.saw(now, differs=is_changed)
+        self.doubt.saw(now, differs=is_changed)
         if is_changed:
             # Somebody has changed it, or the read is older than the last write.
-            return True if self._doubt.is_over(now) else None
+            return True if self.doubt.is_over() else None
         return True if self._can_spare_one(snapshot, now) else None
 
     def _can_spare_one(self, snapshot: Snapshot, now: float) -> bool:
@@ -229,6 +237,8 @@ def _put_back(run: Run, scale_up: ScaleUp, notes: tuple[str, ...]) -> CapacityRe
         scale_up=scale_up,
         now=scale_up.found,
         believes_missing=_believes_missing(run),
+        written=run.watch.last_write,
+        until=restore_ends_at(run) - LEFT_FOR_WRITES_SECONDS,
     )
     work.left_alone += notes
     causes: list[str] = []

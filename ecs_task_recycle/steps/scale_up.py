@@ -14,8 +14,9 @@ from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.model import Capacity, ScaleUp
 from ecs_task_recycle.outcome import Interference
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.steps.budget import patiently, work_ends_at
+from ecs_task_recycle.steps.budget import patiently, slow_remedy, work_ends_at
 from ecs_task_recycle.watch.in_service import Snapshot
+from ecs_task_recycle.watch.messages import MAKE_ROOM
 from ecs_task_recycle.watch.reads import read_until
 from ecs_task_recycle.watch.watch import ExpectedService, Wait
 
@@ -148,10 +149,12 @@ def _await_extra_task(run: Run, known: frozenset[str]) -> None:
         return True if is_more or count >= required_count else None
 
     raised_at = progress.raised_at or run.now_at
-    raised_seconds = run.clock.now() - raised_at.timestamp()
     wait = Wait(
         awaited="the extra task",
-        timeout_seconds=max(0.0, run.settings.stabilize_timeout_seconds - raised_seconds),
+        timeout_seconds=float(run.settings.stabilize_timeout_seconds),
+        began=raised_at.timestamp(),
         deadline_at=work_ends_at(run),
+        remedy=slow_remedy(run),
+        room_remedy=f'{MAKE_ROOM}, or set "maintain_service_state": false',
     )
     run.watch.until(extra_task_in_service, wait)

@@ -7,7 +7,7 @@ are not used: ECS counts tasks as running before they are healthy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ecs_task_recycle.aws.gateway import Targets
@@ -44,14 +44,20 @@ class Snapshot:
         return "; ".join([counts, *details[:SHOWN_TASKS_COUNT]])
 
 
-def why_not_ready(task: Task, *, checks_health: bool) -> str | None:
-    """Return what keeps a task out of service apart from its target groups, or None."""
+def why_not_ready(
+    task: Task, *, checks_health: bool, checked_names: Collection[str] = ()
+) -> str | None:
+    """Return what keeps a task out of service apart from its target groups, or None.
+
+    ``checks_health``: the tasks have container health checks, in containers of these names.
+    """
     if task.last_status != "RUNNING":
         return task.last_status
     if not task.is_meant_to_run:
         return f"RUNNING, desired {task.desired_status}"
-    if checks_health and task.health_status != "HEALTHY":
-        return f"RUNNING, container health {task.health_status}"
+    health = task.health(checked_names)
+    if checks_health and health != "HEALTHY":
+        return f"RUNNING, container health {health}"
     return None
 
 

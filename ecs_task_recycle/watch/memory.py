@@ -40,6 +40,7 @@ class ServiceMemory:
         self.run_started_at = run_started_at
         self.service: Service | None = None
         self.checks_health = False
+        self.checked_names: set[str] = set()
         self.tasks: dict[str, Task] = {}
         self.new_tasks: dict[str, Task] = {}
         self.unread: dict[str, datetime | None] = {}
@@ -80,11 +81,7 @@ class ServiceMemory:
 
     def learn_tasks(self, asked: Iterable[str], tasks: Mapping[str, Task], now: float) -> None:
         """Take in a read of tasks. ECS forgets a task an hour after it has stopped."""
-        health_is_new = not self.checks_health and any(
-            task.health_status in ("HEALTHY", "UNHEALTHY") for task in tasks.values()
-        )
-        if health_is_new:
-            self.checks_health = True
+        if self._learn_checks(tasks.values()):
             for arn in [*self._in_service, *self.awaiting_targets]:
                 self._judge(self.tasks[arn], now)
         for arn in asked:
@@ -95,6 +92,21 @@ class ServiceMemory:
             elif not may_be_stale(now, self._first_read.setdefault(arn, now)):
                 # A task that is newer may not be readable everywhere yet.
                 self._leave(arn, has_stopped=True)
+
+    def _learn_checks(self, tasks: Iterable[Task]) -> bool:
+        """Take in which containers have health checks; return whether that is news."""
+        names = {
+            container.name
+            for task in tasks
+            for container in task.containers
+            if container.health_status != "UNKNOWN"
+        }
+        is_new = not names <= self.checked_names
+        self.checked_names |= names
+        checks = bool(names) or any(task.health_status != "UNKNOWN" for task in tasks)
+        is_new |= checks and not self.checks_health
+        self.checks_health |= checks
+        return is_new
 
     def _learn_task(self, task: Task, now: float) -> None:
         self.unread.pop(task.arn, None)
@@ -123,7 +135,9 @@ class ServiceMemory:
         self.awaiting_targets.pop(task.arn, None)
         if task.arn in self.leaving:
             return
-        unready = why_not_ready(task, checks_health=self.checks_health)
+        unready = why_not_ready(
+            task, checks_health=self.checks_health, checked_names=self.checked_names
+        )
         load_balancers = self.service.load_balancers if self.service else ()
         if unready is not None:
             self.unready[task.arn] = unready

@@ -19,9 +19,10 @@ from ecs_task_recycle.errors import AwsCallError, StepTimeoutError
 from ecs_task_recycle.model import Service
 from ecs_task_recycle.outcome import Interference, OutOfTime
 from ecs_task_recycle.task import Seen
-from ecs_task_recycle.watch.failed_starts import FailedStarts
+from ecs_task_recycle.watch.failed_starts import FailedStarts, placement_in_question
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.memory import ServiceMemory
+from ecs_task_recycle.watch.messages import MAKE_ROOM
 from ecs_task_recycle.watch.polls import Polls
 from ecs_task_recycle.watch.reads import Doubt
 from ecs_task_recycle.watch.rhythm import FAR_SECONDS, Rhythm
@@ -30,6 +31,9 @@ from ecs_task_recycle.watch.timeline import Timeline
 LOG_SECONDS: Final = HEARTBEAT_SECONDS - 1.5 * FAR_SECONDS
 """After so long the next read logs a line, so that there is one at least once a minute."""
 
+BLIND_SECONDS: Final = 60.0
+"""After so long without a read nobody can say that what was awaited has not come."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,14 +41,19 @@ logger = logging.getLogger(__name__)
 class Wait:
     """One thing to wait for.
 
-    ``deadline_at`` (epoch seconds) is the run's own limit: reaching it is no error.
-    ``is_guarded``: failed starts and interference end the wait. ``is_fresh``: it has to hold in
-    reads that are seconds old at most.
+    ``began`` (epoch seconds) is when it began where an earlier invocation has waited, too; the
+    time-out is for the whole of it. ``deadline_at`` (epoch seconds) is the run's own limit:
+    reaching it is no error. ``is_guarded``: failed starts and interference end the wait.
+    ``is_fresh``: it has to hold in reads that are seconds old at most. ``remedy`` is what to do if
+    it takes too long, ``room_remedy`` if AWS has no room for one more task.
     """
 
     awaited: str
     timeout_seconds: float
+    began: float | None = None
     deadline_at: float = math.inf
+    remedy: str = ""
+    room_remedy: str = MAKE_ROOM
     is_guarded: bool = True
     is_fresh: bool = False
 
@@ -103,7 +112,8 @@ class Watch:
         self._expected: ExpectedService | None = None
         self._doubt = Doubt(written=clock.now())
         self._stopped_by_run: set[str] = set()
-        self._problem: str | None = None
+        self._problem: AwsCallError | None = None
+        self._last_read = clock.now()
 
     def resume(self, run_started_at: datetime, seen: Seen, stopped_arns: Iterable[str]) -> None:
         """Remember what an earlier invocation of the run has seen, and the tasks it stopped."""
@@ -134,6 +144,11 @@ class Watch:
         """Take in the answer to a write of this run: for a while reads may be older than that."""
         self._doubt.wrote(self._clock.now())
         self.memory.learn_service(service)
+
+    @property
+    def last_write(self) -> float:
+        """When this run, or the invocation before this one, may have written last (epoch s)."""
+        return self._doubt.written or self._clock.now()
 
     def stopped(self, arn: str) -> None:
         """Count a task out from the instant at which the run stops it."""
@@ -180,10 +195,12 @@ class Watch:
 
         Reads that fail for a moment are repeated. Raises Interference for what somebody else did,
         OutOfTime at the run's own deadline, ReplacementError after the third failed start or when
-        time runs out after a failed one, else StepTimeoutError, and whatever the condition raises.
+        time runs out after a failed one, AwsCallError when it runs out while nothing can be read,
+        else StepTimeoutError, and whatever the condition raises.
         """
-        started = logged = self._clock.now()
-        self.failed_starts.begin(as_utc(started))
+        logged = self._clock.now()
+        started = logged if wait.began is None else wait.began
+        self.failed_starts.begin(as_utc(started), room_remedy=wait.room_remedy)
         if not self._polls.is_fresh:
             self._poll(reads_all=True)
         while True:
@@ -207,13 +224,14 @@ class Watch:
                 self._polls.read_everything()
             else:
                 self._polls.read_what_matters()
+            self._last_read = self._clock.now()
             self._extend_timeline()
         except AwsCallError as error:
             if not error.transient:
                 raise
             text = "Could not read the service, trying again: %s"
             logger.warning(text, error, extra=dict(error.facts))
-            self._problem = error.sentence
+            self._problem = error
 
     def _judge[T](self, condition: Callable[[Snapshot], T | None], wait: Wait) -> T | None:
         if self.memory.service is None:
@@ -222,14 +240,15 @@ class Watch:
         if not wait.is_guarded or self._expected is None:
             return condition(snapshot)
         reason = self._expected.interference(snapshot.service)
+        # Reads may have failed since: what counts is when this was read.
+        self._doubt.saw(self._polls.service_read, differs=reason is not None)
         if reason is not None:
-            # Reads may have failed since: what counts is when this was read.
-            if self._doubt.is_over(self._polls.service_read):
+            if self._doubt.is_over():
                 raise Interference(reason)
             return None
         room_since_at = self.memory.all_stopped_at(self._stopped_by_run)
         self.failed_starts.learn(snapshot, self.memory.new_tasks, room_since_at=room_since_at)
-        self.failed_starts.require_few()
+        self.failed_starts.require_few(as_utc(self._clock.now()))
         return condition(snapshot)
 
     def _seconds_to_next_read(self, wait: Wait, elapsed: float) -> float:
@@ -245,6 +264,10 @@ class Watch:
         is_late = elapsed >= wait.timeout_seconds
         if not is_late and self._clock.now() < wait.deadline_at:
             return
+        problem = self._problem
+        is_blind = self._blind_seconds >= min(BLIND_SECONDS, elapsed / 2)
+        if problem is not None and is_blind and wait.is_guarded:
+            raise self._blind_error(problem, wait, is_late=is_late)
         seen = self._last_seen()
         if not is_late:
             if self.memory.has_all_in_service:
@@ -254,20 +277,44 @@ class Watch:
                 f"not all tasks are in service while waiting for {wait.awaited}; last seen: {seen}"
             )
         timeout = StepTimeoutError(
-            f"Waited {wait.timeout_seconds:g} s for {wait.awaited}; last seen: {seen}.",
-            remedy="If the tasks only need longer, raise stabilize_timeout.",
+            f"Waited {elapsed:.0f} s for {wait.awaited}; last seen: {seen}.",
+            remedy=self._remedy(wait),
             awaited=wait.awaited,
             last_seen=seen,
         )
         if wait.is_guarded and self.failed_starts.cause() is not None:
-            raise self.failed_starts.error() from timeout
+            raise self.failed_starts.error(as_utc(self._clock.now())) from timeout
         raise timeout
 
+    @property
+    def _blind_seconds(self) -> float:
+        """For how long nothing could be read."""
+        return self._clock.now() - self._last_read
+
+    def _blind_error(self, problem: AwsCallError, wait: Wait, *, is_late: bool) -> Exception:
+        """Return what ends a wait of which nobody can say whether it is over."""
+        what = f"could not be read for {self._blind_seconds:.0f} s while waiting for {wait.awaited}"
+        if not is_late:
+            return OutOfTime(f"the service {what}; {problem.sentence.rstrip('.')}")
+        return problem.after(f"The service {what}.")
+
+    def _remedy(self, wait: Wait) -> str:
+        """Return what to do where time ran out and no start has failed."""
+        if self.memory.service is None:
+            return wait.remedy
+        placement = placement_in_question(self.memory.snapshot())
+        if placement is None:
+            return wait.remedy
+        return f"{self.failed_starts.unplaced_remedy(placement)}."
+
     def _last_seen(self) -> str:
-        seen = self.memory.snapshot().describe() if self.memory.service else "nothing yet"
-        if self.failed_starts.unrecognized:
-            seen = f"{seen}; AWS said: {self.failed_starts.unrecognized[-1].rstrip('.')}"
-        return f"{seen}, then {self._problem}" if self._problem else seen
+        if self.memory.service is None:
+            seen = "nothing yet"
+        else:
+            snapshot = self.memory.snapshot()
+            said = self.failed_starts.reasons(snapshot)
+            seen = "; AWS said: ".join([snapshot.describe(), *said])
+        return f"{seen}, then {self._problem.sentence}" if self._problem else seen
 
     def _log_wait(self, wait: Wait, elapsed: float) -> None:
         seen, line = self._last_seen(), self._progress_line

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import Killed, Knobs, World
+from ecs_emulator.api.ecs.descriptions import CONTAINER_NAME
+from ecs_emulator.state.setup import SideCar
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.task import NOT_IN_TIME
 from tests.emulated.bench import a_service
@@ -66,7 +68,18 @@ def test_a_container_that_does_not_end_in_time_is_told_as_killed(bench: Bench) -
 
     gone = gone_by_the_end(answer)
     assert len(gone) >= 2
-    assert {(task["exit_code"], task["exit_verdict"]) for task in gone} == {(137, NOT_IN_TIME)}
+    verdict = f"{CONTAINER_NAME} {NOT_IN_TIME}"
+    assert {(task["exit_code"], task["exit_verdict"]) for task in gone} == {(137, verdict)}
+
+
+def test_a_side_car_that_is_killed_is_told_by_its_name(bench: Bench) -> None:
+    world = World()
+    a_service(world, tasks=1, side_car=SideCar(name="log-router", exit_code=137))
+
+    (task,) = bench.recycle(world, wait_time=60).answer().as_json()["tasks"]
+
+    assert task["exit_code"] == 137
+    assert task["exit_verdict"] == f"log-router {NOT_IN_TIME}"
 
 
 def test_a_task_that_was_killed_by_others_is_not_told_as_too_slow(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from ecs_task_recycle.watch.messages import (
     Meaning,
     meaning_of_event,
     meaning_of_stop,
+    started_task_ids,
 )
 
 NO_INSTANCE = (
@@ -19,6 +20,10 @@ NO_INSTANCE = (
 )
 WITH_ROOM = (
     NO_INSTANCE,
+    "was unable to reach steady state. Reason: No Container Instances were found.",
+    "was unable to place a task in your VPC because the subnets have no free addresses.",
+    "was unable to place tasks in your cluster because the provisioning limit was exceeded.",
+    "Timed out waiting for Amazon ECS Agent to start. Please check logs.",
     "was unable to place a task. Reason: Capacity is unavailable at this time.",
     "is unable to consistently start tasks successfully. For more information, see the guide.",
     "was unable to stop or start tasks during a deployment because of its configuration.",
@@ -26,6 +31,7 @@ WITH_ROOM = (
 COUNTING = (
     "(deployment ecs-svc/1) failed to launch a task with (error was unable to assume it).",
     "failed to register targets in (target-group arn) with (error no such group)",
+    "task set 1 is not healthy in target-group arn due to TARGET GROUP IS NOT FOUND.",
 )
 NOT_COUNTING = (
     "is unable to place a task in us-east-1a because no container instance met all of it.",
@@ -39,6 +45,7 @@ NOT_COUNTING = (
     "has begun draining connections on 1 tasks.",
     "registered 1 targets in (target-group arn)",
     "deregistered 1 targets in (target-group arn)",
+    "task set 1 is not healthy in (target-group arn) due to TARGET IS NOT FOUND.",
     "(port 80) is unhealthy in (target-group arn) due to (reason Health checks failed)",
     "(task 37db882f) failed container health checks.",
     "(deployment ecs-svc/1) deployment completed.",
@@ -83,6 +90,14 @@ def test_launches_that_fail_count(message: str) -> None:
 @pytest.mark.parametrize("message", NOT_COUNTING)
 def test_what_tells_of_no_start_does_not_count(message: str) -> None:
     assert meaning_of_event(f"(service web) {message}") is Meaning.DOES_NOT_COUNT
+
+
+def test_the_tasks_that_a_service_has_started_are_named_in_two_forms() -> None:
+    ids = ["37db882f", "48ec993a"]
+    started = f"(task {ids[0]}) (task {ids[1]})."
+    assert started_task_ids(f"(service web) has started 2 tasks: {started}") == ids
+    rebalanced = f"(service web) has started 2 tasks in us-east-1a to AZ Rebalance: {started}"
+    assert started_task_ids(rebalanced) == ids
 
 
 def test_what_is_in_no_row_is_unknown() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ecs_task_recycle.model import TaskOutcome, TaskResult
-from ecs_task_recycle.task import NOT_IN_TIME, OUT_OF_MEMORY, Task, with_exit
+from ecs_task_recycle.task import KILLED, NOT_IN_TIME, OUT_OF_MEMORY, Container, Task, with_exit
 
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 STOPPED = Task(
@@ -27,21 +27,26 @@ OOM = "OutOfMemoryError: Container killed due to memory usage"
         ((), None, None, None),
         ((0, 0), None, 0, None),
         ((0, 143), None, 143, None),
-        ((1, 137), None, 137, NOT_IN_TIME),
-        ((0, 137), OOM, 137, OUT_OF_MEMORY),
+        ((1, 137), None, 137, f"c1 {NOT_IN_TIME}"),
+        ((137, 0, 137), None, 137, f"c0, c2 {NOT_IN_TIME}"),
+        ((0, 137), OOM, 137, f"c1 {OUT_OF_MEMORY}"),
     ],
 )
-def test_the_worst_exit_code_counts_and_137_has_a_verdict(
+def test_the_worst_exit_code_counts_and_137_has_a_verdict_that_names_the_container(
     exit_codes: tuple[int, ...], reason: str | None, exit_code: int | None, verdict: str | None
 ) -> None:
-    told = with_exit(RESULT, replace(STOPPED, exit_codes=exit_codes, container_reason=reason))
+    containers = tuple(
+        Container(name=f"c{number}", exit_code=code, reason=reason if code == KILLED else None)
+        for number, code in enumerate(exit_codes)
+    )
+    told = with_exit(RESULT, replace(STOPPED, containers=containers))
     assert (told.exit_code, told.exit_verdict) == (exit_code, verdict)
     assert told.seconds_to_stop == 61.3
 
 
 def test_a_task_that_went_by_itself_has_no_time_and_no_blame() -> None:
     gone = replace(RESULT, outcome=TaskOutcome.GONE, stopped_at=None)
-    told = with_exit(gone, replace(STOPPED, exit_codes=(137,)))
+    told = with_exit(gone, replace(STOPPED, containers=(Container(name="web", exit_code=137),)))
     assert (told.exit_code, told.exit_verdict, told.seconds_to_stop) == (137, None, None)
 
 

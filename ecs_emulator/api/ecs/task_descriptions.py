@@ -37,14 +37,14 @@ def _task(task: Task, state: TaskState) -> Description:
         "connectivity": "CONNECTED" if state.pull_stopped_at else None,
         "connectivityAt": instant(state.pull_stopped_at),
         "containerInstanceArn": instance.arn if instance else None,
-        "containers": [_container(task, state)],
+        "containers": [_container(task, state), *_side_cars(task, state)],
         "cpu": "256",
         "createdAt": instant(task.created_at),
         "desiredStatus": state.desired_status,
         "enableExecuteCommand": False,
         "executionStoppedAt": instant(state.execution_stopped_at),
         "group": f"service:{service.name}",
-        "healthStatus": state.health,
+        "healthStatus": _health(task, state),
         "lastStatus": state.last_status,
         "launchType": service.launch_type,
         "memory": "512",
@@ -130,6 +130,29 @@ def _container(task: Task, state: TaskState) -> Description:
         "cpu": "0",
     }
     return given(container)
+
+
+def _side_cars(task: Task, state: TaskState) -> list[Description]:
+    side_car = task.service.setup.side_car
+    if side_car is None:
+        return []
+    first = _container(task, state)
+    members = {
+        **first,
+        "containerArn": f"{first['containerArn']}-{side_car.name}",
+        "name": side_car.name,
+        "exitCode": None if state.exit_code is None else side_car.exit_code,
+        "networkBindings": [],
+        "networkInterfaces": [],
+        "healthStatus": "UNKNOWN",
+    }
+    return [given(members)]
+
+
+def _health(task: Task, state: TaskState) -> str:
+    """Return the task's own health, which knows of no health of a side-car."""
+    is_partial = task.service.setup.side_car is not None and state.health == "HEALTHY"
+    return "UNKNOWN" if is_partial else state.health
 
 
 def _binding(task: Task) -> Description:

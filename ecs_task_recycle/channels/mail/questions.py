@@ -159,7 +159,7 @@ def _after_success(answer: Answer) -> str:
     if left_alone:
         changes = "\n".join(map(one_line, left_alone))
         return f"Check the settings that somebody else changed and the run left alone:\n{changes}"
-    was_slow = any(task.exit_verdict == NOT_IN_TIME for task in answer.ended_tasks)
+    was_slow = any(NOT_IN_TIME in (task.exit_verdict or "") for task in answer.ended_tasks)
     return f"No. {TOO_SLOW}" if was_slow else "No."
 
 

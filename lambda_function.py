@@ -21,6 +21,8 @@ from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.log import configure_logging
+from ecs_task_recycle.record import refused
+from ecs_task_recycle.record.refused import may_mail
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.final_record import log_final_record
@@ -65,7 +67,7 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     """
     run_id = context.aws_request_id if context else str(uuid.uuid4())
     configure_logging(run_id=run_id)
-    configuration = None
+    configuration = invocation = None
     try:
         invocation = read_invocation(event)
         only_credentials = invocation.restore is not None
@@ -77,7 +79,7 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         run = _run(settings, session, run_id=run_id, context=context)
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
-        if configuration is not None:
+        if configuration is not None and _is_to_be_mailed(invocation, configuration.mail):
             answer = Answer.refused(error, run_id=run_id, at=as_utc(CLOCK.now()))
             _notify(
                 configuration.mail,
@@ -91,6 +93,15 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     if invocation.run_id is not None:
         return _segment(run, configuration.mail, session)
     return _answered(act(run), configuration.mail, session)
+
+
+def _is_to_be_mailed(invocation: Invocation | None, mail: Mail | None) -> bool:
+    """Whether to mail of an event that cannot be understood: of a guardian's always."""
+    if mail is None:
+        return False
+    if invocation is not None and invocation.run_id is not None:
+        return True
+    return may_mail(_table(refused.KEY), CLOCK)
 
 
 def _segment(run: Run, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
@@ -158,12 +169,10 @@ def _run(
         session, CLOCK, cluster_name=settings.cluster_name, service_name=settings.service_name
     )
     stack = stack_from(os.environ)
-    # The stack's own: with the function's own role, in the function's own region.
-    own_session = get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION")))
     guardian = None
     if stack.guardian_arn is not None:
         guardian = Guardian(
-            own_session,
+            _own_session(),
             machine_arn=stack.guardian_arn,
             run_id=run_id,
             names={"cluster_name": gateway.cluster_name, "service_name": gateway.service_name},
@@ -174,11 +183,20 @@ def _run(
         # AWS may deliver one request twice under the same id.
         owner=uuid.uuid4().hex,
         gateway=gateway,
-        table=RunTable(own_session, name=stack.table_name, service=gateway.name),
+        table=_table(gateway.name),
         clock=CLOCK,
         deadline_at=_deadline_at(context),
         guardian=guardian,
     )
+
+
+def _table(service: str) -> RunTable:
+    return RunTable(_own_session(), name=stack_from(os.environ).table_name, service=service)
+
+
+def _own_session() -> boto3.Session:
+    """Return the stack's own: with the function's own role, in the function's own region."""
+    return get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION")))
 
 
 def _deadline_at(context: LambdaContext | None) -> float:

@@ -18,6 +18,8 @@ from ecs_task_recycle.aws import guardian
 from ecs_task_recycle.before.permissions import (
     AUTOSCALING_READ,
     NO_TASK_ID,
+    REVISION_READ,
+    SLOW_START_READ,
     Permissions,
     probe_reads,
     probe_writes,
@@ -26,9 +28,18 @@ from ecs_task_recycle.before.refusals import (
     alarm_refusals,
     refusals,
     require_service,
+    require_target_groups,
     revision_refusals,
     target_group_refusals,
     zonal_shifts,
+)
+from ecs_task_recycle.before.remarks import (
+    beyond_maximum,
+    found_by_address,
+    slow_starts,
+    tasks_missing,
+    unproven_permissions,
+    unread,
 )
 from ecs_task_recycle.before.selection import (
     Selected,
@@ -37,7 +48,7 @@ from ecs_task_recycle.before.selection import (
     why_nothing_to_do,
     would_be_recycled,
 )
-from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError
 from ecs_task_recycle.model import (
     By,
     Capacity,
@@ -53,7 +64,7 @@ from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record import table
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.reads import seconds_until_current
+from ecs_task_recycle.watch.reads import read_until, seconds_until_current
 
 READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 
@@ -79,13 +90,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the reads before a run have shown."""
+    """What the reads before a run have shown; ``slow_start_seconds``: None if it is not told."""
 
     service: Service
     target: ScalableTarget | None
     snapshot: Snapshot
     protections: tuple[Protection, ...]
     alarm_reasons: tuple[str, ...]
+    slow_start_seconds: int | None
 
 
 def preflight(run: Run, request: Request) -> None:
@@ -135,9 +147,12 @@ def _read(run: Run, permissions: Permissions) -> Facts:
     if service is not None or not permissions.lacking:
         require_service(gateway, service, account=run.settings.account)
     target = trying((AUTOSCALING_READ,), gateway.scalable_target)
-    snapshot = trying(_read_actions(service), partial(run.watch.refresh, lists=True, known=service))
+    snapshot = trying(_read_actions(service), partial(_snapshot, run, service))
     if snapshot is None:
         probe_reads(gateway, permissions, service)
+    if gateway.ingress is not None and gateway.ingress.is_known:
+        permissions.allow((REVISION_READ,))
+    slow_start_seconds = _slow_start_seconds(run, permissions, service)
     protections = _protections(run, permissions, snapshot)
     alarm_reasons = _alarm_reasons(run, permissions, service)
     _probe_writes(run, permissions, service, target)
@@ -150,7 +165,32 @@ def _read(run: Run, permissions: Permissions) -> Facts:
         snapshot=snapshot,
         protections=protections,
         alarm_reasons=alarm_reasons,
+        slow_start_seconds=slow_start_seconds,
     )
+
+
+def _snapshot(run: Run, service: Service | None) -> Snapshot:
+    """Read the service. Raises PreconditionError if a target group is gone, AwsCallError.
+
+    A group that shows none of the tasks is read again before that is believed.
+    """
+    try:
+        snapshot = run.watch.refresh(lists=True, known=service)
+        if not target_group_refusals(snapshot, run.now_at):
+            return snapshot
+        return read_until(
+            run.watch.refresh, lambda seen: not target_group_refusals(seen, run.now_at), run.clock
+        )
+    except AwsCallError as error:
+        require_target_groups(run.gateway, error)
+        raise
+
+
+def _slow_start_seconds(run: Run, permissions: Permissions, service: Service | None) -> int | None:
+    if service is None or not service.load_balancers:
+        return 0
+    read = partial(run.gateway.slow_start_seconds, service.load_balancers)
+    return permissions.optional((SLOW_START_READ,), read)
 
 
 def _read_actions(service: Service | None) -> tuple[str, ...]:
@@ -215,7 +255,7 @@ def _select(run: Run, request: Request, facts: Facts) -> tuple[Facts, Selected]:
 def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
     snapshot = facts.snapshot
     found = Capacity.of(snapshot.service, facts.target)
-    remarks = (*run.remarks, *zonal_shifts(snapshot))
+    remarks = _remarks(run, facts, selected)
     _log_found(found.desired_count, snapshot, selected.originals, remarks)
     done = run.progress.results
     originals = tuple(task for task in selected.originals if task.arn not in done)
@@ -232,7 +272,23 @@ def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
         gone=selected.gone,
         adds_task=run.settings.maintain_service_state,
         finish_at=_finish_at(run),
+        slow_start_seconds=facts.slow_start_seconds or 0,
         remarks=remarks,
+    )
+
+
+def _remarks(run: Run, facts: Facts, selected: Selected) -> tuple[str, ...]:
+    """Return what the answer has to name besides."""
+    settings, service = run.settings, facts.snapshot.service
+    return (
+        *run.remarks,
+        *tasks_missing(facts.snapshot),
+        *zonal_shifts(facts.snapshot),
+        *slow_starts(selected.originals, settings),
+        *beyond_maximum(service, settings),
+        *found_by_address(service),
+        *unread(run.gateway.ingress, facts.slow_start_seconds),
+        *unproven_permissions(settings, facts.target),
     )
 
 

@@ -21,8 +21,7 @@ from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.log import configure_logging
-from ecs_task_recycle.record import refused
-from ecs_task_recycle.record.refused import may_mail
+from ecs_task_recycle.record.refused import once_an_hour
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.final_record import log_final_record
@@ -31,7 +30,12 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.segments import restore_run, run_segment
 from ecs_task_recycle.settings.event import Settings, settings_from_event
 from ecs_task_recycle.settings.function import FunctionContext, function_context_from, stack_from
-from ecs_task_recycle.settings.input_json import AwsCredentials, Mail, read_configuration
+from ecs_task_recycle.settings.input_json import (
+    AwsCredentials,
+    Configuration,
+    Mail,
+    read_configuration,
+)
 from ecs_task_recycle.settings.invocation import Invocation, RestoreOnly, read_invocation
 
 if TYPE_CHECKING:
@@ -79,14 +83,9 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         run = _run(settings, session, run_id=run_id, context=context)
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
-        if configuration is not None and _is_to_be_mailed(invocation, configuration.mail):
+        if configuration is not None:
             answer = Answer.refused(error, run_id=run_id, at=as_utc(CLOCK.now()))
-            _notify(
-                configuration.mail,
-                answer,
-                function_context_from(os.environ),
-                session_of=partial(get_aws_session, configuration.aws),
-            )
+            _tell_of_refused(answer, configuration, invocation)
         raise
     if invocation.restore is not None:
         return _restored(run, invocation.restore, configuration.mail, session)
@@ -95,13 +94,22 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     return _answered(act(run), configuration.mail, session)
 
 
-def _is_to_be_mailed(invocation: Invocation | None, mail: Mail | None) -> bool:
-    """Whether to mail of an event that cannot be understood: of a guardian's always."""
-    if mail is None:
-        return False
-    if invocation is not None and invocation.run_id is not None:
-        return True
-    return may_mail(_table(refused.KEY), CLOCK)
+def _tell_of_refused(
+    answer: Answer, configuration: Configuration, invocation: Invocation | None
+) -> None:
+    """Mail of an event that cannot be understood: of a user's or rule's once an hour."""
+    tell = partial(
+        _notify,
+        configuration.mail,
+        answer,
+        function_context_from(os.environ),
+        session_of=partial(get_aws_session, configuration.aws),
+    )
+    is_guardians = invocation is not None and invocation.run_id is not None
+    if configuration.mail is None or is_guardians:
+        tell()
+    else:
+        once_an_hour(_table, CLOCK, tell)
 
 
 def _segment(run: Run, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:

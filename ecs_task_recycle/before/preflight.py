@@ -26,9 +26,9 @@ from ecs_task_recycle.before.permissions import (
 )
 from ecs_task_recycle.before.refusals import (
     alarm_refusals,
+    naming_target_groups,
     refusals,
     require_service,
-    require_target_groups,
     revision_refusals,
     target_group_refusals,
     zonal_shifts,
@@ -48,7 +48,7 @@ from ecs_task_recycle.before.selection import (
     why_nothing_to_do,
     would_be_recycled,
 )
-from ecs_task_recycle.errors import AwsCallError, PreconditionError
+from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.model import (
     By,
     Capacity,
@@ -109,7 +109,7 @@ def preflight(run: Run, request: Request) -> None:
     """
     permissions = Permissions()
     _let_reads_settle(run, request)
-    facts, selected = _select(run, request, _read(run, permissions))
+    facts, selected = _select(run, request, _settled(run, _read(run, permissions)))
     plan = _plan(run, request, selected, facts)
     reasons = _reasons(run, facts, selected)
     if request.is_queued:
@@ -147,7 +147,9 @@ def _read(run: Run, permissions: Permissions) -> Facts:
     if service is not None or not permissions.lacking:
         require_service(gateway, service, account=run.settings.account)
     target = trying((AUTOSCALING_READ,), gateway.scalable_target)
-    snapshot = trying(_read_actions(service), partial(_snapshot, run, service))
+    with naming_target_groups(gateway):
+        refresh = partial(run.watch.refresh, lists=True, known=service)
+        snapshot = trying(_read_actions(service), refresh)
     if snapshot is None:
         probe_reads(gateway, permissions, service)
     if gateway.ingress is not None and gateway.ingress.is_known:
@@ -169,21 +171,14 @@ def _read(run: Run, permissions: Permissions) -> Facts:
     )
 
 
-def _snapshot(run: Run, service: Service | None) -> Snapshot:
-    """Read the service. Raises PreconditionError if a target group is gone, AwsCallError.
-
-    A group that shows none of the tasks is read again before that is believed.
-    """
-    try:
-        snapshot = run.watch.refresh(lists=True, known=service)
-        if not target_group_refusals(snapshot, run.now_at):
-            return snapshot
-        return read_until(
-            run.watch.refresh, lambda seen: not target_group_refusals(seen, run.now_at), run.clock
-        )
-    except AwsCallError as error:
-        require_target_groups(run.gateway, error)
-        raise
+def _settled(run: Run, facts: Facts) -> Facts:
+    """Read again where a group shows none of the tasks: a single odd answer is not believed."""
+    if not target_group_refusals(facts.snapshot, run.now_at):
+        return facts
+    snapshot = read_until(
+        run.watch.refresh, lambda seen: not target_group_refusals(seen, run.now_at), run.clock
+    )
+    return changed(facts, snapshot=snapshot)
 
 
 def _slow_start_seconds(run: Run, permissions: Permissions, service: Service | None) -> int | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -173,14 +174,19 @@ def _limit_refusals(
 # -- target groups ---------------------------------------------------------------------------------
 
 
-def require_target_groups(gateway: Gateway, error: AwsCallError) -> None:
-    """Raise PreconditionError if a read failed because a target group of the service is gone.
+@contextmanager
+def naming_target_groups(gateway: Gateway) -> Iterator[None]:
+    """Raise PreconditionError if a read fails because a target group of the service is gone.
 
     It can be deleted while a service still names it; no new task would ever be healthy then.
     https://github.com/aws/containers-roadmap/issues/1884
     """
-    group = error.facts.get("target_group")
-    if group is not None:
+    try:
+        yield
+    except AwsCallError as error:
+        group = error.facts.get("target_group")
+        if group is None:
+            raise
         reason = f"its target group {group} does not exist"
         raise PreconditionError(
             f"Service {gateway.name} is not recycled: {reason}.",

@@ -6,11 +6,12 @@ Lambda's metrics and in the log; one mail an hour says the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
 from ecs_task_recycle.clock import Clock
-from ecs_task_recycle.errors import AwsCallError, PreconditionError
+from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.record.table import RunTable
 
 KEY: Final = "refused-events"
@@ -19,22 +20,24 @@ SILENT_SECONDS: Final = int(timedelta(hours=1).total_seconds())
 KEPT_SECONDS: Final = int(timedelta(days=90).total_seconds())
 
 
-def may_mail(table: RunTable, clock: Clock) -> bool:
-    """Whether nobody was mailed of such an event in the last hour; that is noted, so ask once.
+def once_an_hour(
+    table_of: Callable[[str], RunTable], clock: Clock, tell: Callable[[], None]
+) -> None:
+    """Call ``tell``, unless any invocation has called it in the last hour.
 
-    Where the table does not answer, rather a mail too many than none.
+    ``table_of`` returns the table by an item's key. Where that does not answer, ``tell`` is called:
+    rather a mail too many than none.
     """
+    now = int(clock.now())
     try:
-        return _takes_the_hour(table, int(clock.now()))
-    except (AwsCallError, PreconditionError):
-        return True
-
-
-def _takes_the_hour(table: RunTable, now: int) -> bool:
-    found = table.read() or {}
-    mailed = found.get("mailed")
-    # An instant to come is nobody's note of ours, and must not silence us.
-    if isinstance(mailed, int) and 0 <= now - mailed < SILENT_SECONDS:
-        return False
-    note = {"mailed": now, "state": "ended", "expires_at": now + KEPT_SECONDS}
-    return table.write(note, conditions={"mailed": mailed}).is_ours
+        table = table_of(KEY)
+        mailed = (table.read() or {}).get("mailed")
+        # An instant to come is no note of ours, and must not silence us.
+        if isinstance(mailed, int) and 0 <= now - mailed < SILENT_SECONDS:
+            return
+        note = {"mailed": now, "state": "ended", "expires_at": now + KEPT_SECONDS}
+        is_another_faster = not table.write(note, conditions={"mailed": mailed}).is_ours
+    except RecycleError:
+        is_another_faster = False
+    if not is_another_faster:
+        tell()

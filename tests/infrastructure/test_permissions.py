@@ -29,6 +29,7 @@ WRITTEN_BY_LAMBDA: Final = {"logs:CreateLogStream", "logs:PutLogEvents"}
 WITHOUT_ANYTHING_NARROWER: Final = {
     "application-autoscaling:DescribeScalableTargets",
     "elasticloadbalancing:DescribeTargetHealth",
+    "elasticloadbalancing:DescribeTargetGroupAttributes",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:PutMetricAlarm",
     "cloudwatch:DeleteAlarms",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from ecs_task_recycle.before.permissions import (
     REVISION_READ,
@@ -19,6 +20,9 @@ from ecs_task_recycle.model import (
 )
 from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.watch.in_service import Snapshot
+
+STEADY: Final = "has reached a steady state"
+"""https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html"""
 
 
 def unproven_permissions(settings: Settings, target: ScalableTarget | None) -> list[str]:
@@ -61,8 +65,8 @@ def tasks_missing(snapshot: Snapshot) -> list[str]:
         return []
     counts = f"{len(snapshot.in_service)} of {service.desired_count} desired tasks are in service"
     text = f"{counts}, {missing_count} {'is' if missing_count == 1 else 'are'} missing"
-    newest = next((each.message.rstrip(".") for each in service.events), None)
-    return [text if newest is None else f"{text}; the newest event: {newest}"]
+    newest = next((each.message.rstrip(".") for each in service.events), STEADY)
+    return [text if newest.endswith(STEADY) else f"{text}; the newest event: {newest}"]
 
 
 def slow_starts(originals: Sequence[Original], settings: Settings) -> list[str]:

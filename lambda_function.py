@@ -24,6 +24,7 @@ from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.codec import Json
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.log import configure_logging
+from ecs_task_recycle.record.refused import once_an_hour
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.final_record import log_final_record
@@ -32,7 +33,12 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.segments import restore_run, run_segment
 from ecs_task_recycle.settings.event import Settings, settings_from_event
 from ecs_task_recycle.settings.function import FunctionContext, function_context_from, stack_from
-from ecs_task_recycle.settings.input_json import AwsCredentials, Mail, read_configuration
+from ecs_task_recycle.settings.input_json import (
+    AwsCredentials,
+    Configuration,
+    Mail,
+    read_configuration,
+)
 from ecs_task_recycle.settings.invocation import Invocation, RestoreOnly, read_invocation
 
 if TYPE_CHECKING:
@@ -98,7 +104,7 @@ def _begin(event: object, context: LambdaContext | None) -> Work:
     """Read event and configuration. Raises SettingsError, after it has mailed it."""
     run_id = context.aws_request_id if context else str(uuid.uuid4())
     configure_logging(run_id=run_id)
-    configuration = None
+    configuration = invocation = None
     try:
         invocation = read_invocation(event)
         only_restores = invocation.restore is not None
@@ -111,12 +117,8 @@ def _begin(event: object, context: LambdaContext | None) -> Work:
     except SettingsError as error:
         logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
         if configuration is not None:
-            _notify(
-                configuration.mail,
-                Answer.refused(error, run_id=run_id, at=as_utc(CLOCK.now())),
-                function_context_from(os.environ),
-                session_of=partial(get_aws_session, configuration.aws),
-            )
+            answer = Answer.refused(error, run_id=run_id, at=as_utc(CLOCK.now()))
+            _tell_of_refused(answer, configuration, invocation)
         raise
     return Work(
         run=run,
@@ -125,6 +127,24 @@ def _begin(event: object, context: LambdaContext | None) -> Work:
         is_segment=invocation.run_id is not None,
         restore=invocation.restore,
     )
+
+
+def _tell_of_refused(
+    answer: Answer, configuration: Configuration, invocation: Invocation | None
+) -> None:
+    """Mail of an event that cannot be understood: of a user's or rule's once an hour."""
+    tell = partial(
+        _notify,
+        configuration.mail,
+        answer,
+        function_context_from(os.environ),
+        session_of=partial(get_aws_session, configuration.aws),
+    )
+    is_guardians = invocation is not None and invocation.run_id is not None
+    if configuration.mail is None or is_guardians:
+        tell()
+    else:
+        once_an_hour(_table, CLOCK, tell)
 
 
 def _require_success(report: Report | None) -> None:
@@ -183,7 +203,7 @@ def _run(
         # AWS may deliver one request twice under the same id.
         owner=uuid.uuid4().hex,
         gateway=gateway,
-        table=RunTable(own_session, name=stack.table_name, service=gateway.name),
+        table=_table(gateway.name),
         clock=CLOCK,
         deadline_at=_deadline_at(context),
         guardian=_guardian(settings, own_session, stack.guardian_arn, run_id=run_id),
@@ -205,6 +225,10 @@ def _guardian(
         return None
     names = {"cluster_name": settings.cluster_name, "service_name": settings.service_name}
     return Guardian(own_session, machine_arn=machine_arn, run_id=run_id, names=names)
+
+
+def _table(service: str) -> RunTable:
+    return RunTable(_own_session(), name=stack_from(os.environ).table_name, service=service)
 
 
 def _own_session() -> boto3.Session:

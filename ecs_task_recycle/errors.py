@@ -91,8 +91,9 @@ class AwsCallError(RecycleError):
         *,
         transient: bool = False,
         lacking_actions: Sequence[str] = (),
+        **facts: Fact,
     ) -> AwsCallError:
-        """Build the error of one call."""
+        """Build the error of one call; ``facts``: what it names besides."""
         if lacking_actions:
             remedy = f"Allow the role {', '.join(lacking_actions)}."
         else:
@@ -103,6 +104,7 @@ class AwsCallError(RecycleError):
             action=action,
             code=code,
             lacking_actions=list(lacking_actions),
+            **facts,
         )
         error.code = code
         error.transient = transient

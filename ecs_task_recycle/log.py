@@ -14,13 +14,32 @@ from typing import Final
 
 from ecs_task_recycle.version import VERSION
 
+FRAME: Final = "_frame_type"
+"""The attribute of a record by which Lambda's runtime learns that its line is JSON, whoever has
+formatted it: https://github.com/aws/aws-lambda-python-runtime-interface-client (bootstrap.py)."""
+_JSON_FRAMES: Final = {
+    logging.NOTSET: 0xA55A0002,
+    logging.DEBUG: 0xA55A000A,
+    logging.INFO: 0xA55A000E,
+    logging.WARNING: 0xA55A0012,
+    logging.ERROR: 0xA55A0016,
+    logging.CRITICAL: 0xA55A001A,
+}
+
+_FROM_THE_RUNTIME: Final = ("aws_request_id", "tenant_id", FRAME)
 _STANDARD: Final = frozenset(
-    (*vars(logging.makeLogRecord({})), "message", "asctime", "aws_request_id")
+    (*vars(logging.makeLogRecord({})), "message", "asctime", *_FROM_THE_RUNTIME)
 )
 # botocore logs errors by itself, with what AWS answered. When a signature is wrong, AWS repeats the
 # request as it would have signed it, token included.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
 _TOKEN: Final = re.compile(r"(x-amz-security-token[\s'\":=]{1,6}(?:b')?)[\w+/=%.-]+", re.IGNORECASE)
+
+
+def _json_frame(level: int) -> bytes:
+    """Return how Lambda's runtime marks a line of JSON of this level."""
+    tens = min(logging.CRITICAL, max(logging.NOTSET, level)) // 10 * 10
+    return _JSON_FRAMES[tens].to_bytes(4, "big")
 
 
 def _without_token(text: str) -> str:
@@ -36,7 +55,12 @@ class JsonFormatter(logging.Formatter):
         self._always = always
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line of JSON, its end included: Lambda's handler adds none."""
+        """Return the record as one line of JSON, its end included: Lambda's handler adds none.
+
+        The record is marked as JSON for that handler: of a line that it takes for text, CloudWatch
+        is not promised to make metrics.
+        """
+        vars(record)[FRAME] = _json_frame(record.levelno)
         facts = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         document = {
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),

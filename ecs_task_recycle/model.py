@@ -12,13 +12,19 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+ANY_PORT: Final = 0
+"""The port of a target group that ECS keeps by itself: its targets are known by address alone."""
+
+LONGEST_SLOW_START_SECONDS: Final = 900
+"""https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancer:
     """One load balancer entry of a service.
 
     ``target_group_arns`` holds the group and, for ECS's own blue/green deployments, the alternate
-    one: a task is registered in one of them.
+    one: a task is registered in one of them. ``container_port`` may be ANY_PORT.
     """
 
     target_group_arns: tuple[str, ...]
@@ -68,11 +74,26 @@ class ServiceEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ingress:
+    """What ECS keeps for a service by itself, as its service revision tells.
+
+    ``untold`` is the kind of an ingress of which no target group is told. ``is_known`` is False
+    where the revision could not be read.
+    """
+
+    load_balancers: tuple[LoadBalancer, ...] = ()
+    untold: str | None = None
+    is_known: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One service as DescribeServices shows it; events newest first.
 
     ``deployments`` are those that are not completely replaced; ``pause_stages`` the stages at which
-    hooks pause one.
+    hooks pause one. ``found_through`` names how clients find the tasks without a load balancer.
+    ``revision_arn`` is the one service revision that its tasks have. ``is_managed``: its ingress
+    and its autoscaling are ECS's own (Express Mode). ``untold_ingress`` is as in ``Ingress``.
     """
 
     arn: str
@@ -86,6 +107,11 @@ class Service:
     alarm_names: tuple[str, ...] = ()
     pause_stages: tuple[str, ...] = ()
     events: tuple[ServiceEvent, ...] = ()
+    maximum_percent: int | None = None
+    found_through: tuple[str, ...] = ()
+    revision_arn: str | None = None
+    is_managed: bool = False
+    untold_ingress: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +279,8 @@ class Plan:
     are under scale-in protection, ``gone`` the named ones that have stopped already. ``found`` and
     ``in_service_count`` are what the service has, ``adds_task`` whether it gets one task more,
     ``spares_protected`` whether protected tasks are skipped.
-    After ``finish_at`` no task may still wait for its replacement. ``remarks`` are what else the
+    After ``finish_at`` no task may still wait for its replacement. ``slow_start_seconds`` is for
+    how long a new target gets less than its share of the traffic. ``remarks`` are what else the
     answer has to name.
     """
 
@@ -267,6 +294,7 @@ class Plan:
     adds_task: bool = False
     spares_protected: bool = False
     finish_at: datetime | None = None
+    slow_start_seconds: int = 0
     remarks: tuple[str, ...] = ()
 
     @property
@@ -276,6 +304,10 @@ class Plan:
             return self.originals
         spared = {each.task_arn for each in self.protections}
         return tuple(task for task in self.originals if task.arn not in spared)
+
+    def pause_seconds(self, wait_seconds: int) -> int:
+        """Return how long to wait after a new task: ``wait_time``, or longer for its slow start."""
+        return max(wait_seconds, min(self.slow_start_seconds, LONGEST_SLOW_START_SECONDS))
 
 
 class TaskOutcome(StrEnum):

@@ -294,9 +294,15 @@ def begin(run: Run, request: Request) -> None:
     if run.progress.has_work:
         # With a guardian the first task may be replaced by another invocation.
         is_alone = run.guardian is None
-        start_seconds = quickest_start_seconds(run.progress.planned.originals) if is_alone else 0.0
-        require_task(run, before_seconds=start_seconds)
+        require_task(run, before_seconds=_seconds_to_first_stop(run) if is_alone else 0.0)
     run.record.take(run.kept())
     if not request.is_queued:
         run.tell_start()
     run.start_guardian()
+
+
+def _seconds_to_first_stop(run: Run) -> float:
+    """Return how long the extra task takes at least, with the pause after it."""
+    plan = run.progress.planned
+    pause_seconds = run.pause_seconds if plan.adds_task else 0
+    return quickest_start_seconds(plan.originals) + pause_seconds

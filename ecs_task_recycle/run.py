@@ -110,7 +110,13 @@ class Run:
 
     def estimate(self) -> Estimate | None:
         """Return how far the run is and how long the rest may take; None before it has a plan."""
-        return estimate(self.progress, self.now_at, wait_seconds=self.settings.wait_time_seconds)
+        return estimate(self.progress, self.now_at, wait_seconds=self.pause_seconds)
+
+    @property
+    def pause_seconds(self) -> int:
+        """How long to wait after each new task."""
+        plan, seconds = self.progress.plan, self.settings.wait_time_seconds
+        return seconds if plan is None else plan.pause_seconds(seconds)
 
     @property
     def line(self) -> EstimateLine:

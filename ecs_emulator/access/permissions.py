@@ -95,6 +95,8 @@ def _ecs(account: Account, operation: str, parameters: Parameters) -> str:
     services, tasks = parameters.get("services"), parameters.get("tasks")
     service = parameters.get("service") or (services[0] if services else None)
     task = parameters.get("task") or (tasks[0] if tasks else None)
+    if revisions := parameters.get("serviceRevisionArns"):
+        return str(revisions[0])
     if operation == "ListTasks":
         return account.arn("ecs", f"container-instance/{cluster}/*")
     if task:

@@ -37,6 +37,8 @@ class ServiceOptions(TypedDict, total=False):
     deployment_strategy: str
     resource_management: str
     gateway_connector: bool
+    cloud_map: bool
+    service_connect: bool
     instance_ids: bool
     launch_type: str | None
     scheduling_strategy: str
@@ -68,8 +70,9 @@ class ServiceSetup:
     fails its checks stays. `slow_start_seconds`: for how long after it is healthy a target of the
     group gets less than its share (0, or 30 to 900). `deployment_strategy`: ROLLING, BLUE_GREEN,
     LINEAR or CANARY, as it is told; the emulator rolls. `resource_management`: CUSTOMER, or ECS for
-    Express Mode. `gateway_connector`: whether an ECS Gateway leads to the service. `instance_ids`:
-    whether the cluster's instances show an ec2InstanceId.
+    Express Mode. `gateway_connector`: whether an ECS Gateway leads to the service. `cloud_map`,
+    `service_connect`: whether clients find the tasks through these. `instance_ids`: whether the
+    cluster's instances show an ec2InstanceId.
     `launch_type`: FARGATE, EC2 or EXTERNAL (ECS Anywhere: no load balancers); None: what fits the
     network mode. `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or
     EXTERNAL. `settled`: start in steady state with tasks of different ages; else with none.
@@ -95,6 +98,8 @@ class ServiceSetup:
     deployment_strategy: str = "ROLLING"
     resource_management: str = "CUSTOMER"
     gateway_connector: bool = False
+    cloud_map: bool = False
+    service_connect: bool = False
     instance_ids: bool = True
     launch_type: str | None = None
     scheduling_strategy: str = "REPLICA"

@@ -7,6 +7,7 @@ write; a write's own answer is current.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from itertools import islice
@@ -20,6 +21,7 @@ from ecs_task_recycle.aws.errors import (
     translated,
 )
 from ecs_task_recycle.aws.responses import (
+    ingress_of,
     protected_until,
     service_of,
     shares_address,
@@ -28,7 +30,14 @@ from ecs_task_recycle.aws.responses import (
 )
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
-from ecs_task_recycle.model import LoadBalancer, ScalableTarget, Service, TargetHealth
+from ecs_task_recycle.model import (
+    ANY_PORT,
+    Ingress,
+    LoadBalancer,
+    ScalableTarget,
+    Service,
+    TargetHealth,
+)
 from ecs_task_recycle.task import Task
 
 if TYPE_CHECKING:
@@ -56,6 +65,21 @@ GET_PROTECTION_LIMIT: Final = 100
 
 TASK_NOT_FOUND: Final = "ResourceNotFoundException"
 """What GetTaskProtection and UpdateTaskProtection may answer for a task that is gone."""
+TASK_GONE: Final = (TASK_NOT_FOUND, "InvalidParameterException", "ClientException")
+"""What GetTaskProtection may answer where one of many tasks is gone, or not a service's any more.
+
+https://github.com/aws/amazon-ecs-agent/issues/3397
+"""
+WITHOUT_PROTECTION: Final = "UnsupportedFeatureException"
+"""What it answers where tasks cannot be protected: so none is.
+
+https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
+"""
+
+TARGET_GROUP_NOT_FOUND: Final = "TargetGroupNotFound"
+"""https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTargetHealth.html"""
+SLOW_START: Final = "slow_start.duration_seconds"
+"""https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html"""
 
 type Targets = Mapping[tuple[str, str, int], TargetHealth]
 """The health of each target by (target group ARN, target id, port)."""
@@ -74,6 +98,7 @@ class Gateway:
         self._session = session
         self._clock = clock
         self._instance_ids: dict[str, str | None] = {}
+        self.ingress: Ingress | None = None
 
     @cached_property
     def _ecs(self) -> ECSClient:
@@ -121,7 +146,44 @@ class Gateway:
                 raise
             return None
         expect_only_missing("ecs:DescribeServices", answer["failures"])
-        return service_of(answer["services"][0]) if answer["services"] else None
+        return self._with_ingress(service_of(answer["services"][0])) if answer["services"] else None
+
+    def _with_ingress(self, service: Service) -> Service:
+        """Return a service with the target groups that only its service revision tells.
+
+        The revision is read with the first read of the service, and not again: a deployment, which
+        ends a run, makes a new one.
+        """
+        if self.ingress is None and service.revision_arn is not None:
+            self.ingress = self._read_ingress(service.revision_arn, is_managed=service.is_managed)
+        if self.ingress is None:
+            return service
+        known = {arn for each in service.load_balancers for arn in each.target_group_arns}
+        managed = tuple(
+            each for each in self.ingress.load_balancers if known.isdisjoint(each.target_group_arns)
+        )
+        is_untold = self.ingress.untold is not None and not service.load_balancers
+        return replace(
+            service,
+            load_balancers=(*service.load_balancers, *managed),
+            untold_ingress=self.ingress.untold if is_untold else None,
+        )
+
+    def _read_ingress(self, revision_arn: str, *, is_managed: bool) -> Ingress:
+        """Read a revision; one that may not be read, or is too old for that, tells nothing.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html
+        """
+        try:
+            with translated("ecs:DescribeServiceRevisions"):
+                answer = self._ecs.describe_service_revisions(serviceRevisionArns=[revision_arn])
+        except AwsCallError as error:
+            if error.transient:
+                raise
+            return Ingress(is_known=False)
+        for revision in answer["serviceRevisions"]:
+            return ingress_of(revision, is_managed=is_managed)
+        return Ingress(is_known=False)
 
     def task_arns(self) -> tuple[str, ...]:
         """Return the ARNs of the tasks whose desired status is RUNNING.
@@ -176,16 +238,46 @@ class Gateway:
                 self._instance_ids[each["containerInstanceArn"]] = each.get("ec2InstanceId")
 
     def targets(self, load_balancers: Iterable[LoadBalancer]) -> Targets:
-        """Return the health of every target in the groups of the service."""
+        """Return the health of every target in the groups of the service.
+
+        Raises AwsCallError, with the group's name as ``target_group`` where there is none.
+        """
         states: dict[tuple[str, str, int], TargetHealth] = {}
-        groups = {arn for each in load_balancers for arn in each.target_group_arns}
-        for arn in sorted(groups):
-            with translated("elasticloadbalancing:DescribeTargetHealth"):
-                answer = self._elbv2.describe_target_health(TargetGroupArn=arn)
-            for each in answer["TargetHealthDescriptions"]:
-                key = (arn, each["Target"]["Id"], each["Target"].get("Port", 0))
-                states[key] = target_health_of(each)
+        ports = {
+            arn: each.container_port for each in load_balancers for arn in each.target_group_arns
+        }
+        for arn in sorted(ports):
+            for each in self._target_health(arn):
+                port = ANY_PORT if ports[arn] == ANY_PORT else each["Target"].get("Port", 0)
+                states[(arn, each["Target"]["Id"], port)] = target_health_of(each)
         return states
+
+    def _target_health(self, group_arn: str) -> Sequence[Any]:
+        action = "elasticloadbalancing:DescribeTargetHealth"
+        try:
+            with translated(action):
+                answer = self._elbv2.describe_target_health(TargetGroupArn=group_arn)
+        except AwsCallError as error:
+            if error.code != TARGET_GROUP_NOT_FOUND:
+                raise
+            name = group_arn.rpartition(":targetgroup/")[2]
+            text = f"target group {name} does not exist"
+            raise AwsCallError.of(action, error.code, text, target_group=name) from error
+        return answer["TargetHealthDescriptions"]
+
+    def slow_start_seconds(self, load_balancers: Iterable[LoadBalancer]) -> int:
+        """Return for how long a new target gets less than its share, at most; 0: from the start.
+
+        A target in its slow start is healthy, and ECS does not wait for it.
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
+        """
+        longest = 0
+        for arn in sorted({arn for each in load_balancers for arn in each.target_group_arns}):
+            with translated("elasticloadbalancing:DescribeTargetGroupAttributes"):
+                answer = self._elbv2.describe_target_group_attributes(TargetGroupArn=arn)
+            found = {each.get("Key"): each.get("Value", "") for each in answer["Attributes"]}
+            longest = max(longest, int(found.get(SLOW_START) or 0))
+        return longest
 
     def scalable_target(self) -> ScalableTarget | None:
         """Return the autoscaling limits, or None for a service without autoscaling."""
@@ -228,7 +320,7 @@ class Gateway:
             answer = self._ecs.update_service(
                 cluster=self.cluster_name, service=self.service_name, desiredCount=desired_count
             )
-        return service_of(answer["service"])
+        return self._with_ingress(service_of(answer["service"]))
 
     def stop_task(self, arn: str, *, reason: str) -> None:
         """Ask ECS to stop a task. A task that is already gone is no error.
@@ -259,7 +351,9 @@ class Gateway:
             with translated("ecs:GetTaskProtection"):
                 answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=list(arns))
         except AwsCallError as error:
-            if error.code != TASK_NOT_FOUND:
+            if error.code == WITHOUT_PROTECTION:
+                return dict.fromkeys(arns)
+            if error.code not in TASK_GONE:
                 raise
             half = len(arns) // 2
             return (

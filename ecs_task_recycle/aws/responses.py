@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from ecs_task_recycle.aws.errors import LONGEST_MESSAGE
-from ecs_task_recycle.model import Deployment, LoadBalancer, Service, ServiceEvent, TargetHealth
+from ecs_task_recycle.model import (
+    ANY_PORT,
+    Deployment,
+    Ingress,
+    LoadBalancer,
+    Service,
+    ServiceEvent,
+    TargetHealth,
+)
 from ecs_task_recycle.task import NOT_YET_RUNNING, Container, PortBinding, Task
 from ecs_task_recycle.text import one_line
 
@@ -57,7 +65,60 @@ def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botoco
             )
             for each in described.get("events", ())
         ),
+        maximum_percent=described.get("deploymentConfiguration", {}).get("maximumPercent"),
+        found_through=_found_through(described),
+        revision_arn=_revision_arn(described.get("currentServiceRevisions", ())),
+        is_managed=described.get("resourceManagementType") == "ECS",
     )
+
+
+def _found_through(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
+    """Return how clients find the tasks by their own addresses.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/interconnecting-services.html
+    """
+    connects = any(
+        each.get("serviceConnectConfiguration", {}).get("enabled")
+        for each in described.get("deployments", ())
+    )
+    ways = {"Cloud Map": described.get("serviceRegistries"), "Service Connect": connects}
+    return tuple(name for name, is_used in ways.items() if is_used)
+
+
+def _revision_arn(revisions: Any) -> str | None:  # noqa: ANN401 - an answer of botocore's
+    """Return the revision of a service that has only one; with two, a deployment is in progress."""
+    return revisions[0]["arn"] if len(revisions) == 1 else None
+
+
+def ingress_of(revision: Any, *, is_managed: bool) -> Ingress:  # noqa: ANN401 - an answer of botocore's
+    """Return the ingress that ECS keeps for a service by itself.
+
+    ``is_managed``: as of ``Service``.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceRevision.html
+    """
+    managed = revision.get("ecsManagedResources", {})
+    connections = managed.get("gatewayConnections", ())
+    paths = managed.get("ingressPaths", ())
+    groups = [_gateway_groups(each) for each in connections]
+    groups += [tuple(each["arn"] for each in path.get("targetGroups", ())) for path in paths]
+    kind = "an ECS Gateway" if revision.get("gatewayConnectors") or connections else None
+    kind = kind or ("Express Mode's load balancer" if is_managed else None)
+    is_told = bool(groups) and all(groups)
+    return Ingress(
+        load_balancers=tuple(
+            LoadBalancer(target_group_arns=arns, container_name=None, container_port=ANY_PORT)
+            for arns in groups
+            if arns
+        ),
+        untold=None if is_told else kind,
+    )
+
+
+def _gateway_groups(connection: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's
+    """Return the group of a gateway's connection, and the alternate one of its deployments."""
+    names = ("targetGroupArn", "alternateTargetGroupArn")
+    shared = connection.get("resources", {}).get("hostSharedAlb", ())
+    return tuple(each[name] for each in shared for name in names if each.get(name))
 
 
 def _alarm_names(alarms: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's

@@ -1,6 +1,8 @@
 """The permissions of a run: each is tried by a call, all that are missing are named together.
 
 AWS denies or refuses each call that only tries a permission, so none changes anything: decision 4.
+In which words it refuses is nobody's promise: what is neither denied nor a moment's failure means
+that the call is allowed.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from ecs_task_recycle.aws.errors import expect_refusal
@@ -18,6 +21,19 @@ from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.settings.parameters import ProtectedTasks
 
 AUTOSCALING_READ: Final = "application-autoscaling:DescribeScalableTargets"
+TRIED_BY_AUTOSCALING: Final = (
+    "ecs:DescribeServices",
+    "ecs:UpdateService",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:DeleteAlarms",
+)
+"""What RegisterScalableTarget needs of its caller besides, by AWS's own trial calls.
+
+https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
+"""
+SLOW_START_READ: Final = "elasticloadbalancing:DescribeTargetGroupAttributes"
+REVISION_READ: Final = "ecs:DescribeServiceRevisions"
 NO_TASK_ID: Final = "0" * 32
 """The id of a task that cannot exist."""
 
@@ -38,8 +54,23 @@ class Permissions:
                 raise
             self.lacking += [each for each in error.lacking_actions if each not in self.lacking]
             return None
-        self.allowed += [each for each in actions if each not in self.allowed]
+        self.allow(actions)
         return answer
+
+    def optional[T](self, actions: tuple[str, ...], call: Callable[[], T]) -> T | None:
+        """Make a call that a run can do without; None where AWS does not do it."""
+        try:
+            answer = call()
+        except AwsCallError as error:
+            if error.transient:
+                raise
+            return None
+        self.allow(actions)
+        return answer
+
+    def allow(self, actions: tuple[str, ...]) -> None:
+        """Note that actions are allowed."""
+        self.allowed += [each for each in actions if each not in self.allowed]
 
     def require(self, *, untouched: str) -> None:
         """Raise PreconditionError if anything is missing, with the statement to add.
@@ -78,27 +109,32 @@ def probe_writes(
     trying = permissions.trying
     trying(("ecs:StopTask",), lambda: _stop_no_task(gateway, service))
     if settings.protected_tasks is ProtectedTasks.STOP:
-        trying(("ecs:UpdateTaskProtection",), lambda: gateway.clear_protection(NO_TASK_ID))
+        clear = partial(gateway.clear_protection, NO_TASK_ID)
+        trying(("ecs:UpdateTaskProtection",), lambda: expect_refusal(clear))
     if not settings.raises_capacity:
         return
     trying(("ecs:UpdateService",), lambda: _set_impossible_count(gateway))
     # Where the limits may not even be read, the service may well have some.
-    if target is not None or AUTOSCALING_READ in permissions.lacking:
+    if target is None and AUTOSCALING_READ in permissions.lacking:
+        target = ScalableTarget(min_capacity=0, max_capacity=service.desired_count)
+    if target is not None and target.max_capacity:
         trying(
             ("application-autoscaling:RegisterScalableTarget",),
-            lambda: _set_impossible_limits(gateway),
+            lambda: _set_impossible_limits(gateway, target),
         )
 
 
 def _stop_no_task(gateway: Gateway, service: Service) -> None:
     head = service.arn.split(":service/", maxsplit=1)[0]
     arn = f"{head}:task/{gateway.cluster_name}/{NO_TASK_ID}"
-    gateway.stop_task(arn, reason="permission check")
+    expect_refusal(lambda: gateway.stop_task(arn, reason="permission check"))
 
 
 def _set_impossible_count(gateway: Gateway) -> None:
     expect_refusal(lambda: gateway.set_desired_count(-1))
 
 
-def _set_impossible_limits(gateway: Gateway) -> None:
-    expect_refusal(lambda: gateway.set_limits(min_capacity=1, max_capacity=0))
+def _set_impossible_limits(gateway: Gateway, target: ScalableTarget) -> None:
+    """Try a minimum above the maximum that was found: were it accepted, no task would be lost."""
+    highest = target.max_capacity
+    expect_refusal(lambda: gateway.set_limits(min_capacity=highest + 1, max_capacity=highest))

@@ -18,17 +18,28 @@ from ecs_task_recycle.aws import guardian
 from ecs_task_recycle.before.permissions import (
     AUTOSCALING_READ,
     NO_TASK_ID,
+    REVISION_READ,
+    SLOW_START_READ,
     Permissions,
     probe_reads,
     probe_writes,
 )
 from ecs_task_recycle.before.refusals import (
     alarm_refusals,
+    naming_target_groups,
     refusals,
     require_service,
     revision_refusals,
     target_group_refusals,
     zonal_shifts,
+)
+from ecs_task_recycle.before.remarks import (
+    beyond_maximum,
+    found_by_address,
+    slow_starts,
+    tasks_missing,
+    unproven_permissions,
+    unread,
 )
 from ecs_task_recycle.before.selection import (
     Selected,
@@ -53,7 +64,7 @@ from ecs_task_recycle.record import table
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import ProtectedTasks
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.reads import seconds_until_current
+from ecs_task_recycle.watch.reads import read_until, seconds_until_current
 
 READS: Final = ("ecs:DescribeServices", "ecs:ListTasks", "ecs:DescribeTasks")
 
@@ -79,13 +90,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the reads before a run have shown."""
+    """What the reads before a run have shown; ``slow_start_seconds``: None if it is not told."""
 
     service: Service
     target: ScalableTarget | None
     snapshot: Snapshot
     protections: tuple[Protection, ...]
     alarm_reasons: tuple[str, ...]
+    slow_start_seconds: int | None
 
 
 def preflight(run: Run, request: Request) -> None:
@@ -97,7 +109,7 @@ def preflight(run: Run, request: Request) -> None:
     """
     permissions = Permissions()
     _let_reads_settle(run, request)
-    facts, selected = _select(run, request, _read(run, permissions))
+    facts, selected = _select(run, request, _settled(run, _read(run, permissions)))
     plan = _plan(run, request, selected, facts)
     reasons = _reasons(run, facts, selected)
     if request.is_queued:
@@ -141,9 +153,14 @@ def _read(run: Run, permissions: Permissions) -> Facts:
     if service is not None or not permissions.lacking:
         require_service(gateway, service, account=run.settings.account)
     target = trying((AUTOSCALING_READ,), gateway.scalable_target)
-    snapshot = trying(_read_actions(service), partial(run.watch.refresh, lists=True, known=service))
+    with naming_target_groups(gateway):
+        refresh = partial(run.watch.refresh, lists=True, known=service)
+        snapshot = trying(_read_actions(service), refresh)
     if snapshot is None:
         probe_reads(gateway, permissions, service)
+    if gateway.ingress is not None and gateway.ingress.is_known:
+        permissions.allow((REVISION_READ,))
+    slow_start_seconds = _slow_start_seconds(run, permissions, service)
     protections = _protections(run, permissions, snapshot)
     alarm_reasons = _alarm_reasons(run, permissions, service)
     _probe_writes(run, permissions, service, target)
@@ -156,7 +173,25 @@ def _read(run: Run, permissions: Permissions) -> Facts:
         snapshot=snapshot,
         protections=protections,
         alarm_reasons=alarm_reasons,
+        slow_start_seconds=slow_start_seconds,
     )
+
+
+def _settled(run: Run, facts: Facts) -> Facts:
+    """Read again where a group shows none of the tasks: a single odd answer is not believed."""
+    if not target_group_refusals(facts.snapshot, run.now_at):
+        return facts
+    snapshot = read_until(
+        run.watch.refresh, lambda seen: not target_group_refusals(seen, run.now_at), run.clock
+    )
+    return changed(facts, snapshot=snapshot)
+
+
+def _slow_start_seconds(run: Run, permissions: Permissions, service: Service | None) -> int | None:
+    if service is None or not service.load_balancers:
+        return 0
+    read = partial(run.gateway.slow_start_seconds, service.load_balancers)
+    return permissions.optional((SLOW_START_READ,), read)
 
 
 def _read_actions(service: Service | None) -> tuple[str, ...]:
@@ -221,7 +256,7 @@ def _select(run: Run, request: Request, facts: Facts) -> tuple[Facts, Selected]:
 def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
     snapshot = facts.snapshot
     found = Capacity.of(snapshot.service, facts.target)
-    remarks = (*run.remarks, *zonal_shifts(snapshot))
+    remarks = _remarks(run, facts, selected)
     _log_found(found.desired_count, snapshot, selected.originals, remarks)
     done = run.progress.results
     originals = tuple(task for task in selected.originals if task.arn not in done)
@@ -239,7 +274,23 @@ def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
         adds_task=run.settings.maintain_service_state,
         spares_protected=run.settings.protected_tasks is ProtectedTasks.SKIP,
         finish_at=_finish_at(run),
+        slow_start_seconds=facts.slow_start_seconds or 0,
         remarks=remarks,
+    )
+
+
+def _remarks(run: Run, facts: Facts, selected: Selected) -> tuple[str, ...]:
+    """Return what the answer has to name besides."""
+    settings, service = run.settings, facts.snapshot.service
+    return (
+        *run.remarks,
+        *tasks_missing(facts.snapshot),
+        *zonal_shifts(facts.snapshot),
+        *slow_starts(selected.originals, settings),
+        *beyond_maximum(service, settings),
+        *found_by_address(service),
+        *unread(run.gateway.ingress, facts.slow_start_seconds),
+        *unproven_permissions(settings, facts.target),
     )
 
 

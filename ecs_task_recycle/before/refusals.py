@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
-from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError
 from ecs_task_recycle.model import LoadBalancer, ScalableTarget, Service, TargetHealth
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot, target_health
@@ -16,6 +17,8 @@ CHECK_NAMES: Final = "Nothing was touched. Check both names, the region and the 
 
 REGISTERED_WITHIN: Final = timedelta(seconds=60)
 """A task that has been running for so long would be registered by now."""
+
+FULL_PERCENT: Final = 100
 
 NOT_IN_USE: Final = "Target.NotInUse"
 """The group has no listener, or the load balancer is not enabled in the target's zone."""
@@ -53,6 +56,7 @@ def refusals(service: Service, target: ScalableTarget | None, *, maintain: bool)
         *_kind_refusals(service),
         *_deployment_refusals(service),
         *_limit_refusals(service, target, maintain=maintain),
+        *(_twice_refusals(service) if maintain else ()),
     ]
 
 
@@ -70,7 +74,28 @@ def _kind_refusals(service: Service) -> list[str]:
         reasons.append(f"it is behind a Classic Load Balancer ({names}), whose health is not read")
     if any(deployment.uses_vpc_lattice for deployment in service.deployments):
         reasons.append("it is behind VPC Lattice, whose health is not read")
+    if service.untold_ingress is not None:
+        reasons.append(
+            f"it is behind {service.untold_ingress}, and AWS does not tell its target groups"
+        )
     return reasons
+
+
+def _twice_refusals(service: Service) -> list[str]:
+    """Refuse to run a service twice that ECS itself would never run twice.
+
+    With one task and a maximum of 100 percent ECS stops it before it starts the next one. With more
+    tasks that is mostly about room: ``remarks.beyond_maximum``.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+    """
+    percent = service.maximum_percent
+    if service.desired_count != 1 or percent is None or percent > FULL_PERCENT:
+        return []
+    reason = (
+        f"its only task may not run twice (its maximumPercent is {percent}): to replace it without "
+        'an extra task, so that for a while none runs, add "maintain_service_state": false'
+    )
+    return [reason]
 
 
 def _deployment_refusals(service: Service) -> list[str]:
@@ -147,6 +172,27 @@ def _limit_refusals(
 
 
 # -- target groups ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def naming_target_groups(gateway: Gateway) -> Iterator[None]:
+    """Raise PreconditionError if a read fails because a target group of the service is gone.
+
+    It can be deleted while a service still names it; no new task would ever be healthy then.
+    https://github.com/aws/containers-roadmap/issues/1884
+    """
+    try:
+        yield
+    except AwsCallError as error:
+        group = error.facts.get("target_group")
+        if group is None:
+            raise
+        reason = f"its target group {group} does not exist"
+        raise PreconditionError(
+            f"Service {gateway.name} is not recycled: {reason}.",
+            remedy="Nothing was touched. Create the group again, or remove it from the service.",
+            reasons=[reason],
+        ) from error
 
 
 def target_group_refusals(snapshot: Snapshot, now_at: datetime) -> list[str]:

@@ -67,7 +67,7 @@ def estimate(
         seconds = _expected_seconds(progress, wait_seconds)
     minutes = None
     if seconds is not None:
-        minutes = _minutes_to_go(progress, now_at, seconds, pause_seconds=wait_seconds or 0.0)
+        minutes = _minutes_to_go(progress, now_at, seconds)
     return Estimate(
         recycled_count=sum(each.is_recycled for each in progress.results.values()),
         total_count=len(progress.tasks),
@@ -88,17 +88,15 @@ def _expected_seconds(progress: Progress, wait_seconds: float) -> float | None:
     return start_seconds + wait_seconds if start_seconds else None
 
 
-def _minutes_to_go(
-    progress: Progress, now_at: datetime, seconds: float, *, pause_seconds: float
-) -> int | None:
+def _minutes_to_go(progress: Progress, now_at: datetime, seconds: float) -> int | None:
     """Return what the waiting tasks take, and what is left of the last one stopped and its pause.
 
-    The extra task, which is awaited before the first stop, starts like any other, without a pause.
+    The extra task, which is awaited before the first stop, takes as long as any other.
     None where nothing is left that takes a known time.
     """
     left_seconds = len(progress.waiting_arns - progress.protected.keys()) * seconds
     if progress.awaits_extra_task:
-        left_seconds += seconds - pause_seconds
+        left_seconds += seconds
     stops = [each.stopped_at for each in progress.results.values() if each.stopped_at]
     if stops:
         left_seconds += max(0.0, seconds - (now_at - max(stops)).total_seconds())

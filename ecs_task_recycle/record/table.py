@@ -117,7 +117,9 @@ class RunTable:
                 return Written(item=_plain(found), is_ours=False)
             except self._client.exceptions.ResourceNotFoundException:
                 raise self._absent() from None
-        return Written(item=_plain(answer["Attributes"]), is_ours=True)
+        written = _plain(answer.get("Attributes") or {})
+        # The write is made, whatever the answer lacks: a consistent read tells what it came to.
+        return Written(item=written or self.read() or {}, is_ours=True)
 
     def probe_write(self) -> None:
         """Call UpdateItem with a condition that never holds: denied, or refused, and harmless."""

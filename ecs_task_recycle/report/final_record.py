@@ -12,6 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import boto3
+import botocore
+
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.answer import Answer
 
@@ -40,12 +43,17 @@ logger = logging.getLogger(__name__)
 
 
 def log_final_record(answer: Answer, *, function_name: str) -> None:
-    """Log a run's answer, with its long lists cut, and its metrics."""
+    """Log a run's answer, with its long lists cut, its metrics, and the SDK's versions.
+
+    What AWS answers is only seen as far as the SDK knows its members.
+    """
     metrics = _metrics(answer)
     facts = {
         **_cut(answer).as_json(),
         "left_out": _left_out(answer),
         "function": function_name,
+        "boto3": boto3.__version__,
+        "botocore": botocore.__version__,
         **metrics,
         "_aws": _directive(answer.timestamp, metrics),
     }

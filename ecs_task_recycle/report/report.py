@@ -177,7 +177,7 @@ class Report:
         if plan is None:
             return None
         starts_count = len(plan.originals) + int(self.settings.maintain_service_state)
-        pause_seconds = len(plan.originals) * self.settings.wait_time_seconds
+        pause_seconds = starts_count * plan.pause_seconds(self.settings.wait_time_seconds)
         return round(starts_count * quickest_start_seconds(plan.originals) + pause_seconds)
 
 

@@ -140,6 +140,11 @@ def _advice(run: Run) -> str:
     """Return what to do where the next task does not fit."""
     progress = run.progress
     if progress.plan is None or not progress.results:
+        if progress.plan is not None and progress.plan.adds_task and run.pause_seconds:
+            return (
+                "lower wait_time or stabilize_timeout, or raise the function's timeout "
+                "(900 s at most)"
+            )
         return "lower stabilize_timeout, or raise the function's timeout (900 s at most)"
     if run.unserved_before_at is not None:
         return "repeat the queued request"

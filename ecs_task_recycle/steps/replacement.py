@@ -65,7 +65,7 @@ def rest(run: Run, task: Original) -> None:
     result = run.progress.results.get(task.arn)
     if result is None or result.outcome is not TaskOutcome.REPLACED:
         return
-    seconds = float(run.settings.wait_time_seconds)
+    seconds = float(run.pause_seconds)
     number = len(run.progress.results)
     if run.progress.has_work:
         require_task(run, before_seconds=seconds, pauses=True)
@@ -263,7 +263,7 @@ def _log_replaced(run: Run, result: TaskResult, number: int) -> None:
         "seconds_to_replace": result.seconds_to_replace,
         **run.line.facts(),
     }
-    wait_seconds = run.settings.wait_time_seconds
+    wait_seconds = run.pause_seconds
     logger.info("Task %d recycled, waiting %ds", number, wait_seconds, extra=extra)
 
 

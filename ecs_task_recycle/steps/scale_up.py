@@ -9,12 +9,13 @@ from typing import Final
 
 from ecs_task_recycle.aws.errors import CONFLICT, retry_until
 from ecs_task_recycle.before.refusals import refusals
+from ecs_task_recycle.clock import pause
 from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.model import Capacity, ScaleUp
 from ecs_task_recycle.outcome import Interference
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.steps.budget import patiently, slow_remedy, work_ends_at
+from ecs_task_recycle.steps.budget import patiently, require_task, slow_remedy, work_ends_at
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.messages import MAKE_ROOM
 from ecs_task_recycle.watch.reads import read_until
@@ -27,11 +28,12 @@ logger = logging.getLogger(__name__)
 
 
 def scale_up(run: Run) -> None:
-    """Add one task if the plan says so, and wait until it is in service.
+    """Add one task if the plan says so, wait until it is in service, and rest.
 
-    The next invocation repeats it where this one dies meanwhile. Raises Interference for a service
-    that no run would be started on, PreconditionError if somebody else changes the capacity at the
-    same time, and whatever ends a wait.
+    The next invocation repeats it where this one dies meanwhile, but not where it hands over during
+    the rest, which is over by then. Raises OutOfTime for a rest that is too long, Interference for
+    a service that no run would be started on, PreconditionError if somebody else changes the
+    capacity at the same time, and whatever ends a wait.
     """
     progress = run.progress
     if progress.awaits_extra_task:
@@ -50,6 +52,7 @@ def scale_up(run: Run) -> None:
         is_measured = began - progress.raised_at.timestamp() < 1
         # What lies between two invocations says nothing of how long a task takes.
         progress.seconds_to_start = run.clock.now() - written if is_measured else 0.0
+        _rest(run)
     else:
         expect_service(run)
 
@@ -158,3 +161,24 @@ def _await_extra_task(run: Run, known: frozenset[str]) -> None:
         room_remedy=f'{MAKE_ROOM}, or set "maintain_service_state": false',
     )
     run.watch.until(extra_task_in_service, wait)
+
+
+def _rest(run: Run) -> None:
+    """Sleep before the first stop, as after each replacement. Raises OutOfTime, Ended.
+
+    A new task is in service before it is warm, and before all clients know it:
+    https://github.com/aws/containers-roadmap/issues/343
+    """
+    seconds = run.pause_seconds
+    logger.info("The extra task is in service, waiting %ds", seconds, extra={**run.line.facts()})
+    require_task(run, before_seconds=float(seconds), pauses=True)
+    pause(
+        run.clock,
+        seconds,
+        lambda left: logger.info(
+            "Waiting after the extra task: %d s left%s",
+            left,
+            run.line.suffix(),
+            extra={"seconds_left": round(left), **run.line.facts()},
+        ),
+    )

@@ -227,6 +227,19 @@ def _out_of_the_ordinary(record: Record, bench: Bench) -> None:
     record.run(bench, world, wait_time=0)
 
 
+def _remarked(record: Record, bench: Bench) -> None:
+    """A service of which all remarks are to be made that keep no run from it."""
+    world = World(knobs=Knobs(capacity=3, pending=(30.0, 31.0)))
+    a_service(world, settled=False, cloud_map=True, maximum_percent=100)
+    autoscaled(world, 1, 5)
+    world.advance(120)
+    world.set_desired_count("demo", "web", 5)
+    world.advance(120)
+    world.faults.deny("ecs:DescribeServiceRevisions")
+    world.faults.deny("elasticloadbalancing:DescribeTargetGroupAttributes")
+    record.run(bench, world, dry_run=True, stabilize_timeout=20)
+
+
 def _not_coming_up(record: Record, bench: Bench) -> None:
     world = World(knobs=Knobs(failing_starts=(FailingStart(after=1),)))
     a_service(world)
@@ -456,6 +469,7 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _guarded,
     _with_everything,
     _on_instances,
+    _remarked,
     _out_of_the_ordinary,
     _not_coming_up,
     _not_withdrawn,

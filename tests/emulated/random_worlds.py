@@ -232,6 +232,8 @@ FIXED: Final = frozenset(
         "deployment_strategy",
         "resource_management",
         "gateway_connector",
+        "cloud_map",
+        "service_connect",
     }
 )
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import boto3
+import botocore
 import pytest
 
 import lambda_function
@@ -95,6 +97,7 @@ def test_a_completed_run_ends_its_log_with_its_answer_and_metrics(
     assert {name: record[name] for name in body} == body
     assert broken_rules(record) == []
     assert record["function"] == "recycler"
+    assert (record["boto3"], record["botocore"]) == (boto3.__version__, botocore.__version__)
     assert (record["Completed"], record["Partial"], record["Failed"]) == (1, 0, 0)
     assert (record["TasksRecycled"], record["TasksLeft"]) == (3, 0)
     assert (record["LowestInService"], record["RequiredInService"]) == (3, 3)

@@ -179,6 +179,35 @@ def test_no_text_of_an_event_or_of_aws_gets_unescaped_into_a_mail_or_the_log(
 
 
 @pytest.mark.usefixtures("configured")
+def test_a_flood_of_events_that_cannot_be_understood_is_one_mail_an_hour(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    for _ in range(3):
+        with pytest.raises(SettingsError):
+            invoke(world, monkeypatch, {"cluster_name": "demo"})
+    assert len(mails.mails) == 1
+
+    world.advance(3_600)
+    with pytest.raises(SettingsError):
+        invoke(world, monkeypatch, {"cluster_name": "demo"})
+    assert len(mails.mails) == 2
+
+
+@pytest.mark.usefixtures("configured")
+def test_an_event_that_cannot_be_understood_is_mailed_where_the_table_does_not_answer(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    world.faults.deny("dynamodb:GetItem")
+
+    with pytest.raises(SettingsError):
+        invoke(world, monkeypatch, {"cluster_name": "demo"})
+
+    assert len(mails.mails) == 1
+
+
+@pytest.mark.usefixtures("configured")
 def test_a_run_that_cannot_go_on_is_mailed_under_its_own_id(
     mails: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,13 @@ def test_in_express_mode_the_target_groups_are_ecss_own(bench: Bench) -> None:
     assert path["targetGroups"][0]["arn"] == service.target_groups[0].arn
 
 
+def test_a_service_tells_how_clients_find_its_tasks(bench: Bench) -> None:
+    bench.furnish(cloud_map=True, service_connect=True)
+    service = bench.service()
+    assert len(service["serviceRegistries"]) == 1
+    assert service["deployments"][0]["serviceConnectConfiguration"]["enabled"]
+
+
 def test_a_revision_that_is_not_there_is_a_failure(bench: Bench) -> None:
     arn = bench.service()["currentServiceRevisions"][0]["arn"] + "0"
     answer = bench.ecs.describe_service_revisions(serviceRevisionArns=[arn])

@@ -29,6 +29,7 @@ WRITTEN_BY_LAMBDA: Final = {"logs:CreateLogStream", "logs:PutLogEvents"}
 WITHOUT_ANYTHING_NARROWER: Final = {
     "application-autoscaling:DescribeScalableTargets",
     "elasticloadbalancing:DescribeTargetHealth",
+    "elasticloadbalancing:DescribeTargetGroupAttributes",
     "cloudwatch:DescribeAlarms",
 }
 """AWS offers neither resource nor condition for these, but the region."""

@@ -52,7 +52,7 @@ def describe_service(service: Service, at: float) -> Description:
         "serviceName": service.name,
         "clusterArn": service.cluster.arn,
         "loadBalancers": load_balancers(service),
-        "serviceRegistries": [],
+        "serviceRegistries": _registries(service),
         "status": state.status,
         "desiredCount": state.desired_count,
         "runningCount": count_of(tasks, "RUNNING"),
@@ -101,6 +101,13 @@ def _of_its_kind(
     if service.awsvpc:
         members["networkConfiguration"] = _network_configuration()
     return members
+
+
+def _registries(service: Service) -> list[Description]:
+    if not service.setup.cloud_map:
+        return []
+    arn = service.arn.replace(":ecs:", ":servicediscovery:").rpartition(":")[0]
+    return [{"registryArn": f"{arn}:service/srv-{service.name}"}]
 
 
 def _current_revision(
@@ -207,6 +214,8 @@ def _deployment(
     }
     if service.awsvpc:
         members["networkConfiguration"] = _network_configuration()
+    if service.setup.service_connect:
+        members["serviceConnectConfiguration"] = {"enabled": True, "namespace": "apps"}
     return members
 
 

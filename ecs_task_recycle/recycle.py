@@ -20,7 +20,13 @@ from ecs_task_recycle.record.record import RunRecord
 from ecs_task_recycle.report.report import Report, log_end, log_start
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action
-from ecs_task_recycle.steps.budget import patiently, require_task
+from ecs_task_recycle.steps.budget import (
+    patiently,
+    require_before_finish,
+    require_in_invocation,
+    require_task,
+    require_window,
+)
 from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, turns
 from ecs_task_recycle.steps.replacement import replace, rest
 from ecs_task_recycle.steps.restore import await_surplus_gone, hand_over, restored
@@ -47,6 +53,7 @@ def recycle_once(run: Run, request: Request) -> None:
     """Replace every task that one request asks for. Leaves by an exception if not all of them."""
     with restored(run):
         begin(run, request)
+        require_window(run)
         await_free_task(run)
         scale_up(run)
         for task in turns(run):
@@ -296,6 +303,7 @@ def begin(run: Run, request: Request) -> None:
         # With a guardian the first task may be replaced by another invocation.
         is_alone = run.guardian is None
         start_seconds = quickest_start_seconds(run.progress.planned.originals) if is_alone else 0.0
-        require_task(run, before_seconds=start_seconds)
+        require_before_finish(run, before_seconds=start_seconds)
+        require_in_invocation(run, before_seconds=start_seconds)
     run.record.take(run.kept())
     run.start_guardian()

@@ -28,6 +28,8 @@ from ecs_task_recycle.before.refusals import (
     require_service,
     revision_refusals,
     target_group_refusals,
+    window_refusals,
+    window_remarks,
     zonal_shifts,
 )
 from ecs_task_recycle.before.selection import (
@@ -215,7 +217,11 @@ def _select(run: Run, request: Request, facts: Facts) -> tuple[Facts, Selected]:
 def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
     snapshot = facts.snapshot
     found = Capacity.of(snapshot.service, facts.target)
-    remarks = (*run.remarks, *zonal_shifts(snapshot))
+    remarks = (
+        *run.remarks,
+        *zonal_shifts(snapshot),
+        *window_remarks(run.settings, run.now_at),
+    )
     _log_found(found.desired_count, snapshot, selected.originals, remarks)
     done = run.progress.results
     originals = tuple(task for task in selected.originals if task.arn not in done)
@@ -273,6 +279,7 @@ def _reasons(run: Run, facts: Facts, selected: Selected) -> list[str]:
         *facts.alarm_reasons,
         *revision_refusals(snapshot),
         *target_group_refusals(snapshot, run.now_at),
+        *window_refusals(run.settings, selected.originals),
         *selected.refusals,
     ]
 

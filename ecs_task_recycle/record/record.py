@@ -25,7 +25,8 @@ from ecs_task_recycle.model import (
 from ecs_task_recycle.record.progress import Interrupted, Progress
 from ecs_task_recycle.watch.watch import Seen
 
-LONGEST_LIFE: Final = timedelta(days=3)
+LONGEST_LIFE: Final = timedelta(days=15)
+"""A run may wait for 14 days until its window opens: see ``settings.window.LONGEST_AHEAD``."""
 
 
 class RecordState(StrEnum):
@@ -56,6 +57,7 @@ class Checkpoint:
     raised_at: datetime | None = None
     seconds_to_start: float | None = None
     interrupted: Interrupted | None = None
+    opens_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,11 +101,13 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
 
 
 def _awaited(record: RunRecord) -> str:
+    known = record.checkpoint or Checkpoint()
+    if known.opens_at is not None:
+        return f"the window, which opens at {known.opens_at.isoformat()}"
     if record.state is RecordState.HANDED_OVER:
         return "the guardian's next invocation"
     if record.task is not None:
         return f"the replacement of {record.task}"
-    known = record.checkpoint or Checkpoint()
     if record.scale_up is not None and known.seconds_to_start is None:
         return "the extra task"
     return "a task without protection" if known.protected else "a task's turn"

@@ -16,7 +16,7 @@ from ecs_task_recycle.model import By, Selection, quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.record.item import foreign_arns
 from ecs_task_recycle.record.progress import Interrupted
-from ecs_task_recycle.record.record import RunRecord
+from ecs_task_recycle.record.record import PastRun, RunRecord
 from ecs_task_recycle.report.report import Report, log_end, log_start
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action
@@ -145,12 +145,14 @@ def close(run: Run) -> None:
     notes = progress.notes
     progress.notes = [*notes, *_unserved(run)]
     try:
-        run.record.close(
-            run.kept(),
+        last = PastRun(
+            run_id=run.run_id,
+            ended_at=run.now_at,
             status=progress.status.value,
+            tasks_recycled=progress.recycled_count,
             reason=progress.reason,
-            is_completed=progress.status is Status.COMPLETED,
         )
+        run.record.close(run.kept(), last, is_completed=progress.status is Status.COMPLETED)
     except Exception as error:  # noqa: BLE001 - the outcome stands all the same
         run.record.give_up()
         note = f"The run record could not be closed: {error}"

@@ -481,7 +481,7 @@ def test_the_last_twenty_outcomes_of_a_service_are_kept_the_newest_first(bench: 
     a_service(world, tasks=1)
     for number in range(22):
         world.advance(60)
-        event = {"started_before": "2020-01-01T00:00:00Z"} if number % 2 else {}
+        event: dict[str, Any] = {"started_before": "2020-01-01T00:00:00Z"} if number % 2 else {}
         bench.recycle(world, run_id=f"run-{number}", wait_time=0, **event)
 
     outcomes = ask(bench, world, action="status").answer().as_json()["run"]["outcomes"]
@@ -512,7 +512,7 @@ def test_an_outcome_that_is_restored_later_is_told_once_and_no_reason_is_long(
 ) -> None:
     world = three_segments()
     guarded = quick_guarded(bench, world)
-    world.after_call("UpdateService", 2, lambda w: w.faults.deny("ecs:UpdateService"))
+    world.after_call("StopTask", 1, lambda w: w.faults.deny("ecs:UpdateService"))
     seen: list[dict[str, Any]] = []
 
     def look(w: World) -> None:

@@ -295,7 +295,9 @@ def test_what_a_dead_invocation_left_raised_goes_before_the_run_waits_for_the_ne
     if guarded.execution("run") is None:
         return
     assert report.status is Status.COMPLETED
-    assert stopped_by_us(world.service("demo", "web")) == originals
+    # ECS may take an original away as the extra task goes: that one is not stopped again.
+    assert not originals & originals_of(world)
+    assert stopped_by_us(world.service("demo", "web")) <= originals
     spans = raised_spans(world, 4)
     # It is certain that the invocation is dead when its limit is over; then its extra task goes.
     limit = timedelta(seconds=OWNER_IS_DEAD_SECONDS) + PUT_BACK_WITHIN

@@ -293,6 +293,9 @@ def _under_protection_that_stays(record: Record, bench: Bench) -> None:
 
 
 def _asked_meanwhile(record: Record, bench: Bench) -> None:
+    untouched = World()
+    a_service(untouched)
+    record.run(bench, untouched, action="status")
     for asked in ({"action": "status"}, {"action": "stop"}, {"if_running": "queue"}):
         world = World()
         a_service(world)

@@ -55,7 +55,8 @@ def _status(run: Run) -> Report:
     run_status = None
     try:
         run_status = status_of(run.record.read(), run.now_at)
-        run.progress.end(Ended(Status.STATUS))
+        reason = None if run_status else "no run of the service in the last 90 days"
+        run.progress.end(Ended(Status.STATUS, reason))
     except Exception as error:  # noqa: BLE001 - whatever comes is reported
         run.progress.end(error)
     run.progress.finished_at = run.now_at

@@ -227,6 +227,11 @@ def quickest_start_seconds(tasks: Iterable[Original]) -> float:
     return min((seconds for seconds in taken if seconds is not None), default=0.0)
 
 
+def first_task_seconds(start_seconds: float, *, limit_seconds: float) -> float:
+    """Return what a task may take, by what others took to start, with room for one that is late."""
+    return min(limit_seconds, 2 * start_seconds + 60)
+
+
 class By(StrEnum):
     """How the tasks of a request are chosen."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -40,13 +41,17 @@ class Ended(Exception):  # noqa: N818 - an outcome, not an error
 class OutOfTime(Ended):
     """What comes next does not fit before the deadline; another invocation may go on with it.
 
-    ``wait_seconds``: how long there is nothing to be done before that.
+    ``wait_seconds``: how long there is nothing to be done before that. ``opens_at``: when the
+    window opens that is shut until then, so that nothing may stay raised.
     """
 
-    def __init__(self, reason: str, *, wait_seconds: float = 0.0) -> None:
+    def __init__(
+        self, reason: str, *, wait_seconds: float = 0.0, opens_at: datetime | None = None
+    ) -> None:
         """Take what did not fit."""
         super().__init__(Status.PARTIAL, reason)
         self.wait_seconds = wait_seconds
+        self.opens_at = opens_at
 
 
 class Interference(Ended):
@@ -60,7 +65,11 @@ class Interference(Ended):
 class HandedOver(Ended):
     """The guardian's next invocation goes on, after ``wait_seconds``."""
 
-    def __init__(self, execution_arn: str, *, wait_seconds: float) -> None:
-        """Take the ARN of the guardian's execution."""
-        super().__init__(Status.CONTINUED, f"the rest goes on, watched over by {execution_arn}")
+    def __init__(
+        self, execution_arn: str, *, wait_seconds: float, opens_at: datetime | None = None
+    ) -> None:
+        """Take the ARN of the guardian's execution; and when the window opens, if it is shut."""
+        when = "" if opens_at is None else f" when the window opens, at {opens_at.isoformat()}"
+        reason = f"the rest goes on{when}, watched over by {execution_arn}"
+        super().__init__(Status.CONTINUED, reason)
         self.wait_seconds = wait_seconds

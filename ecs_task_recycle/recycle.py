@@ -16,11 +16,18 @@ from ecs_task_recycle.model import By, Selection, quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.record.item import foreign_arns
 from ecs_task_recycle.record.progress import Interrupted
-from ecs_task_recycle.record.record import RunRecord
+from ecs_task_recycle.record.record import PastRun, RunRecord
 from ecs_task_recycle.report.report import Report, log_end, log_start
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action
-from ecs_task_recycle.steps.budget import patiently, require_task, work_ends_at
+from ecs_task_recycle.steps.budget import (
+    patiently,
+    require_before_finish,
+    require_in_invocation,
+    require_task,
+    require_window,
+    work_ends_at,
+)
 from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, turns
 from ecs_task_recycle.steps.replacement import replace, rest
 from ecs_task_recycle.steps.restore import await_surplus_gone, hand_over, restored
@@ -47,6 +54,7 @@ def recycle_once(run: Run, request: Request) -> None:
     """Replace every task that one request asks for. Leaves by an exception if not all of them."""
     with restored(run):
         begin(run, request)
+        require_window(run)
         await_free_task(run)
         scale_up(run)
         for task in turns(run):
@@ -138,12 +146,14 @@ def close(run: Run) -> None:
     notes = progress.notes
     progress.notes = [*notes, *_unserved(run)]
     try:
-        run.record.close(
-            run.kept(),
+        last = PastRun(
+            run_id=run.run_id,
+            ended_at=run.now_at,
             status=progress.status.value,
+            tasks_recycled=progress.recycled_count,
             reason=progress.reason,
-            is_completed=progress.status is Status.COMPLETED,
         )
+        run.record.close(run.kept(), last, is_completed=progress.status is Status.COMPLETED)
     except Exception as error:  # noqa: BLE001 - the outcome stands all the same
         run.record.give_up()
         note = f"The run record could not be closed: {error}"
@@ -294,7 +304,9 @@ def begin(run: Run, request: Request) -> None:
     if run.progress.has_work:
         # With a guardian the first task may be replaced by another invocation.
         is_alone = run.guardian is None
-        require_task(run, before_seconds=_seconds_to_first_stop(run) if is_alone else 0.0)
+        before_seconds = _seconds_to_first_stop(run) if is_alone else 0.0
+        require_before_finish(run, before_seconds=before_seconds)
+        require_in_invocation(run, before_seconds=before_seconds)
     run.record.take(run.kept())
     if not request.is_queued:
         run.tell_start()

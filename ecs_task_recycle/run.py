@@ -167,6 +167,7 @@ class Run:
             raised_at=progress.raised_at,
             seconds_to_start=progress.seconds_to_start,
             interrupted=progress.interrupted,
+            opens_at=progress.opens_at,
         )
 
     def recall(self, record: RunRecord) -> None:

@@ -31,6 +31,8 @@ from ecs_task_recycle.before.refusals import (
     require_service,
     revision_refusals,
     target_group_refusals,
+    window_refusals,
+    window_remarks,
     zonal_shifts,
 )
 from ecs_task_recycle.before.remarks import (
@@ -256,7 +258,7 @@ def _select(run: Run, request: Request, facts: Facts) -> tuple[Facts, Selected]:
 def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
     snapshot = facts.snapshot
     found = Capacity.of(snapshot.service, facts.target)
-    remarks = _remarks(run, facts, selected)
+    remarks = (*_remarks(run, facts, selected), *window_remarks(run.settings, run.now_at))
     _log_found(found.desired_count, snapshot, selected.originals, remarks)
     done = run.progress.results
     originals = tuple(task for task in selected.originals if task.arn not in done)
@@ -331,6 +333,7 @@ def _reasons(run: Run, facts: Facts, selected: Selected) -> list[str]:
         *facts.alarm_reasons,
         *revision_refusals(snapshot),
         *target_group_refusals(snapshot, run.now_at),
+        *window_refusals(run.settings, selected.originals),
         *selected.refusals,
     ]
 

@@ -9,7 +9,16 @@ from typing import Final
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.errors import AwsCallError, PreconditionError
-from ecs_task_recycle.model import LoadBalancer, ScalableTarget, Service, TargetHealth
+from ecs_task_recycle.model import (
+    LoadBalancer,
+    Original,
+    ScalableTarget,
+    Service,
+    TargetHealth,
+    first_task_seconds,
+    quickest_start_seconds,
+)
+from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot, target_health
 
@@ -284,6 +293,36 @@ def _traffic_refusal(
         f"{len(never)} of its {len(running)} targets in {load_balancer.group_name} are "
         f"{what.rstrip('.')}"
     )
+
+
+# -- window ----------------------------------------------------------------------------------------
+
+
+def window_refusals(settings: Settings, originals: Sequence[Original]) -> list[str]:
+    """Return why no opening of the window is long enough: a run would wait for it for ever."""
+    window = settings.window
+    if window is None or not originals:
+        return []
+    start_seconds = quickest_start_seconds(originals)
+    limit_seconds = float(settings.stabilize_timeout_seconds)
+    needed_seconds = first_task_seconds(start_seconds, limit_seconds=limit_seconds)
+    needed_seconds += start_seconds if settings.maintain_service_state else 0.0
+    if needed_seconds <= window.open_seconds:
+        return []
+    reason = (
+        f"the window {window} is open for {window.open_seconds} s at a time, and the next task may "
+        f"need {needed_seconds:.0f} s"
+    )
+    return [reason]
+
+
+def window_remarks(settings: Settings, now_at: datetime) -> tuple[str, ...]:
+    """Return when the window opens, where it is shut."""
+    window = settings.window
+    if window is None or window.is_open(now_at):
+        return ()
+    opens_at = window.opens_at(now_at).isoformat()
+    return (f"No task is stopped before the window {window} opens, at {opens_at}",)
 
 
 # -- alarms ----------------------------------------------------------------------------------------

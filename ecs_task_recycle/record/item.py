@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from ecs_task_recycle.codec import decode, encode
+from ecs_task_recycle.codec import Json, decode, encode
 from ecs_task_recycle.model import Capacity, ScaleUp
 from ecs_task_recycle.record.packing import packed, unpacked
-from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
+from ecs_task_recycle.record.record import (
+    OUTCOMES_LIMIT,
+    Checkpoint,
+    PastRun,
+    RecordState,
+    RunRecord,
+)
 
 FORMAT: Final = 2
 """Of the item's layout: one that is not known here is refused, never half-read."""
@@ -26,6 +33,9 @@ TEXT_LIMIT: Final = 10_000
 PARAMETERS_LIMIT: Final = 200_000
 """What 1,000 ids of tasks and 100 names of alarms take, with room."""
 REASON_LIMIT: Final = 2_000
+PAST_REASON_LIMIT: Final = 200
+OUTCOMES_BYTES: Final = 40_000
+"""What twenty outcomes take at most, each character of a reason escaped."""
 
 CAPACITY_KEYS: Final = ("desired_count", "min_capacity", "max_capacity")
 
@@ -69,6 +79,8 @@ def to_item(record: RunRecord) -> dict[str, Any]:
         "resumes_at": encode(record.resumes_at),
         "ended_at": encode(record.ended_at),
     }
+    if record.outcomes:
+        values["outcomes"] = json.dumps([_past(each) for each in record.outcomes])
     if record.scale_up is not None:
         values["found"] = encode(record.scale_up.found)
         values["written"] = encode(record.scale_up.written)
@@ -77,6 +89,11 @@ def to_item(record: RunRecord) -> dict[str, Any]:
     if record.checkpoint is not None:
         values["memory"] = packed(encode(record.checkpoint))
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _past(outcome: PastRun) -> Json:
+    reason = outcome.reason
+    return encode(replace(outcome, reason=None if reason is None else reason[:PAST_REASON_LIMIT]))
 
 
 def from_item(item: dict[str, Any]) -> RunRecord:
@@ -131,6 +148,7 @@ def _checked(item: dict[str, Any]) -> RunRecord:
         stop_requested_at=_instant_or_none(item, STOP),
         queued_before_at=_instant_or_none(item, QUEUED),
         checkpoint=_checkpoint(item["memory"]) if "memory" in item else None,
+        outcomes=_outcomes(item),
     )
 
 
@@ -172,6 +190,29 @@ def _parameters(item: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(parameters, dict):
         raise TypeError("its parameters are not an object")
     return parameters
+
+
+def _outcomes(item: dict[str, Any]) -> tuple[PastRun, ...]:
+    """Read how the last runs have ended; they are shown, and nothing goes by them."""
+    text = item.get("outcomes", "[]")
+    if not isinstance(text, str) or len(text) > OUTCOMES_BYTES:
+        raise ValueError("its outcomes are not a text")
+    outcomes = decode(Outcomes, {"runs": json.loads(text)}).runs
+    for each in outcomes:
+        _count(each.tasks_recycled)
+        _instant(each.ended_at.isoformat())
+        if each.reason is not None and len(each.reason) > PAST_REASON_LIMIT:
+            raise ValueError(f"the reason of run {each.run_id:.80} is too long")
+    if len(outcomes) > OUTCOMES_LIMIT:
+        raise ValueError(f"it tells of {len(outcomes)} runs")
+    return outcomes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What the attribute of this name holds, newest first."""
+
+    runs: tuple[PastRun, ...]
 
 
 def carried(value: object) -> ScaleUp | None:

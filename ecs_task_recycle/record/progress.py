@@ -38,7 +38,8 @@ class Progress:
     ``results`` holds the tasks that were stopped or are gone, in their order, ``protected`` those
     that are waited for or spared. ``scale_up`` is what is raised, since ``raised_since_at`` by this
     run or an interrupted one; ``raised_at`` is when the extra task began to be awaited, and
-    ``seconds_to_start`` what it took. ``segments`` invocations have worked on the run.
+    ``seconds_to_start`` what it took. ``segments`` invocations have worked on the run; at
+    ``opens_at`` its window opens, for which it waits.
 
     The rest is for the answer alone: ``in_service`` is how many were in service and when,
     ``allowed_actions`` are the IAM actions that a dry run has tried. ``ended`` is the outcome,
@@ -55,6 +56,7 @@ class Progress:
     raised_at: datetime | None = None
     seconds_to_start: float | None = None
     segments: int = 1
+    opens_at: datetime | None = None
     interrupted: Interrupted | None = None
     in_service: tuple[InServicePoint, ...] = ()
     allowed_actions: tuple[str, ...] = ()

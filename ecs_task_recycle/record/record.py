@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from ecs_task_recycle.codec import Json
+from ecs_task_recycle.codec import OMIT_NONE, Json
 from ecs_task_recycle.model import (
     Original,
     Plan,
@@ -25,7 +25,12 @@ from ecs_task_recycle.model import (
 from ecs_task_recycle.record.progress import Interrupted, Progress
 from ecs_task_recycle.task import Seen
 
-LONGEST_LIFE: Final = timedelta(days=3)
+LONGEST_LIFE: Final = timedelta(days=15)
+"""A run may wait for 14 days until its window opens: see ``settings.window.LONGEST_AHEAD``."""
+
+
+OUTCOMES_LIMIT: Final = 20
+"""How many runs of a service its record tells of."""
 
 
 class RecordState(StrEnum):
@@ -56,6 +61,18 @@ class Checkpoint:
     raised_at: datetime | None = None
     seconds_to_start: float | None = None
     interrupted: Interrupted | None = None
+    opens_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """How a run of the service has ended."""
+
+    run_id: str
+    ended_at: datetime
+    status: str
+    tasks_recycled: int
+    reason: str | None = field(default=None, metadata=OMIT_NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +85,8 @@ class RunRecord:
     since when. ``done_count`` of ``total_count`` tasks are stopped or gone, ``task`` is in hand. A
     run that was handed over goes on at ``resumes_at``; ``segments`` invocations have worked on it,
     the last ``interruptions`` of them died without progress. ``stop_requested_at`` and
-    ``queued_before_at`` are requests of others to the run.
+    ``queued_before_at`` are requests of others to the run. ``outcomes`` are those of the last runs,
+    the newest first.
     """
 
     version: int
@@ -93,6 +111,12 @@ class RunRecord:
     stop_requested_at: datetime | None = None
     queued_before_at: datetime | None = None
     checkpoint: Checkpoint | None = None
+    outcomes: tuple[PastRun, ...] = ()
+
+    def outcomes_with(self, last: PastRun) -> tuple[PastRun, ...]:
+        """Return them with one more; a run that ends again, restored by now, is told once."""
+        others = (each for each in self.outcomes if each.run_id != last.run_id)
+        return (last, *others)[:OUTCOMES_LIMIT]
 
     @property
     def is_open(self) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.codec import encode
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.estimate import estimate
 from ecs_task_recycle.record.item import QUEUED, STOP
@@ -75,9 +76,11 @@ def _ask(table: RunTable, record: RunRecord, values: dict[str, Any]) -> bool:
 
 
 def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
-    """Return where the run of a record stands, for the answer."""
-    if record is None:
-        return {"run_id": None}
+    """Return where the run of a record stands, for the answer: what is known, never a null."""
+    return {} if record is None else _known(_standing(record, now_at))
+
+
+def _standing(record: RunRecord, now_at: datetime) -> dict[str, Any]:
     is_at_work = record.state in (RecordState.RUNNING, RecordState.HANDED_OVER)
     is_dead = is_at_work and not record.may_be_alive(now_at)
     return {
@@ -93,20 +96,35 @@ def status_of(record: RunRecord | None, now_at: datetime) -> dict[str, Any]:
         "segments": record.segments,
         "deaths": record.interruptions,
         "stop_requested": record.stop_requested_at is not None,
-        "queued_before": None
-        if record.queued_before_at is None
-        else record.queued_before_at.isoformat(),
+        "queued_before": encode(record.queued_before_at),
+        **_capacity(record),
         "outcome": record.status,
         "reason": record.reason,
+        "outcomes": encode(record.outcomes),
     }
 
 
+def _capacity(record: RunRecord) -> dict[str, Any]:
+    """Return what the run has found, and what it has written in its place while that is raised."""
+    raised = record.scale_up
+    if raised is not None:
+        return {"found": _known(encode(raised.found)), "written": _known(encode(raised.written))}
+    plan = None if record.checkpoint is None else record.checkpoint.plan
+    return {} if plan is None else {"found": _known(encode(plan.found))}
+
+
+def _known(values: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _awaited(record: RunRecord) -> str:
+    known = record.checkpoint or Checkpoint()
+    if known.opens_at is not None:
+        return f"the window, which opens at {known.opens_at.isoformat()}"
     if record.state is RecordState.HANDED_OVER:
         return "the guardian's next invocation"
     if record.task is not None:
         return f"the replacement of {record.task}"
-    known = record.checkpoint or Checkpoint()
     if record.scale_up is not None and known.seconds_to_start is None:
         return "the extra task"
     return "a task without protection" if known.protected else "a task's turn"

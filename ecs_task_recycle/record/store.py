@@ -32,7 +32,7 @@ from ecs_task_recycle.record.item import (
     restorable,
     to_item,
 )
-from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
+from ecs_task_recycle.record.record import Checkpoint, PastRun, RecordState, RunRecord
 from ecs_task_recycle.record.table import Item, RunTable
 
 UNLIMITED_SECONDS: Final = 86_400.0
@@ -150,6 +150,7 @@ class RecordStore:
             run_id=self.run_id,
             run_started_at=kept.run_started_at,
             started_before_at=kept.started_before_at,
+            outcomes=() if self.last_read is None else self.last_read.outcomes,
         )
         has_died = seen.get("state") in (RecordState.RUNNING, RecordState.HANDED_OVER)
         remove = [STOP] if has_died else REQUESTS
@@ -222,24 +223,24 @@ class RecordStore:
                 raise self._lost(None) from error
             logger.warning("Restoring without a renewed run record: %s", error)
 
-    def close(self, kept: Kept, *, status: str, reason: str | None, is_completed: bool) -> None:
+    def close(self, kept: Kept, last: PastRun, *, is_completed: bool) -> None:
         """Write the outcome, and free the service for the next run.
 
         The record stays open (``is_ours``) where a request has been queued since the last write:
         it is seen now. A run that leaves its capacity raised frees the service, too; the next one
         restores it. Raises OwnershipLostError, AwsCallError.
         """
-        now_at = as_utc(self.clock.now())
         is_restored = kept.scale_up is None
         mine = _next(
             self._owned,
             **self._going_on(kept)
             | {
                 "state": RecordState.ENDED if is_restored else RecordState.UNRESTORED,
-                "owner_dead_at": now_at,
-                "status": status,
-                "reason": reason,
-                "ended_at": now_at if is_restored else None,
+                "owner_dead_at": last.ended_at,
+                "status": last.status,
+                "reason": last.reason,
+                "ended_at": last.ended_at if is_restored else None,
+                "outcomes": self._owned.outcomes_with(last),
             },
         )
         remove = [QUEUED] if is_completed else []
@@ -280,8 +281,6 @@ class RecordStore:
         """
         queued = (self._seen or {}).get(QUEUED)
         return None if queued is None else datetime.fromisoformat(queued)
-
-    # -- writing ---------------------------------------------------------------------------------
 
     def _is_as_seen(self, found: Item) -> bool:
         seen = self._seen or {}

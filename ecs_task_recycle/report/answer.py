@@ -110,8 +110,18 @@ class Answer:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the body of Lambda's answer."""
-        return cast("dict[str, Any]", encode(self))
+        """Return the body of Lambda's answer.
+
+        One that tells where another run stands has nothing to tell of a run of its own: neither
+        its id, which somebody would take for the other one's, nor its lists.
+        """
+        body = cast("dict[str, Any]", encode(self))
+        if self.status is not Status.STATUS:
+            return body
+        told = {name: value for name, value in body.items() if value not in (None, [], {})}
+        return {name: value for name, value in told.items() if name != "run_id"} | {
+            "run": body.get("run") or {}
+        }
 
     @property
     def ended_tasks(self) -> tuple[AnsweredTask, ...]:

@@ -236,9 +236,12 @@ def log_start(settings: Settings, progress: Progress) -> None:
 
 
 def log_end(report: Report) -> None:
-    """Say how a run ended."""
+    """Say how a run ended: in a line by which its service can be found, whatever it is."""
+    cluster, service = report.settings.cluster_name, report.settings.service_name
+    facts = {"cluster": cluster, "service": service, "status": report.status.value}
     if report.status is Status.COMPLETED:
-        logger.info("Task recycle completed successfully")
+        logger.info("Task recycle completed successfully", extra=facts)
         return
     level = LOG_LEVELS.get(report.status, logging.INFO)
-    logger.log(level, "Task recycle ended, %s: %s", report.status.value, report.reason)
+    text = "Task recycle ended, %s: %s"
+    logger.log(level, text, report.status.value, report.reason, extra=facts)

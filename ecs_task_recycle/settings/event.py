@@ -24,6 +24,7 @@ from ecs_task_recycle.settings.parameters import (
 )
 from ecs_task_recycle.settings.sources import source_of
 from ecs_task_recycle.settings.values import Located, NamedTask, Resource, shown
+from ecs_task_recycle.settings.window import Window
 
 _LONGEST_LIST: Final = 20
 """How many problems of one kind an error lists."""
@@ -48,6 +49,7 @@ class Settings:
     dry_run: bool
     action: Action
     finish_within_minutes: int | None = None
+    window: Window | None = None
     if_running: IfRunning = IfRunning.REFUSE
     older_than_hours: float | None = None
     tasks: tuple[NamedTask, ...] = ()
@@ -104,6 +106,7 @@ def settings_from_event(event: object) -> Settings:
         dry_run=known.DRY_RUN.of(given),
         action=known.ACTION.of(given),
         finish_within_minutes=known.FINISH_WITHIN_MINUTES.of(given),
+        window=known.WINDOW.of(given),
         if_running=known.IF_RUNNING.of(given),
         older_than_hours=known.OLDER_THAN_HOURS.of(given),
         tasks=known.TASKS.of(given),
@@ -207,7 +210,7 @@ def _differences(name: str, located: Located, cluster: Resource) -> Iterator[str
 def _other_than_default(given: Mapping[str, object]) -> dict[str, Json]:
     named = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
     return {
-        each.name: encode(value)
+        each.name: encode(str(value) if isinstance(value, Window) else value)
         for each in PARAMETERS
         if each not in named and (value := each.of(given)) != each.default
     }

@@ -14,6 +14,7 @@ from ecs_task_recycle.settings.values import (
     NamedTask,
     Resource,
     UnusableEntryError,
+    UnusableHereError,
     alarm_name,
     boolean,
     instant,
@@ -25,6 +26,7 @@ from ecs_task_recycle.settings.values import (
     shown,
     whole,
 )
+from ecs_task_recycle.settings.window import Window, window
 
 MAX_WAIT_TIME_SECONDS: Final = 86_400
 STABILIZE_TIMEOUT_SECONDS: Final = (15, 840)
@@ -87,6 +89,8 @@ class Parameter[Value]:
         value = given[self.name]
         try:
             return self.parse(value)
+        except UnusableHereError as problem:
+            raise ValueError(f"{self.name} is {shown(value)}, but {problem}") from None
         except UnusableEntryError as unusable:
             found = f"holds {shown(unusable.entry)}"
         except (ValueError, TypeError, KeyError, OverflowError):
@@ -166,6 +170,12 @@ FINISH_WITHIN_MINUTES: Final = Parameter[int | None](
     expected="whole minutes from {} to {}".format(*FINISH_WITHIN_LIMITS_MINUTES),
     default=None,
 )
+WINDOW: Final = Parameter[Window | None](
+    name="window",
+    parse=window,
+    expected='days (optional), times and a time zone, such as "Mon-Fri 02:00-05:00 Europe/Berlin"',
+    default=None,
+)
 IF_RUNNING: Final = Parameter[IfRunning](
     name="if_running",
     parse=one_of(IfRunning),
@@ -197,6 +207,7 @@ PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     ALARMS,
     STABILIZE_TIMEOUT,
     FINISH_WITHIN_MINUTES,
+    WINDOW,
     IF_RUNNING,
     DRY_RUN,
     ACTION,

@@ -65,6 +65,10 @@ class UnusableEntryError(ValueError):
         self.entry = entry
 
 
+class UnusableHereError(ValueError):
+    """A value is as expected, but this machine cannot use it; says why."""
+
+
 def shown(value: object) -> str:
     """Return a value for an error's sentence: one printable line, cut where it is long."""
     try:

@@ -8,11 +8,12 @@ from typing import Final
 
 from ecs_task_recycle.aws.errors import retry_until
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.model import quickest_start_seconds
+from ecs_task_recycle.model import first_task_seconds, quickest_start_seconds
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.record.progress import Progress
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import STABILIZE_TIMEOUT_SECONDS
+from ecs_task_recycle.settings.window import Window
 
 MAIL_SECONDS: Final = 20.0
 """What mailing may take of the reserve."""
@@ -70,7 +71,7 @@ def task_seconds(progress: Progress, *, limit_seconds: float) -> float:
     if measured:
         return min(limit_seconds, 1.25 * max(measured) + 10)
     start_seconds = progress.seconds_to_start or quickest_start_seconds(progress.tasks)
-    return min(limit_seconds, 2 * start_seconds + 60)
+    return first_task_seconds(start_seconds, limit_seconds=limit_seconds)
 
 
 def _task_seconds(run: Run) -> float:
@@ -96,7 +97,12 @@ def require_task(run: Run, *, before_seconds: float = 0.0, pauses: bool = False)
     ``pauses``: whoever goes on has to let that time pass, too. Raises Ended if the task could not
     be replaced before the end that the event asks for.
     """
-    require_before_finish(run, before_seconds=before_seconds)
+    require_in_time(run, before_seconds=before_seconds)
+    require_in_invocation(run, before_seconds=before_seconds, pauses=pauses)
+
+
+def require_in_invocation(run: Run, *, before_seconds: float = 0.0, pauses: bool = False) -> None:
+    """Raise OutOfTime if this invocation has no time for one more task, begun then."""
     needed_seconds = before_seconds + _task_seconds(run)
     left_seconds = run.deadline_at - run.clock.now()
     if left_seconds >= needed_seconds + RESERVE_SECONDS:
@@ -106,6 +112,12 @@ def require_task(run: Run, *, before_seconds: float = 0.0, pauses: bool = False)
         f"{needed_seconds:.0f} s and the end of the run {RESERVE_SECONDS:.0f} s; {_advice(run)}",
         wait_seconds=before_seconds if pauses else 0.0,
     )
+
+
+def require_in_time(run: Run, *, before_seconds: float = 0.0) -> None:
+    """Raise for a task, begun then, that the event allows only later, or not at all."""
+    require_before_finish(run, before_seconds=before_seconds)
+    require_window(run, before_seconds=before_seconds)
 
 
 def require_before_finish(run: Run, *, before_seconds: float) -> None:
@@ -121,14 +133,73 @@ def require_before_finish(run: Run, *, before_seconds: float) -> None:
     )
 
 
+def require_window(run: Run, *, before_seconds: float = 0.0) -> None:
+    """Raise OutOfTime if the next task, begun then, does not fit into the window as it is open now.
+
+    The run goes on when it opens next. Raises Ended if it fits into no opening. A task in hand is
+    waited for outside the window, too.
+    """
+    window, progress = run.settings.window, run.progress
+    if window is None or not progress.has_work or progress.in_hand is not None:
+        return
+    task_seconds = _task_seconds(run)
+    extra_seconds = _extra_task_seconds(run)
+    if progress.awaits_extra_task:
+        before_seconds += extra_seconds
+    if run.clock.now() + before_seconds + task_seconds <= _closes_at(run):
+        return
+    if extra_seconds + task_seconds > window.open_seconds:
+        raise Ended(
+            Status.PARTIAL,
+            f"the window {window} is open for {window.open_seconds} s at a time, and the next task "
+            f"may need {extra_seconds + task_seconds:.0f} s",
+        )
+    _wait_for(run, window)
+
+
+def _wait_for(run: Run, window: Window) -> None:
+    """Raise OutOfTime until the window opens next; Ended if that is too late for the event."""
+    now_at = run.now_at
+    is_over = window.closes_at(now_at) if window.is_open(now_at) else now_at
+    opens_at = window.opens_at(is_over or now_at)
+    reason = (
+        f"the next task has to wait for the window {window}, which opens at {opens_at.isoformat()}"
+    )
+    try:
+        require_before_finish(run, before_seconds=(opens_at - now_at).total_seconds())
+    except Ended as late:
+        raise Ended(late.status, f"{reason}, and {late.reason}") from late
+    if run.guardian is None:
+        reason = f"{reason}; {run.progress.planned.selection.advice}"
+    raise OutOfTime(reason, opens_at=opens_at)
+
+
+def _extra_task_seconds(run: Run) -> float:
+    """Return what the extra task takes, that comes before the first task of each opening."""
+    progress = run.progress
+    if not progress.planned.adds_task:
+        return 0.0
+    return progress.seconds_to_start or quickest_start_seconds(progress.tasks)
+
+
 def pause_seconds_left(run: Run) -> float:
     """Return how long a run may rest before its end: as the invocation and the event allow."""
-    return max(0.0, min(work_seconds(run), _finish_at(run) - run.clock.now()))
+    ends_at = min(_finish_at(run), _closes_at(run))
+    return max(0.0, min(work_seconds(run), ends_at - run.clock.now()))
 
 
 def last_stop_at(run: Run) -> float:
     """Return the instant (epoch seconds) until which the next task may be stopped."""
-    return min(work_ends_at(run), _finish_at(run)) - _task_seconds(run)
+    return min(work_ends_at(run), _finish_at(run), _closes_at(run)) - _task_seconds(run)
+
+
+def _closes_at(run: Run) -> float:
+    """Return when the window closes (epoch seconds): now, where it is shut."""
+    window, now_at = run.settings.window, run.now_at
+    if window is None:
+        return math.inf
+    closes_at = window.closes_at(now_at) if window.is_open(now_at) else now_at
+    return math.inf if closes_at is None else closes_at.timestamp()
 
 
 def _finish_at(run: Run) -> float:

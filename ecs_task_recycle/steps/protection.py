@@ -18,7 +18,7 @@ from ecs_task_recycle.model import Original, Protection, in_order, under_protect
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import ProtectedTasks
-from ecs_task_recycle.steps.budget import patiently, require_before_finish, require_task
+from ecs_task_recycle.steps.budget import patiently, require_in_time, require_task
 
 OFTEN_SECONDS: Final = 20.0
 """A protection that is cleared is noticed, and its task stopped, within half a minute."""
@@ -160,11 +160,11 @@ def _wait(run: Run, seen: ProtectionPoll) -> None:
     hands_over = run.guardian is not None and longest_seconds > SHORTEST_HAND_OVER_SECONDS
     try:
         if hands_over:
-            require_before_finish(run, before_seconds=longest_seconds)
+            require_in_time(run, before_seconds=longest_seconds)
         else:
             require_task(run, before_seconds=seen.next_poll_seconds)
     except OutOfTime as late:
-        raise OutOfTime(f"{still}, and {late.reason}") from late
+        raise OutOfTime(f"{still}, and {late.reason}", opens_at=late.opens_at) from late
     except Ended as late:
         raise Ended(late.status, f"{still}, and {late.reason}") from late
     if hands_over:

@@ -63,12 +63,15 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def restored(run: Run) -> Iterator[None]:
-    """Put back what is raised, whatever ends the block; or hand it over to the next invocation."""
+    """Put back what is raised, whatever ends the block; or hand it over to the next invocation.
+
+    What goes on only when the window opens is handed over once nothing is raised: by ``held``.
+    """
     try:
         yield
     except Exception as how:
         run.progress.end(how)
-        if isinstance(how, OutOfTime):
+        if isinstance(how, OutOfTime) and how.opens_at is None:
             hand_over(run, how)
         _restore(run, how)
         raise
@@ -84,12 +87,16 @@ def hand_over(run: Run, how: OutOfTime) -> None:
     if guardian is None or not run.record.is_ours or not fits_an_invocation(run):
         return
     run.progress.note_departures(run.watch.memory.stopped_tasks())
+    run.progress.opens_at = how.opens_at
+    wait_seconds = how.wait_seconds
+    if how.opens_at is not None:
+        wait_seconds = max(0.0, (how.opens_at - run.now_at).total_seconds())
     try:
-        run.record.hand_over(run.kept(), wait_seconds=how.wait_seconds)
+        run.record.hand_over(run.kept(), wait_seconds=wait_seconds)
     except (AwsCallError, PreconditionError) as error:
         logger.warning("Could not hand over: %s", error, extra=dict(error.facts))
         return
-    raise HandedOver(guardian.execution_arn, wait_seconds=how.wait_seconds)
+    raise HandedOver(guardian.execution_arn, wait_seconds=wait_seconds, opens_at=how.opens_at)
 
 
 def _restore(run: Run, how: Exception | None) -> None:

@@ -17,6 +17,7 @@ from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.access.permissions import action_of, resource_of
 from ecs_emulator.wire.in_process import Switchboard, attach, virtual_sleep
 from ecs_task_recycle.channels.mail.secret import with_login
+from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.report.final_record import log_final_record
 from ecs_task_recycle.settings.input_json import AwsCredentials, Mail
 from tests.emulated import guarded as guarded_runs
@@ -305,6 +306,9 @@ def _under_protection_that_stays(record: Record, bench: Bench) -> None:
 
 
 def _asked_meanwhile(record: Record, bench: Bench) -> None:
+    untouched = World()
+    a_service(untouched)
+    record.run(bench, untouched, action="status")
     for asked in ({"action": "status"}, {"action": "stop"}, {"if_running": "queue"}):
         world = World()
         a_service(world)
@@ -329,6 +333,20 @@ def _ends_in_time(record: Record, bench: Bench) -> None:
     world = World()
     a_service(world)
     record.run_guarded(Guarded(bench, world), finish_within_minutes=3)
+
+
+def _waits_for_its_window(record: Record, bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    shut = as_utc(world.now - 3600).strftime("%H:%M-") + as_utc(world.now - 60).strftime(
+        "%H:%M UTC"
+    )
+    record.run(bench, world, window=shut)
+    soon = as_utc(world.now + 600).strftime("%H:%M-") + as_utc(world.now + 4200).strftime(
+        "%H:%M UTC"
+    )
+    world.at(300, lambda w: record.ask(bench, w, action="status"))
+    record.run_guarded(Guarded(bench, world), window=soon)
 
 
 def _handed_over(record: Record, bench: Bench) -> None:
@@ -487,6 +505,7 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _asked_meanwhile,
     _stopped_with_its_guardian,
     _ends_in_time,
+    _waits_for_its_window,
     _handed_over,
     _killed_and_continued,
     _killed_with_its_guardian,

@@ -27,6 +27,7 @@ NOT_CALLED_BY_US: Final = ("logs:CreateLogStream", "logs:PutLogEvents", *PROBED_
 NONE: Final = {
     "started_before": "the start of the run",
     "finish_within_minutes": "no limit",
+    "window": "always",
     "older_than_hours": "tasks of any age",
     "tasks": "all tasks",
     "alarms": "none",

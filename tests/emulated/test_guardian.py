@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 import shlex
 from collections import Counter
 from dataclasses import replace
@@ -436,7 +437,14 @@ def test_status_says_where_the_run_stands_and_needs_no_right_but_reading(bench: 
     assert first["number"] < second["number"]
     assert second["minutes_left"] >= 1
     assert second["segments"] >= 1
-    assert (last["state"], last["outcome"], last["awaited"]) == ("ended", "completed", None)
+    assert (last["state"], last["outcome"]) == ("ended", "completed")
+    assert "awaited" not in last
+    found = {"desired_count": TASKS, "min_capacity": 1, "max_capacity": TASKS}
+    written = {"desired_count": TASKS + 1, "min_capacity": TASKS + 1, "max_capacity": TASKS + 1}
+    assert [each["found"] for each in seen] == [found] * 3
+    assert [each.get("written") for each in seen] == [written, written, None]
+    assert [each.get("outcomes") for each in (first, second)] == [[], []]
+    assert [each["tasks_recycled"] for each in last["outcomes"]] == [TASKS]
 
 
 def test_status_of_a_service_that_was_never_recycled(bench: Bench) -> None:
@@ -444,7 +452,82 @@ def test_status_of_a_service_that_was_never_recycled(bench: Bench) -> None:
 
     answer = ask(bench, world, action="status").answer().as_json()
 
-    assert (answer["status"], answer["run"]) == ("status", {"run_id": None})
+    assert (answer["status"], answer["run"]) == ("status", {})
+    assert answer["reason"] == "no run of the service in the last 90 days"
+
+
+def test_status_names_one_run_and_answers_no_null(bench: Bench) -> None:
+    world = World(knobs=KNOBS)
+    a_service(world)
+    bench.recycle(world, run_id="first", wait_time=0)
+
+    body = ask(bench, world, action="status").answer().as_json()
+
+    assert (
+        re.findall(r'"run_id": "([^"]*)"', json.dumps({**body, "run": without(body["run"])})) == []
+    )
+    assert body["run"]["run_id"] == "first"
+    assert "null" not in json.dumps(body)
+    assert body["run"]["found"] == {"desired_count": 3}
+
+
+def without(run: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of a run beside its id and those of the runs before it."""
+    return {name: value for name, value in run.items() if name not in ("run_id", "outcomes")}
+
+
+def test_the_last_twenty_outcomes_of_a_service_are_kept_the_newest_first(bench: Bench) -> None:
+    world = World(knobs=KNOBS)
+    a_service(world, tasks=1)
+    for number in range(22):
+        world.advance(60)
+        event: dict[str, Any] = {"started_before": "2020-01-01T00:00:00Z"} if number % 2 else {}
+        bench.recycle(world, run_id=f"run-{number}", wait_time=0, **event)
+
+    outcomes = ask(bench, world, action="status").answer().as_json()["run"]["outcomes"]
+
+    # A run with nothing to do takes no record.
+    assert [each["run_id"] for each in outcomes] == [f"run-{n}" for n in range(20, -1, -2)]
+    assert {(each["status"], each["tasks_recycled"]) for each in outcomes} == {("completed", 1)}
+
+
+def test_a_run_that_died_and_the_one_that_healed_it_leave_the_outcomes_before_them(
+    bench: Bench,
+) -> None:
+    world = three_segments()
+    bench.recycle(world, run_id="before", wait_time=0)
+    world.advance(60)
+    guarded = quick_guarded(bench, world)
+    world.kill_at(world.elapsed + 40)
+
+    guarded.recycle(**EVENT)
+
+    outcomes = ask(bench, world, action="status").answer().as_json()["run"]["outcomes"]
+    assert guarded.deaths == 1
+    assert [each["run_id"] for each in outcomes] == ["run", "before"]
+
+
+def test_an_outcome_that_is_restored_later_is_told_once_and_no_reason_is_long(
+    bench: Bench,
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    world.after_call("StopTask", 1, lambda w: w.faults.deny("ecs:UpdateService"))
+    seen: list[dict[str, Any]] = []
+
+    def look(w: World) -> None:
+        seen.append(without_latency(bench, w, action="status").answer().as_json()["run"])
+        w.faults.allow_all()
+
+    world.at(1100, look)
+    guarded.recycle(wait_time=0)
+    seen.append(ask(bench, world, action="status").answer().as_json()["run"])
+
+    failed, restored = (each["outcomes"] for each in seen)
+    assert [each["state"] for each in seen] == ["unrestored", "ended"]
+    assert [(each["run_id"], each["status"]) for each in failed] == [("run", "failed")]
+    assert [(each["run_id"], each["status"]) for each in restored] == [("run", "completed")]
+    assert len(failed[0]["reason"]) == 200 < len(seen[0]["reason"])
 
 
 # -- queue -----------------------------------------------------------------------------------------

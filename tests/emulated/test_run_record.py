@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given
@@ -371,6 +372,13 @@ def test_what_a_run_of_the_version_before_has_raised_is_restored(
     assert record(world)["format"] == 2
 
 
+PAST: Final[dict[str, Any]] = {
+    "run_id": "earlier",
+    "ended_at": "2026-01-01T00:00:00+00:00",
+    "status": "completed",
+    "tasks_recycled": 3,
+}
+
 HOSTILE: dict[str, dict[str, Any]] = {
     "negative count": {"found": {"desired_count": -1, "min_capacity": None, "max_capacity": None}},
     "half a count": {"found": {"desired_count": 1.5, "min_capacity": None, "max_capacity": None}},
@@ -393,6 +401,12 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a memory of other things": {"memory": packed({"plan": 1})},
     "a memory that is a bomb": {"memory": lzma.compress(b" " * 2**26)},
     "a version that is none": {"version": "1"},
+    "outcomes that are none": {"outcomes": [1]},
+    "outcomes of other things": {"outcomes": '[{"run_id": 1}]'},
+    "more outcomes than are kept": {"outcomes": json.dumps([PAST] * 21)},
+    "an outcome that tells a long story": {"outcomes": json.dumps([{**PAST, "reason": "x" * 201}])},
+    "an outcome of less than no task": {"outcomes": json.dumps([{**PAST, "tasks_recycled": -1}])},
+    "outcomes without an end": {"outcomes": "[" * 50_000},
 }
 
 
@@ -414,6 +428,7 @@ def test_a_record_that_this_tool_has_not_written_changes_nothing(
 ATTRIBUTES = (
     *("format", "version", "state", "owner", "owner_dead_at", "run_id", "run_started_at"),
     *("started_before_at", "found", "written", "number", "total", "memory", "deaths"),
+    "outcomes",
 )
 VALUES = st.one_of(
     st.none(),

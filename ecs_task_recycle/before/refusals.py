@@ -306,7 +306,8 @@ def window_refusals(settings: Settings, originals: Sequence[Original]) -> list[s
     start_seconds = quickest_start_seconds(originals)
     limit_seconds = float(settings.stabilize_timeout_seconds)
     needed_seconds = first_task_seconds(start_seconds, limit_seconds=limit_seconds)
-    needed_seconds += start_seconds if settings.maintain_service_state else 0.0
+    if settings.maintain_service_state:
+        needed_seconds += start_seconds + settings.wait_time_seconds
     if needed_seconds <= window.open_seconds:
         return []
     reason = (

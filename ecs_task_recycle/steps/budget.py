@@ -175,11 +175,12 @@ def _wait_for(run: Run, window: Window) -> None:
 
 
 def _extra_task_seconds(run: Run) -> float:
-    """Return what the extra task takes, that comes before the first task of each opening."""
+    """Return what the extra task and the pause after it take, before the first stop of an opening."""
     progress = run.progress
     if not progress.planned.adds_task:
         return 0.0
-    return progress.seconds_to_start or quickest_start_seconds(progress.tasks)
+    start_seconds = progress.seconds_to_start or quickest_start_seconds(progress.tasks)
+    return start_seconds + run.pause_seconds
 
 
 def pause_seconds_left(run: Run) -> float:

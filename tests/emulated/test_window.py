@@ -160,16 +160,28 @@ def test_at_the_end_of_the_window_the_task_in_hand_is_finished_and_the_extra_one
     assert "found" not in record(world)
 
 
-def test_a_pause_that_lasts_beyond_the_window_is_not_paused_with_an_extra_task(
-    bench: Bench,
-) -> None:
+def test_a_pause_that_lasts_beyond_the_window_goes_on_the_next_night(bench: Bench) -> None:
+    world = world_at("2026-12-01T02:00Z", tasks=2)
+    guarded = Guarded(bench, world)
+
+    report = guarded.recycle(window=FIVE_MINUTES, wait_time=3600, maintain_service_state=False)
+
+    assert report.status is Status.COMPLETED
+    assert [each.date().day for each in stops_of(world)] == [1, 2]
+    assert raised_spans(world, 2) == []
+    assert capacity(world) == (2, 1, 2)
+    assert is_free(world)
+
+
+def test_a_pause_after_the_extra_task_that_fits_no_opening_is_refused(bench: Bench) -> None:
     world = world_at("2026-12-01T02:00Z", tasks=2)
     guarded = Guarded(bench, world)
 
     report = guarded.recycle(window=FIVE_MINUTES, wait_time=3600)
 
-    assert report.status is Status.COMPLETED
-    assert [each.date().day for each in stops_of(world)] == [1, 2]
+    assert isinstance(report.error, PreconditionError)
+    assert "is open for 300 s at a time, and the next task may need 3720 s" in str(report.error)
+    assert not stops_of(world)
     require_kept(world, FIVE_MINUTES, tasks=2)
 
 

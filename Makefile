@@ -3,7 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
-REQUIREMENTS := requirements.txt requirements-dev.txt requirements-rie.txt
+DEMO_STAMP := $(VENV)/.requirements-demo
+DEMO_REQUIREMENTS := requirements.txt requirements-demo.txt requirements-rie.txt
 SHELL_SCRIPTS := $(wildcard *.sh .ci/run)
 TEMPLATES := $(wildcard template.yaml verify_aws/template.yaml)
 
@@ -26,10 +27,10 @@ PARALLEL := -n 2
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: $(STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
+demo: $(DEMO_STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
 	@$(BIN)/python -m demo
 
-demo-deploy: $(STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
+demo-deploy: $(DEMO_STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
 	@$(BIN)/python -m demo.deployed
 
 verify-aws: $(STAMP) ## on your AWS account, for some cents: ARGS="--help" lists its options
@@ -77,12 +78,16 @@ clean: ## remove what was installed, dist and every cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
-$(STAMP): $(REQUIREMENTS)
+# The demo needs a third of it; whoever has all of it has what the demo needs.
+$(DEMO_STAMP): $(DEMO_REQUIREMENTS)
+	$(call new_environment,$(VENV),requirements-demo.txt)
+	$(add_lambda_emulator)
+	@touch $@
+
+$(STAMP): $(DEMO_REQUIREMENTS) requirements-dev.txt
 	$(call new_environment,$(VENV),requirements-dev.txt)
-	$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
-		--no-compile --target $(VENV)/rie -r requirements-rie.txt
-	chmod +x $(VENV)/rie/samcli/local/rapid/aws-lambda-rie-*
-	@touch $(STAMP)
+	$(add_lambda_emulator)
+	@touch $(DEMO_STAMP) $@
 
 $(MINISTACK_STAMP): requirements-ministack.txt
 	$(call new_environment,$(MINISTACK),requirements-ministack.txt)
@@ -96,4 +101,12 @@ define new_environment
 	"$(PYTHON)" -m venv $(1)
 	$(1)/bin/python -m pip install --quiet --no-input --no-deps --only-binary :all: -r $(2)
 	$(1)/bin/python -m pip check
+endef
+
+# `aws` is a script of the old kind: pip gives it a first line that cannot hold a path with a space.
+define add_lambda_emulator
+@$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
+	--no-compile --target $(VENV)/rie -r requirements-rie.txt
+@chmod +x $(VENV)/rie/samcli/local/rapid/aws-lambda-rie-*
+@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m awscli "$$@"\n' >$(BIN)/aws
 endef

@@ -22,18 +22,23 @@ PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-deploy verify-aws test check bench lint shell template types unit sweeps format \
-	screenshots zip clean
+	screenshots zip clean only-on-linux
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: $(DEMO_STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
+demo: only-on-linux $(DEMO_STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
 	@$(BIN)/python -m demo
 
-demo-deploy: $(DEMO_STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
+demo-deploy: only-on-linux $(DEMO_STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
 	@$(BIN)/python -m demo.deployed
 
-verify-aws: $(STAMP) ## on your AWS account, for some cents: ARGS="--help" lists its options
+# Before anything is installed.
+only-on-linux:
+	@test "$$(uname -s)" = Linux || { echo "The demo needs Linux (or WSL, or a Linux container): AWS's \
+	emulator of the Lambda runtime has no build for $$(uname -s)." >&2; exit 1; }
+
+verify-aws: $(STAMP) ## on your AWS account, for a few cents: ARGS="--help" lists its options
 	@$(BIN)/python -m verify_aws $(ARGS)
 
 test: check sweeps ## everything, as CI runs it
@@ -80,7 +85,8 @@ clean: ## remove what was installed, dist and every cache
 # Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
 # The demo needs a third of it; whoever has all of it has what the demo needs.
 $(DEMO_STAMP): $(DEMO_REQUIREMENTS)
-	$(call new_environment,$(VENV),requirements-demo.txt)
+	$(call new_environment,$(VENV),requirements-demo.txt,--no-compile)
+	$(BIN)/python -m compileall -q -j 2 -x '/(moto|docutils|pip)/' $(VENV)/lib
 	$(add_lambda_emulator)
 	@touch $@
 
@@ -93,13 +99,13 @@ $(MINISTACK_STAMP): requirements-ministack.txt
 	$(call new_environment,$(MINISTACK),requirements-ministack.txt)
 	@touch $(MINISTACK_STAMP)
 
-# $(1) the folder, $(2) the file that pins what is in it
+# $(1) the folder, $(2) the file that pins what is in it, $(3) more options for pip
 define new_environment
 	@test -n "$(PYTHON)" || { echo "No Python 3.13 found: install it so that python3.13 or \
 	python3 starts it, or name it with 'make PYTHON=/path/to/python3.13 ...'." >&2; exit 1; }
 	rm -rf $(1)
 	"$(PYTHON)" -m venv $(1)
-	$(1)/bin/python -m pip install --quiet --no-input --no-deps --only-binary :all: -r $(2)
+	$(1)/bin/python -m pip install --quiet --no-input --no-deps --only-binary :all: $(3) -r $(2)
 	$(1)/bin/python -m pip check
 endef
 

@@ -106,7 +106,7 @@ class _Work:
 
     def begin(self) -> None:
         self._protect(enabled=True)
-        say(f"({self._name} works, and is under scale-in protection meanwhile.)")
+        say(f"({self._name} is busy, and protects itself while it works.)")
 
     def take(self, line: str) -> None:
         """Show a line of the log; end the work when all other tasks are recycled."""

@@ -90,7 +90,8 @@ class Stage:
 
     def type(self, *command: str) -> CompletedProcess[str]:
         """Run a user's command against the local AWS, showing it and what it says."""
-        say("", f"$ {shlex.join(command)}")
+        shown = command[2] if command[:2] == ("bash", "-c") else shlex.join(command)
+        say("", f"$ {shown}")
         own = {**CLI_ENVIRONMENT, "AWS_ENDPOINT_URL": self.cloud.url}
         environment = {**environment_in(self.tree.parent), **own}
         done = run(*command, environment=environment, folder=self.tree)
@@ -149,7 +150,7 @@ class FunctionLog:
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - boto3's type
         self._client = client
-        self._shown: set[str] = set()
+        self._shown: set[tuple[int, str]] = set()
         self.errors: list[str] = []
 
     def show(self) -> None:
@@ -160,8 +161,10 @@ class FunctionLog:
         except self._client.exceptions.ResourceNotFoundException:
             return
         for event in events:
-            if event["eventId"] not in self._shown:
-                self._shown.add(event["eventId"])
+            # MiniStack gives no eventId.
+            known_by = (event["timestamp"], event["message"])
+            if known_by not in self._shown:
+                self._shown.add(known_by)
                 self._take(event["message"])
 
     def _take(self, line: str) -> None:

@@ -282,7 +282,7 @@ def _printed_command(output: str) -> str:
 
 def _promises_of_the_guardian(stage: Stage) -> list[Promise]:
     """Have a run wait for a task that works, which its guardian does: no invocation runs then."""
-    heading("Handed over to the guardian, as a task of the service is busy and protects itself")
+    heading("Handed over to the guardian, because a task is busy and protects itself")
     busy = stage.world.service(CLUSTER, "jobs").tasks[0]
     stage.world.protect_task(busy, minutes=60)
     _, answer = stage.invoke("jobs", wait_time=0)

@@ -46,7 +46,7 @@ ZIP_FILE: Final = "dist/ecs-task-recycle.zip"
 LOG_GROUP: Final = f"/aws/lambda/{FUNCTION}"
 SERVICES: Final = ("web", "api", "jobs", "batch")
 GUARDIAN_WAIT_SCALE: Final = "0.1"
-"""Of the state machine's pauses; the function goes by the clock, and answers that it is too early."""
+"""Of the state machine's pauses; the function goes by the clock, and may answer: too early."""
 BUSY_MINUTES: Final = 3
 """A run is handed over if it has to wait for more than a minute, and then until this is over."""
 INTRODUCTION: Final = (

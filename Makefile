@@ -3,7 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.requirements
-REQUIREMENTS := requirements.txt requirements-client.txt requirements-dev.txt requirements-rie.txt
+DEMO_STAMP := $(VENV)/.requirements-demo
+DEMO_REQUIREMENTS := requirements.txt requirements-demo.txt requirements-rie.txt
 SHELL_SCRIPTS := $(wildcard *.sh examples/*.sh .ci/run)
 TEMPLATES := $(wildcard template.yaml verify_aws/template.yaml)
 
@@ -25,18 +26,23 @@ PARALLEL := -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-deploy verify-aws test check bench lint shell template types unit sweeps format \
-	screenshots zip package examples clean
+	screenshots zip package examples clean only-on-linux
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-demo: $(STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
+demo: only-on-linux $(DEMO_STAMP) ## a service recycled before your eyes: local ECS, real Lambda runtime, real AWS CLI
 	@$(BIN)/python -m demo
 
-demo-deploy: $(STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
+demo-deploy: only-on-linux $(DEMO_STAMP) $(MINISTACK_STAMP) ## deployed, invoked, scheduled and deleted, on a local AWS
 	@$(BIN)/python -m demo.deployed
 
-verify-aws: $(STAMP) ## on your AWS account, for some cents: ARGS="--help" lists its options
+# Before anything is installed.
+only-on-linux:
+	@test "$$(uname -s)" = Linux || { echo "The demo needs Linux (or WSL, or a Linux container): AWS's \
+	emulator of the Lambda runtime has no build for $$(uname -s)." >&2; exit 1; }
+
+verify-aws: $(STAMP) ## on your AWS account, for a few cents: ARGS="--help" lists its options
 	@$(BIN)/python -m verify_aws $(ARGS)
 
 test: check sweeps ## everything, as CI runs it
@@ -87,12 +93,17 @@ clean: ## remove what was installed, dist and every cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
-$(STAMP): $(REQUIREMENTS)
+# The demo needs a third of it; whoever has all of it has what the demo needs.
+$(DEMO_STAMP): $(DEMO_REQUIREMENTS)
+	$(call new_environment,$(VENV),requirements-demo.txt,--no-compile)
+	$(BIN)/python -m compileall -q -j 2 -x '/(moto|docutils|pip)/' $(VENV)/lib
+	$(add_lambda_emulator)
+	@touch $@
+
+$(STAMP): $(DEMO_REQUIREMENTS) requirements-client.txt requirements-dev.txt
 	$(call new_environment,$(VENV),requirements-dev.txt)
-	$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
-		--no-compile --target $(VENV)/rie -r requirements-rie.txt
-	chmod +x $(VENV)/rie/samcli/local/rapid/aws-lambda-rie-*
-	@touch $(STAMP)
+	$(add_lambda_emulator)
+	@touch $(DEMO_STAMP) $@
 
 $(MINISTACK_STAMP): requirements-ministack.txt
 	$(call new_environment,$(MINISTACK),requirements-ministack.txt)
@@ -102,12 +113,20 @@ $(EXAMPLES_STAMP): requirements-examples.txt
 	$(call new_environment,$(EXAMPLES),requirements-examples.txt)
 	@touch $(EXAMPLES_STAMP)
 
-# $(1) the folder, $(2) the file that pins what is in it
+# $(1) the folder, $(2) the file that pins what is in it, $(3) more options for pip
 define new_environment
 	@test -n "$(PYTHON)" || { echo "No Python 3.13 found: install it so that python3.13 or \
 	python3 starts it, or name it with 'make PYTHON=/path/to/python3.13 ...'." >&2; exit 1; }
 	rm -rf $(1)
 	"$(PYTHON)" -m venv $(1)
-	$(1)/bin/python -m pip install --quiet --no-input --no-deps --only-binary :all: -r $(2)
+	$(1)/bin/python -m pip install --quiet --no-input --no-deps --only-binary :all: $(3) -r $(2)
 	$(1)/bin/python -m pip check
+endef
+
+# `aws` is a script of the old kind: pip gives it a first line that cannot hold a path with a space.
+define add_lambda_emulator
+@$(BIN)/python -m pip install --quiet --no-input --no-deps --only-binary :all: \
+	--no-compile --target $(VENV)/rie -r requirements-rie.txt
+@chmod +x $(VENV)/rie/samcli/local/rapid/aws-lambda-rie-*
+@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m awscli "$$@"\n' >$(BIN)/aws
 endef

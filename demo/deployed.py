@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import time
@@ -12,21 +11,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
-
 from demo.lambda_runtime import CLI_ENVIRONMENT, FUNCTION
 from demo.mail_server import PASSWORD, USERNAME, MailServer, self_signed
+from demo.ministack import MiniStack, gate
 from demo.process import (
     LOCALHOST,
     DemoError,
-    LocalProcess,
     becomes_true,
     environment_in,
     free_ports,
     run,
 )
-from demo.show import Promise, heading, say
-from demo.stage import CLUSTER, PROJECT, TASKS_COUNT, copy_sources, emulated_ecs, input_json, main
+from demo.show import Promise, heading, log_line, log_record, say, tell, unfolded
+from demo.stage import (
+    CLUSTER,
+    TASKS_COUNT,
+    capacity,
+    copy_sources,
+    emulated_ecs,
+    input_json,
+    main,
+)
 from ecs_emulator.wire.server import serve
 
 if TYPE_CHECKING:
@@ -36,10 +41,24 @@ if TYPE_CHECKING:
 
     from ecs_emulator import World
 
-MINISTACK: Final = PROJECT / ".venv-ministack" / "bin" / "ministack"
 DEPLOY: Final = "./cloudformation_deploy.sh"
 ZIP_FILE: Final = "dist/ecs-task-recycle.zip"
 LOG_GROUP: Final = f"/aws/lambda/{FUNCTION}"
+SERVICES: Final = ("web", "api", "jobs", "batch")
+GUARDIAN_WAIT_SCALE: Final = "0.1"
+"""Of the state machine's pauses; the function goes by the clock, and may answer: too early."""
+BUSY_MINUTES: Final = 3
+"""A run is handed over if it has to wait for more than a minute, and then until this is over."""
+INTRODUCTION: Final = (
+    "You will see the whole installation on this machine: deployed by CloudFormation, invoked, "
+    "handed over to its guardian, asked for its status and to stop, started by a schedule, and "
+    "deleted. Each command is the one that you type yourself. MiniStack stands for AWS, and ECS is "
+    "emulated, with the services web, api, jobs and batch. This takes about 6 minutes."
+)
+NEXT_STEP: Final = (
+    "Next: the same with your account, by ./cloudformation_deploy.sh; or make verify-aws, which "
+    "tries the function on services of its own there, for a few cents. README.md has both."
+)
 SECRET: Final = "mail/login"  # noqa: S105 - its name
 SCHEDULE: Final = (
     "ScheduleExpression=rate(1 minute)",
@@ -59,31 +78,6 @@ EMULATED: Final = (
 """What our emulator answers to the functions; MiniStack answers all else."""
 
 
-class MiniStack(LocalProcess):
-    """CloudFormation, S3, IAM, Lambda, EventBridge, Logs and Secrets Manager on 127.0.0.1.
-
-    https://github.com/ministackorg/ministack, in an environment of its own. What is not as in AWS:
-    it does not judge permissions, every error of a function has the type `Runtime.HandlerError`,
-    properties that it does not know are accepted, a rate rule first fires up to a minute late, and
-    its ECS does not schedule: `function_environment` points the functions elsewhere.
-    """
-
-    def __init__(self, folder: Path, *, function_environment: Mapping[str, str]) -> None:
-        if not os.access(MINISTACK, os.X_OK):
-            raise DemoError(f"There is no {MINISTACK.relative_to(PROJECT)}: run make.")
-        (port,) = free_ports(1)
-        # Without BIND_HOST it listens on every interface of the machine.
-        own = {"BIND_HOST": LOCALHOST, "GATEWAY_PORT": str(port), "PYTHONUNBUFFERED": "1"}
-        # It does this by itself for functions with a runtime of AWS, and not for the others.
-        own["AWS_ENDPOINT_URL"] = f"http://{LOCALHOST}:{port}"
-        environment = {**environment_in(folder), **function_environment, **own}
-        super().__init__(str(MINISTACK), environment=environment, folder=folder, port=port)
-
-    def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type for each
-        """Return a boto3 client of one of its services."""
-        return boto3.client(service, endpoint_url=self.url)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Everything that runs, and the folder where the user's commands are typed."""
@@ -93,11 +87,13 @@ class Stage:
     cloud: MiniStack
     function_environment: Mapping[str, str]
     tree: Path
+    log: FunctionLog
     printed: list[str] = field(default_factory=list)
 
     def type(self, *command: str) -> CompletedProcess[str]:
         """Run a user's command against the local AWS, showing it and what it says."""
-        say("", f"$ {shlex.join(command)}")
+        shown = command[2] if command[:2] == ("bash", "-c") else shlex.join(command)
+        say("", f"$ {shown}")
         own = {**CLI_ENVIRONMENT, "AWS_ENDPOINT_URL": self.cloud.url}
         environment = {**environment_in(self.tree.parent), **own}
         done = run(*command, environment=environment, folder=self.tree)
@@ -125,22 +121,68 @@ class Stage:
         with urllib.request.urlopen(f"{self.cloud.url}/{path}") as answer:  # noqa: S310
             return bytes(answer.read())
 
-    def invoke(self, service: str) -> tuple[str, dict[str, Any]]:
-        """Invoke the function; return what the AWS CLI printed, and the function's answer."""
-        event = json.dumps({"cluster_name": CLUSTER, "service_name": service, "wait_time": 0})
+    def invoke(self, service: str, **parameters: object) -> tuple[str, dict[str, Any]]:
+        """Invoke the function; return what the AWS CLI printed, and the answer that it showed."""
+        event = {"cluster_name": CLUSTER, "service_name": service, **parameters}
         command = ("aws", "lambda", "invoke", "--function-name", FUNCTION)
-        done = self.type(*command, "--cli-read-timeout", "0", "--payload", event, "response.json")
-        return done.stdout, json.loads((self.tree / "response.json").read_text())
+        text = json.dumps(event, separators=(",", ":"))
+        done = self.type(*command, "--cli-read-timeout", "0", "--payload", text, "response.json")
+        answer = json.loads((self.tree / "response.json").read_text())
+        if "body" in answer:
+            answer["body"] = json.loads(answer["body"])
+        say(f"response.json: {unfolded(_without_nothing(answer))}")
+        return done.stdout, answer
 
-    def mails_of(self, service: str, count: int, *, within_seconds: float) -> bool:
-        """Wait for the mails of so many completed runs of a service; tell whether they came."""
-        end = f"Completed: {CLUSTER}/{service}"
+    def mails_of(
+        self, service: str, count: int, *, within_seconds: float, outcome: str = "Completed"
+    ) -> bool:
+        """Show the log until so many mails of a service's runs came; tell whether they did."""
+        end = f"{outcome}: {CLUSTER}/{service}"
 
         def have_come() -> bool:
+            self.log.show()
             subjects = [str(mail.message["Subject"]) for mail in self.mail_server.mails]
-            return sum(subject.endswith(end) for subject in subjects) >= count
+            return sum(subject.lower().endswith(end.lower()) for subject in subjects) >= count
 
-        return becomes_true(have_come, within_seconds=within_seconds)
+        return becomes_true(have_come, within_seconds=within_seconds, every_seconds=1.0)
+
+
+class FunctionLog:
+    """The function's log, read again and again; each line is shown once, as people read it."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - boto3's type
+        self._client = client
+        self._shown: set[tuple[int, str]] = set()
+        self.errors: list[str] = []
+
+    def show(self) -> None:
+        """Show what is new in it."""
+        try:
+            pages = self._client.get_paginator("filter_log_events").paginate(logGroupName=LOG_GROUP)
+            events = [event for page in pages for event in page["events"]]
+        except self._client.exceptions.ResourceNotFoundException:
+            return
+        for event in events:
+            # MiniStack gives no eventId.
+            known_by = (event["timestamp"], event["message"])
+            if known_by not in self._shown:
+                self._shown.add(known_by)
+                self._take(event["message"])
+
+    def _take(self, line: str) -> None:
+        log_line(line)
+        record = log_record(line) or {}
+        if record.get("level") == "ERROR":
+            self.errors.append(str(record["message"]))
+
+
+def _without_nothing(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Leave out the fields that are null or empty, and all tasks but their number."""
+    if not isinstance(value, dict):
+        return value
+    short = {**value, **{key: f"{len(value[key])} tasks" for key in ("tasks",) if key in value}}
+    short.pop("stackTrace", None)
+    return {key: _without_nothing(one) for key, one in short.items() if one not in (None, [], {})}
 
 
 def set_stage(
@@ -148,46 +190,50 @@ def set_stage(
 ) -> Stage:
     """Start the emulated ECS, a mail server and the local AWS; copy what is to be deployed.
 
-    Without a world it is one with the services web and api. The settings are MiniStack's own, by
+    Without a world it is one with the services of SERVICES. The settings are MiniStack's own, by
     the names of its environment variables.
     """
-    world = world or emulated_ecs("web", "api")
+    world = world or emulated_ecs(*SERVICES)
     url = running.enter_context(serve(world))
     mail_server = running.enter_context(MailServer(self_signed(folder)))
-    environment = dict.fromkeys(EMULATED, url) | {"SSL_CERT_FILE": str(mail_server.certificate)}
+    (port,) = free_ports(1)
+    states_url = running.enter_context(gate(f"http://{LOCALHOST}:{port}"))
+    environment = dict.fromkeys(EMULATED, url) | {
+        "AWS_ENDPOINT_URL_SFN": states_url,
+        "SSL_CERT_FILE": str(mail_server.certificate),
+    }
     cloud = running.enter_context(
-        MiniStack(folder, function_environment={**environment, **settings})
-    )
-    say(
-        f"Emulated ECS with two services: {url}",
-        f"Mail server:                    127.0.0.1:{mail_server.port}",
-        f"MiniStack (all else of AWS):    {cloud.url}",
+        MiniStack(folder, function_environment={**environment, **settings}, port=port)
     )
     return Stage(
         world=world,
         mail_server=mail_server,
         cloud=cloud,
         function_environment={**environment, "AWS_ENDPOINT_URL": cloud.url},
+        log=FunctionLog(cloud.client("logs")),
         tree=copy_sources(folder / "sources", input_json(mail_server, secret_id=SECRET)),
     )
 
 
 def play(folder: Path) -> list[Promise]:
     """Go from the first deployment to the deletion; nothing is left running."""
+    tell(INTRODUCTION)
     with ExitStack() as running:
-        stage = set_stage(running, folder)
+        stage = set_stage(running, folder, SFN_WAIT_SCALE=GUARDIAN_WAIT_SCALE)
         heading("Deployed; again with nothing changed; with a schedule")
-        first, again = stage.deploy(), stage.type(DEPLOY)
+        first, again = _deployed(stage), _deployed(stage, DEPLOY)
         time.sleep(1)  # MiniStack mixes up two deployments within a second.
-        scheduled = stage.type(DEPLOY, *SCHEDULE)
+        scheduled = _deployed(stage, DEPLOY, *SCHEDULE)
         is_the_same = stage.fetch_zip() == (stage.tree / ZIP_FILE).read_bytes()
-        heading("Invoked: synchronously; for a missing service; as an event; by the schedule")
         promises = [
             _promise("one command deploys", first, "is deployed in"),
             _promise("deployed again, nothing changes", again, "nothing has changed"),
             _promise("a schedule is deployed", scheduled, "is deployed in"),
             Promise("the deployed zip is the one that was built", is_the_same),
             *_promises_of_the_invocations(stage, first.stdout),
+            *_promises_of_the_guardian(stage),
+            *_promises_of_the_requests(stage),
+            *_promises_of_the_schedule(stage),
         ]
         heading("Deleted; again with nothing to delete")
         deleted, again = stage.type(DEPLOY, "--delete"), stage.type(DEPLOY, "--delete")
@@ -198,38 +244,34 @@ def play(folder: Path) -> list[Promise]:
         ]
 
 
+def _deployed(stage: Stage, *command: str) -> CompletedProcess[str]:
+    """Deploy, by this command or for the first time. Raises DemoError: it failed."""
+    done = stage.type(*command) if command else stage.deploy()
+    if done.returncode:
+        raise DemoError("the deployment has failed; what it said stands above.")
+    return done
+
+
 def _promise(claim: str, done: CompletedProcess[str], text: str) -> Promise:
     said = [line for line in done.stdout.splitlines() if text in line]
     return Promise(claim, done.returncode == 0 and bool(said), "".join(said[:1]))
 
 
 def _promises_of_the_invocations(stage: Stage, output: str) -> list[Promise]:
-    _, answer = stage.invoke("web")
-    status = json.loads(answer.get("body", "{}")).get("status")
-    failed, error = stage.invoke("nowhere")
-    message = str(error.get("errorMessage"))
+    heading("Invoked: synchronously; for a service that is missing; as an event")
+    _, answer = stage.invoke("web", wait_time=0)
+    status = answer.get("body", {}).get("status")
+    failed, error = stage.invoke("nowhere", wait_time=0)
     event = stage.type("bash", "-c", _printed_command(output))
+    say("", "(The log, as it comes:)")
     completes = stage.mails_of("web", 2, within_seconds=120)
-    say("", "(The schedule fires once a minute: waiting for it.)")
-    fires = stage.mails_of("api", 1, within_seconds=180)
-    stage.type("aws", "logs", "filter-log-events", "--log-group-name", LOG_GROUP)
-    lowest = [stage.world.lowest_in_service(CLUSTER, name) for name in ("web", "api")]
-    mails = stage.mail_server.mails
-    texts = [mail.part(kind) for mail in mails for kind in ("plain", "html")]
-    told = "\n".join([*stage.printed, *stage.cloud.lines, *stage.cloud.errors, *texts])
     return [
         Promise("invoked, it answers completed", status == "completed", str(status)),
-        Promise("a failure is a FunctionError", "FunctionError" in failed, message),
+        Promise(
+            "a failure is a FunctionError", "FunctionError" in failed, str(error["errorMessage"])
+        ),
         Promise("the printed command sends an event", '"StatusCode": 202' in event.stdout),
         Promise("the event's run completes", completes),
-        Promise("the schedule's run completes", fires),
-        Promise("never fewer in service than desired", min(lowest) >= TASKS_COUNT, f"{lowest}"),
-        Promise(
-            "every mail came over TLS, with the login in Secrets Manager",
-            all(mail.over_tls and mail.username == USERNAME for mail in mails),
-            f"{len(mails)} mails",
-        ),
-        Promise("the password is in no output, log or mail", PASSWORD not in told),
     ]
 
 
@@ -240,5 +282,84 @@ def _printed_command(output: str) -> str:
     return command.replace("my-cluster", CLUSTER).replace('"my-service"', '"web","wait_time":0')
 
 
+def _promises_of_the_guardian(stage: Stage) -> list[Promise]:
+    """Have a run wait for a task that works, which its guardian does: no invocation runs then."""
+    heading("Handed over to the guardian, because a task is busy and protects itself")
+    busy = stage.world.service(CLUSTER, "jobs").tasks[0]
+    stage.world.protect_task(busy, minutes=BUSY_MINUTES)
+    _, answer = stage.invoke("jobs", wait_time=0)
+    handed_over = answer.get("body", {}).get("status")
+    _, answer = stage.invoke("jobs", action="status")
+    state = answer.get("body", {}).get("run", {}).get("state")
+    say("", "(The guardian looks again when the protection ends; the log, as it comes:)")
+    completes = stage.mails_of("jobs", 1, within_seconds=BUSY_MINUTES * 60 + 180)
+    return [
+        Promise("it hands over to its guardian", handed_over == "continued", str(handed_over)),
+        Promise("status says where the run stands", state == "handed_over", str(state)),
+        Promise("the guardian completes the run", completes),
+    ]
+
+
+def _promises_of_the_requests(stage: Stage) -> list[Promise]:
+    """Stop a run in its first pause."""
+    heading("Asked to stop")
+    event = {"cluster_name": CLUSTER, "service_name": "batch", "wait_time": 20}
+    stage.cloud.client("lambda").invoke(
+        FunctionName=FUNCTION, InvocationType="Event", Payload=json.dumps(event)
+    )
+    say("(A run of batch was started as an event; it waits 20 s after each task.)")
+    originals = {task.arn for task in stage.world.service(CLUSTER, "batch").tasks}
+
+    def stopped() -> int:
+        stage.log.show()
+        calls = stage.world.calls_of("StopTask")
+        return sum(call.wrote and call.parameters["task"] in originals for call in calls)
+
+    becomes_true(lambda: stopped() > 0, within_seconds=60, every_seconds=1.0)
+    _, answer = stage.invoke("batch", action="stop")
+    status = answer.get("body", {}).get("status")
+    ends = stage.mails_of("batch", 1, within_seconds=120, outcome="Partial")
+    now, count = capacity(stage.world, "batch"), stopped()
+    return [
+        Promise("asked to stop, it says so", status == "stopping", str(status)),
+        Promise(
+            "it stops after the task in hand, and restores the capacity",
+            ends and count == 1 and now == (TASKS_COUNT, TASKS_COUNT, 2 * TASKS_COUNT),
+            f"{count} of {TASKS_COUNT} tasks replaced; desired count, minimum, maximum: {now}",
+        ),
+    ]
+
+
+def _promises_of_the_schedule(stage: Stage) -> list[Promise]:
+    heading("By the schedule, which fires once a minute")
+    fires = stage.mails_of("api", 1, within_seconds=180)
+    stage.log.show()
+    lowest = [stage.world.lowest_in_service(CLUSTER, name) for name in SERVICES]
+    mails = stage.mail_server.mails
+    texts = [mail.part(kind) for mail in mails for kind in ("plain", "html")]
+    told = "\n".join([*stage.printed, *stage.cloud.lines, *stage.cloud.errors, *texts])
+    subjects = [str(mail.message["Subject"]) for mail in mails]
+    known = tuple(f"{CLUSTER}/{name}" for name in (*SERVICES, "nowhere"))
+    return [
+        Promise("the schedule's run completes", fires),
+        Promise("never fewer in service than desired", min(lowest) >= TASKS_COUNT, f"{lowest}"),
+        Promise(
+            "every mail came over TLS, with the login in Secrets Manager",
+            all(mail.over_tls and mail.username == USERNAME for mail in mails),
+        ),
+        Promise(
+            "every mail is about a run of these",
+            all(subject.endswith(known) for subject in subjects),
+            f"{len(mails)} mails",
+        ),
+        Promise(
+            "the only error in the log is that of the missing service",
+            bool(stage.log.errors) and all("nowhere" in error for error in stage.log.errors),
+            f"{len(stage.log.errors)} lines",
+        ),
+        Promise("the password is in no output, log or mail", PASSWORD not in told),
+    ]
+
+
 if __name__ == "__main__":
-    main(play)
+    main(play, next_step=NEXT_STEP)

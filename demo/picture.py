@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from ecs_emulator.state.model import Service, Task
 
 LEGEND: Final = (
-    "· starting  ▒ running, not yet in service  █ in service  ░ draining and stopping",
-    "◆ in service, under scale-in protection  ▼ fewer in service than desired at the start",
+    "· starting  ▒ running  █ in service  ░ draining, stopping",
+    "◆ in service and protected  ▼ fewer than at the start",
 )
 LABEL_WIDTH: Final = 23
 TICK_COLUMNS: Final = 10
 STEPS_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
-def draw(world: World, service: Service, since: float, *, width: int = 100) -> list[str]:
+def draw(world: World, service: Service, since: float, *, width: int) -> list[str]:
     """Return the picture from `since` until now; a row is a task, and time goes to the right.
 
     A task's row shows what it was at each column's beginning. The counts are the lowest within
@@ -44,7 +44,7 @@ def draw(world: World, service: Service, since: float, *, width: int = 100) -> l
         (f"         the line at {line}", "".join("▼" if n < line else "━" for n in serving)),
     ]
     drawn = [f"{label:<{LABEL_WIDTH}}{cells}".rstrip() for label, cells in rows]
-    return [*drawn, "", *LEGEND, f"One column is {step:g} s; the counts are the lowest within it."]
+    return [*drawn, "", *LEGEND, f"A column is {step:g} s; the counts are the lowest in it."]
 
 
 def _label(task: Task, first_stop: float | None) -> str:

@@ -52,6 +52,7 @@ NOT_DEPLOYED: Final = (
     "verify_aws",
     "__pycache__",
 )
+OF_THE_TERMINAL: Final = ("COLUMNS", "LINES", "TERM", "NO_COLOR")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -108,7 +109,7 @@ def copy_sources(tree: Path, configuration: Mapping[str, Any]) -> Path:
     return tree
 
 
-def main(play: Callable[[Path], Sequence[show.Promise]]) -> NoReturn:
+def main(play: Callable[[Path], Sequence[show.Promise]], *, next_step: str) -> NoReturn:
     """Play a demo in a folder of its own and exit: with 0 only if every promise was kept."""
     status = 1
     try:
@@ -116,6 +117,9 @@ def main(play: Callable[[Path], Sequence[show.Promise]]) -> NoReturn:
             signal.signal(number, _interrupt)
         with _temporary_folder() as folder:
             status = 0 if show.verdict(play(folder)) else 1
+        if status == 0:
+            show.say("")
+            show.tell(next_step)
     except DemoError as error:
         show.say(f"The demo cannot go on: {error}")
     except KeyboardInterrupt:
@@ -127,7 +131,8 @@ def main(play: Callable[[Path], Sequence[show.Promise]]) -> NoReturn:
 
 def _leave_the_machine_out(folder: Path) -> None:
     """Replace the environment, with its AWS account and proxies; write UTF-8 in any locale."""
-    environment = environment_in(folder)
+    kept = {name: os.environ[name] for name in OF_THE_TERMINAL if name in os.environ}
+    environment = {**environment_in(folder), **kept}
     os.environ.clear()
     os.environ.update(environment)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -153,7 +158,6 @@ def _temporary_folder() -> Iterator[Path]:
         try:
             folder.mkdir(parents=True)
             _leave_the_machine_out(folder)
-            show.say(f"All of it happens in build/{folder.name} and on 127.0.0.1; nothing is left.")
             yield folder
         finally:
             _ignore_signals()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import threading
 import urllib.request
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,7 @@ from demo.lambda_runtime import LambdaRuntime
 from demo.mail_server import PASSWORD, USERNAME, MailServer, self_signed
 from demo.picture import draw
 from demo.process import becomes_true
-from demo.show import Promise, heading, log_line, log_record, say
+from demo.show import SCREEN, Promise, heading, log_line, log_record, say, tell, unfolded
 from demo.stage import CLUSTER, TASKS_COUNT, build_zip, capacity, emulated_ecs, input_json
 from ecs_emulator import StopKind
 from ecs_emulator.wire.server import serve
@@ -31,8 +30,24 @@ if TYPE_CHECKING:
 
 SERVICE: Final = "web"
 EVENT: Final = {"cluster_name": CLUSTER, "service_name": SERVICE, "wait_time": 1}
-WORK_SECONDS: Final = 5.0
-"""For so long the protected task goes on working when all others are recycled."""
+INTRODUCTION: Final = (
+    "You will see an ECS service with three tasks, each of which is replaced by a new one: by the "
+    "zip that would be deployed, in AWS's own Lambda runtime, invoked by the real AWS CLI. ECS, "
+    "its load balancer and the mail server are emulated, on this machine. One task is busy and "
+    "protects itself: it is left alone until it has finished, and so it is the last one. Watch "
+    'the row "in service": it never falls below 3. This takes about 40 seconds.'
+)
+SURPLUS: Final = (
+    "(In the end there is one task more than desired, and ECS chooses which one it stops. The "
+    "service keeps three new tasks.)"
+)
+NEXT_STEP: Final = (
+    "Next: make demo-deploy deploys it to a local AWS, with its guardian and a schedule; "
+    "./cloudformation_deploy.sh deploys it to your account; README.md has the rest."
+)
+MAIL: Final = "demo-mail.html"
+ANSWERS_LINES: Final = 5
+"""The mail's first lines: did it work, was the service affected, is there anything to do."""
 EACH_TASK: Final = (
     rf"Recycling task {{}}/{TASKS_COUNT}: arn:\S+",
     r"Task {} recycled, waiting \d+s",
@@ -51,6 +66,7 @@ def play(folder: Path) -> list[Promise]:
     world = emulated_ecs(SERVICE)
     service = world.service(CLUSTER, SERVICE)
     worker = min(service.tasks, key=lambda task: task.created_at)
+    tell(INTRODUCTION)
     with ExitStack() as running:
         mail_server = running.enter_context(MailServer(self_signed(folder)))
         url = running.enter_context(serve(world))
@@ -60,22 +76,17 @@ def play(folder: Path) -> list[Promise]:
         runtime = running.enter_context(
             LambdaRuntime(zip_file, environment=environment, on_line=work.take)
         )
-        say(
-            f"Emulated AWS (ECS, target groups, autoscaling): {url}",
-            f"Mail server (STARTTLS and login):               127.0.0.1:{mail_server.port}",
-            f"AWS's Lambda runtime, with {zip_file.name}:        {runtime.url}",
-        )
         heading("The command")
         say("AWS_MAX_ATTEMPTS=1 " + shlex.join(runtime.cli_command(EVENT)))
-        heading("The log as it comes: time, level and message of each JSON line")
+        heading("The log as it comes, and the tasks over time, as the emulator has recorded them")
         found, since = capacity(world, SERVICE), world.clock.now()
-        work.begin()
-        answer = runtime.invoke(EVENT)
-        becomes_true(lambda: _has_settled(world, service), within_seconds=15)
+        with SCREEN.keeps(lambda: _picture(world, service, since)):
+            work.begin()
+            answer = runtime.invoke(EVENT)
+            becomes_true(lambda: _has_settled(world, service), within_seconds=15)
+        tell(SURPLUS)
         now = capacity(world, SERVICE)
-        _show(answer, mail_server.mails)
-        heading("The tasks over time, by the emulator's own record")
-        say(*draw(world, service, since))
+        _show(answer, mail_server.mails, folder.parent / MAIL)
         seen = f"desired count, minimum, maximum: {found} before, {now} after"
         return [
             *_promises_of_the_tasks(world, service, worker),
@@ -95,13 +106,14 @@ class _Work:
 
     def begin(self) -> None:
         self._protect(enabled=True)
-        say(f"({self._name} works, and is under scale-in protection meanwhile.)")
+        say(f"({self._name} is busy, and protects itself while it works.)")
 
     def take(self, line: str) -> None:
-        """Show a line of the log; end the work soon after all other tasks are recycled."""
+        """Show a line of the log; end the work when all other tasks are recycled."""
         log_line(line)
         if f"Task {TASKS_COUNT - 1} recycled" in line:
-            threading.Timer(WORK_SECONDS, self._end).start()
+            # At once: a run that finds it at work looks again after 20 seconds.
+            self._end()
 
     def _end(self) -> None:
         with suppress(OSError):  # the run has failed meanwhile, and all is over
@@ -121,13 +133,31 @@ def _has_settled(world: World, service: Service) -> bool:
         return len(there) == service.desired_count and all(task.in_service for task in there)
 
 
-def _show(answer: Mapping[str, Any], mails: Sequence[ReceivedMail]) -> None:
-    heading("The answer (response.json, its body unfolded)")
-    say(json.dumps(answer, indent=2))
+def _picture(world: World, service: Service, since: float) -> Sequence[str]:
+    with world.lock:
+        world.catch_up()
+        return ["", *draw(world, service, since, width=SCREEN.columns)]
+
+
+def _show(answer: Mapping[str, Any], mails: Sequence[ReceivedMail], page: Path) -> None:
+    heading("The answer (response.json, its body unfolded, and of its tasks the first)")
+    say(unfolded(_shortened(answer)))
     for mail in mails:
         heading("The mail")
-        say(*(f"{name}: {mail.message[name]}" for name in ("From", "To", "Subject")), "")
-        say(mail.part("plain").strip())
+        text = mail.part("plain").strip().splitlines()
+        say(*(f"{name}: {mail.message[name]}" for name in ("From", "To", "Subject")))
+        say("", *text[:ANSWERS_LINES], "")
+        page.write_text(mail.part("html"), encoding="utf-8")
+        say(f"All of it, for a browser: build/{page.name}")
+
+
+def _shortened(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    body = answer.get("body", {})
+    tasks = body.get("tasks", [])
+    if len(tasks) <= 1:
+        return answer
+    more = f"and {len(tasks) - 1} more"
+    return {**answer, "body": {**body, "tasks": [tasks[0], more]}}
 
 
 def _promises_of_the_tasks(world: World, service: Service, worker: Task) -> list[Promise]:

@@ -35,5 +35,7 @@ def _invocation(answer: Answer, function: FunctionContext, parameters: dict[str,
     words = ["aws", "lambda", "invoke", "--function-name", function.name or UNKNOWN_FUNCTION]
     if function.region:
         words += ["--region", function.region]
-    words += ["--invocation-type", "Event", "--cli-binary-format", "raw-in-base64-out"]
-    return shlex.join([*words, "--payload", json.dumps(payload), "response.json"])
+    words += ["--invocation-type", "Event", "--payload", "fileb:///dev/stdin", "response.json"]
+    # From a pipe, as the AWS CLI would take a plain --payload for Base64.
+    # https://docs.aws.amazon.com/cli/latest/userguide/cliv2-migration-changes.html
+    return f"echo {shlex.quote(json.dumps(payload))} | {shlex.join(words)}"

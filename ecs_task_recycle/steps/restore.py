@@ -272,7 +272,7 @@ def _put_back(run: Run, scale_up: ScaleUp, notes: tuple[str, ...]) -> CapacityRe
     if commands:
         raise _not_restored(run, causes, commands, left_alone=work.left_alone)
     logger.info(
-        "Capacity put back: desired count %d",
+        "Capacity restored: desired count %d",
         work.now.desired_count,
         extra={"now": encode(work.now), "left_alone": work.left_alone},
     )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 VARIABLES: Final = {"ACCOUNT_ID": "123456789012", "REGION": "us-east-1"}
-ONLY_IN_VERSION_2: Final = ("--cli-binary-format", "raw-in-base64-out")
 COMMANDS_OF_VERSION_2: Final = (["logs", "tail"],)
+FROM_STDIN: Final = "fileb:///dev/stdin"
 
 
 class WouldBeSentError(BaseException):
@@ -30,11 +30,19 @@ class WouldBeSentError(BaseException):
 def aws_commands(text: str, variables: Mapping[str, str] = VARIABLES) -> list[list[str]]:
     """Return the commands of the page's shell blocks, from the word after `aws` on.
 
-    The one at hand is AWS CLI version 1: commands that only version 2 has are left out.
+    What a command reads from a pipe stands in it, as `--payload`. The CLI at hand is version 1, the
+    one that is a Python package: commands that only version 2 has are left out.
     """
-    joined = "\n".join(each.body for each in fences(text, "bash")).replace("\\\n", " ")
-    found = re.findall(r"^(?:[A-Z_]+=\S+ )*aws (.*)$", joined, re.MULTILINE)
-    commands = [shlex.split(_filled(each, variables)) for each in found]
+    bodies = "\n".join(each.body for each in fences(text, "bash"))
+    joined = re.sub(r"\\\n|(?<=\|)\n", " ", bodies)
+    found = re.findall(r"^(?:(echo .*) \|\s+)?(?:[A-Z_]+=\S+ )*aws (.*)$", joined, re.MULTILINE)
+    commands = [
+        [
+            shlex.split(echo)[1] if word == FROM_STDIN else word
+            for word in shlex.split(_filled(command, variables))
+        ]
+        for echo, command in found
+    ]
     return [each for each in commands if each[:2] not in COMMANDS_OF_VERSION_2]
 
 
@@ -50,11 +58,6 @@ def saved_files(text: str) -> dict[str, str]:
         if names:
             found[names[-1]] = body
     return found
-
-
-def for_version_1(command: list[str]) -> list[str]:
-    """Leave out the option that AWS CLI version 1 does not know."""
-    return [word for word in command if word not in ONLY_IN_VERSION_2]
 
 
 def files_of(command: list[str]) -> list[str]:
@@ -73,7 +76,7 @@ def refusal_of(command: list[str], folder: Path) -> str | None:
     words = io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stderr(words):
         try:
-            status = driver.main(for_version_1(command))
+            status = driver.main(command)
         except WouldBeSentError:
             return None
         except SystemExit as ended:

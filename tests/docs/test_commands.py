@@ -53,7 +53,7 @@ def test_every_payload_is_json() -> None:
     payloads = [
         command[command.index("--payload") + 1] for command in COMMANDS if "--payload" in command
     ]
-    assert len(payloads) == 4
+    assert len(payloads) == 3
     for payload in payloads:
         assert "cluster_name" in json.loads(payload)
 
@@ -80,10 +80,15 @@ def test_commands_are_found_behind_settings_and_over_several_lines() -> None:
         "aws logs tail x",
         "A_B=1 aws x y \\",
         '  --z "$ACCOUNT_ID"',
+        "echo '{\"a\": 1}' |",
+        "    B=2 aws v w --payload fileb:///dev/stdin o.json",
         "./o.sh",
     ]
     text = "\n".join(["```bash", *lines, "```", ""])
-    assert aws_commands(text) == [["x", "y", "--z", "123456789012"]]
+    assert aws_commands(text) == [
+        ["x", "y", "--z", "123456789012"],
+        ["v", "w", "--payload", '{"a": 1}', "o.json"],
+    ]
 
 
 def test_no_file_is_saved_twice_under_one_name() -> None:

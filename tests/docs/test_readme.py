@@ -66,6 +66,8 @@ NOT_RECORDED: Final = {
 }
 """What the page explains and these runs do not tell: tests/emulated has worlds for it."""
 
+LONGEST_LINES: Final = 350
+
 HEADINGS: Final = (
     "Overview",
     "Features",
@@ -233,9 +235,15 @@ def test_the_table_of_resources_is_that_of_the_template() -> None:
 
 
 def test_the_commands_to_start_with_stand_on_the_first_screen() -> None:
-    first_screen = "\n".join(README.splitlines()[:24])
+    first_screen = "\n".join(README.splitlines()[:30])
     for command in ("make demo ", "make test ", "./cloudformation_deploy.sh", "aws lambda invoke"):
         assert command in first_screen
+    for word in ("Linux", "minutes", "not yet run on a real account", "make verify-aws"):
+        assert word in first_screen
+
+
+def test_the_readme_is_no_longer_than_it_can_be_read() -> None:
+    assert len(README.splitlines()) <= LONGEST_LINES
 
 
 def test_readers_of_the_first_readme_find_its_headings_in_their_order() -> None:

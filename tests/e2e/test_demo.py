@@ -28,6 +28,7 @@ pytestmark = [
 PROJECT: Final = Path(__file__).parents[2]
 DEMO: Final = ("-m", "demo")
 SHOWN: Final = (
+    r"You will see .* about 40 seconds",
     r"aws lambda invoke --endpoint-url http://127.0.0.1:\d+ ",
     r"INFO +Starting task recycle for demo/web\n",
     r"INFO +Original desired count: 3, tasks: 3\n",
@@ -39,13 +40,16 @@ SHOWN: Final = (
     r"INFO +Recycling task 3/3: arn:\S+/\1\w+\n",
     r"INFO +Task 3 recycled, waiting 1s\n",
     r"INFO +Task recycle completed successfully\n",
+    r"\n\1 original +█*◆{5,}█*░",
+    r"\n\w+ extra +[·▒]+█+",
+    r"(\n\w+ replacement +[·▒]+█+[░ ]*){3}\n",
+    r"\n +in service +[34]+\n +the line at 3 +━+\n",
     r'"status": "completed"',
     r"\nSubject: \[AWS ECS\] ECS Service Task Recycle Completed: demo/web\n",
-    r"\n\1 original +█*◆{5,}█+░",
-    r"\n\w+ extra +·+▒?█+",
-    r"(\n\w+ replacement +·+▒*█+[░ ]*){3}\n",
-    r"\n +in service +[34]+\n +the line at 3 +━+\n",
+    r"\nDid it work\? Yes: ",
+    r"for a browser: build/demo-mail.html\n",
     r"\nAll 8 promises kept.\n",
+    r"\nNext: make demo-deploy ",
 )
 # Says that all went well, but stops every task at once.
 BAD_FUNCTION: Final = """
@@ -62,7 +66,7 @@ BAD_DEMO: Final = """
 import pathlib, sys
 from demo import stage, story
 story.build_zip = lambda *_: pathlib.Path(sys.argv[1])
-stage.main(story.play)
+stage.main(story.play, next_step="")
 """
 
 
@@ -74,7 +78,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     assert list((tmp_path / "home").iterdir()) == []
 
 
-def started(home: Path, *arguments: str) -> subprocess.Popen[str]:
+def started(home: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
     """Start a demo in an environment that tempts it to leave this machine, or its folder."""
     tempting = {
         "AWS_PROFILE": "not-there",
@@ -83,6 +87,7 @@ def started(home: Path, *arguments: str) -> subprocess.Popen[str]:
         "HOME": str(home),
         "TMPDIR": str(home),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **more,
     }
     return subprocess.Popen(
         [sys.executable, *arguments],
@@ -120,12 +125,18 @@ def read_until(demo: subprocess.Popen[str], text: str) -> None:
 
 def test_it_shows_a_whole_run_and_keeps_every_promise(home: Path) -> None:
     input_json = (PROJECT / "input.json").read_bytes()
-    with started(home, *DEMO) as demo:
-        output, errors = demo.communicate(timeout=120)
+    with started(home, *DEMO, COLUMNS="60") as demo:
+        output, errors = demo.communicate(timeout=180)
     assert (demo.returncode, errors) == (0, "")
     assert re.search(".*".join(SHOWN), output, re.DOTALL), output
     assert_nothing_is_left_of(demo)
     assert (PROJECT / "input.json").read_bytes() == input_json
+    assert "\x1b" not in output
+    _, picture = output.split("\ntask ")
+    assert [
+        line for line in picture.partition("A column is")[0].splitlines() if len(line) > 60
+    ] == []
+    assert "<html" in (PROJECT / "build/demo-mail.html").read_text()
 
 
 def test_a_function_that_breaks_its_promises_fails_it(home: Path, tmp_path: Path) -> None:
@@ -148,7 +159,7 @@ def test_a_function_that_breaks_its_promises_fails_it(home: Path, tmp_path: Path
 @pytest.mark.parametrize(
     "ending, text",
     [
-        (signal.SIGINT, "All of it happens in"),
+        (signal.SIGINT, "You will see"),
         (signal.SIGTERM, "The command"),
         (signal.SIGINT, "Recycling task 1/3"),
         (signal.SIGTERM, "Recycling task 1/3"),
@@ -183,7 +194,9 @@ def test_the_picture_shows_a_dip() -> None:
     since = world.now
     world.stop_task(service.tasks[0])
     world.advance(10)
-    task, _, _, replacement, desired, in_service, line, *_ = draw(world, service, since)[1:]
+    task, _, _, replacement, desired, in_service, line, *_ = draw(world, service, since, width=100)[
+        1:
+    ]
     assert re.fullmatch(r"\w+ original +░+", task)
     assert re.fullmatch(r"\w+ (extra|replacement) +·+▒+█+", replacement)
     assert re.fullmatch(r" +desired count +3{20}", desired)

@@ -33,7 +33,7 @@ from demo.process import becomes_true
 from demo.stage import SHORT_TIMES, add_service, capacity
 from ecs_emulator import VirtualClock, WallClock, World
 from ecs_emulator.neighbours.tables import RUNS_TABLE
-from tests.docs.commands import aws_commands, for_version_1, saved_files
+from tests.docs.commands import aws_commands, saved_files
 from tests.docs.markdown import fences
 from tests.docs.pages import guide
 
@@ -145,7 +145,7 @@ class Recipe:
         """Run the page's command of an operation as it stands; return what it prints."""
         commands = aws_commands(self.text, self.variables)
         (command,) = [each for each in commands if " ".join(each[:2]) == operation]
-        words = [word.replace(*replaced) for word in for_version_1(command)]
+        words = [word.replace(*replaced) for word in command]
         done = self.stage.type("aws", *words)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -15,7 +15,8 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 PROJECT: Final = Path(__file__).parents[2]
-REQUIREMENTS: Final = ["requirements.txt", "requirements-dev.txt", "requirements-rie.txt"]
+OF_THE_DEMO: Final = ["requirements.txt", "requirements-demo.txt", "requirements-rie.txt"]
+REQUIREMENTS: Final = [*OF_THE_DEMO, "requirements-dev.txt"]
 TOOLS: Final = ["python", "ruff", "mypy", "shellcheck", "cfn-lint"]
 NOTING: Final = """#!/bin/sh
 echo "$(basename "$0") $*" >> "{notes}"
@@ -41,6 +42,7 @@ class Workshop:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(NOTING.format(notes=self.notes, failing=failing, status=status))
             path.chmod(0o755)
+        (self.folder / ".venv/.requirements-demo").touch()
         (self.folder / ".venv/.requirements").touch()
         (self.folder / ".venv-ministack").mkdir(exist_ok=True)
         (self.folder / ".venv-ministack/.requirements").touch()
@@ -114,6 +116,33 @@ def test_the_environment_is_built_anew_when_a_requirement_changes(
     assert "venv" not in workshop.run("make", "-n", "types").stdout.replace(".venv", "")
     os.utime(workshop.folder / name, (4_000_000_000, 4_000_000_000))
     assert "-m venv .venv" in workshop.run("make", "-n", "types").stdout
+
+
+@pytest.mark.parametrize("name", OF_THE_DEMO)
+def test_the_demo_has_an_environment_of_its_own(workshop: Workshop, name: str) -> None:
+    assert "venv" not in workshop.run("make", "-n", "demo").stdout.replace(".venv", "")
+    os.utime(workshop.folder / name, (4_000_000_000, 4_000_000_000))
+    assert "-r requirements-demo.txt" in workshop.run("make", "-n", "demo").stdout
+
+
+def test_the_demo_does_not_wait_for_what_only_the_tests_need(workshop: Workshop) -> None:
+    os.utime(workshop.folder / "requirements-dev.txt", (4_000_000_000, 4_000_000_000))
+    assert "pip install" not in workshop.run("make", "-n", "demo").stdout
+
+
+@pytest.mark.parametrize("target", ["demo", "demo-deploy"])
+def test_another_system_than_linux_is_told_so_before_anything_is_installed(
+    workshop: Workshop, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "mac").mkdir()
+    uname = tmp_path / "mac/uname"
+    uname.write_text("#!/bin/sh\necho Darwin\n")
+    uname.chmod(0o755)
+    (workshop.folder / ".venv/.requirements-demo").unlink()
+    done = workshop.run("make", target, PATH=f"{tmp_path / 'mac'}:{os.environ['PATH']}")
+    assert done.returncode != 0
+    assert "needs Linux" in done.stderr
+    assert "venv" not in done.stdout
 
 
 def pinned() -> dict[str, str]:

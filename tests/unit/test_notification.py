@@ -118,7 +118,7 @@ FUNCTION: Final = FunctionContext(
 )
 INVOKE: Final = (
     "aws lambda invoke --function-name recycler --region eu-west-1 --invocation-type Event "
-    "--cli-binary-format raw-in-base64-out --payload "
+    "--payload fileb:///dev/stdin response.json"
 )
 
 
@@ -370,12 +370,12 @@ def test_a_failure_says_why_and_what_to_do_before_any_chart() -> None:
         "Is there anything to do? Look at its log:",
         "aws logs tail /ecs/web",
     ]
-    assert lines[8] == f"{INVOKE}'{payload}' response.json"
+    assert lines[8] == f"echo '{payload}' | {INVOKE}"
 
 
 def payload_of_the_command(answer: Answer) -> dict[str, object]:
-    [command] = [line for line in text(answer).splitlines() if line.startswith("aws lambda")]
-    payload: dict[str, object] = json.loads(shlex.split(command)[-2])
+    [command] = [line for line in text(answer).splitlines() if line.startswith("echo ")]
+    payload: dict[str, object] = json.loads(shlex.split(command)[1])
     return payload
 
 
@@ -461,7 +461,7 @@ def test_a_failure_of_the_settings_has_no_numbers_it_cannot_know() -> None:
 def test_a_capacity_that_is_still_raised_comes_with_the_command_that_restores_it() -> None:
     payload = '{"cluster_name": "shop", "service_name": "web", "action": "restore"}'
     read = text(replace(FAILED, capacity=STILL_RAISED))
-    assert f"{INVOKE}'{payload}' response.json\n" in read
+    assert f"echo '{payload}' | {INVOKE}\n" in read
 
 
 def test_a_remedy_that_already_runs_what_restores_is_enough() -> None:

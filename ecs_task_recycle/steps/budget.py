@@ -175,7 +175,7 @@ def _wait_for(run: Run, window: Window) -> None:
 
 
 def _extra_task_seconds(run: Run) -> float:
-    """Return what the extra task and the pause after it take, before the first stop of an opening."""
+    """Return what the extra task and its pause take, before the first stop of each opening."""
     progress = run.progress
     if not progress.planned.adds_task:
         return 0.0

@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -19,18 +19,36 @@ from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
-from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError, SettingsError
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.final_record import log_final_record
 from ecs_task_recycle.report.report import Report
+from ecs_task_recycle.report.sweep_answer import SweepAnswer
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.segments import restore_run, run_segment
 from ecs_task_recycle.settings.event import Settings, settings_from_event
 from ecs_task_recycle.settings.function import FunctionContext, function_context_from, stack_from
-from ecs_task_recycle.settings.input_json import AwsCredentials, Mail, read_configuration
+from ecs_task_recycle.settings.input_json import (
+    AwsCredentials,
+    Configuration,
+    Mail,
+    read_configuration,
+)
 from ecs_task_recycle.settings.invocation import Invocation, RestoreOnly, read_invocation
+from ecs_task_recycle.settings.sweep import (
+    SweepEnd,
+    SweepSettings,
+    SweepTurn,
+    is_of_sweep,
+    step_from,
+    sweep_from,
+)
+from ecs_task_recycle.sweep.gateway import SweepGateway, SweepMachine
+from ecs_task_recycle.sweep.record import SweepStore, key_of
+from ecs_task_recycle.sweep.sweep import ask, begin
+from ecs_task_recycle.sweep.turns import Sweep, end, take_turn
 
 if TYPE_CHECKING:
     import boto3
@@ -67,6 +85,11 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     configure_logging(run_id=run_id)
     configuration = None
     try:
+        stack = stack_from(os.environ)
+        sweeping = step_from(event) or sweep_from(event, stack.notices)
+        if sweeping is not None:
+            configuration = read_configuration(CONFIGURATION_FILE)
+            return _swept(sweeping, configuration, run_id=run_id, context=context)
         invocation = read_invocation(event)
         only_credentials = invocation.restore is not None
         configuration = read_configuration(CONFIGURATION_FILE, only_credentials=only_credentials)
@@ -93,11 +116,84 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     return _answered(act(run), configuration.mail, session)
 
 
+def _swept(
+    sweeping: SweepTurn | SweepEnd | SweepSettings,
+    configuration: Configuration,
+    *,
+    run_id: str,
+    context: LambdaContext | None,
+) -> dict[str, Any]:
+    """Do what a sweep's machine asks for, or an event that names many services."""
+    session = get_aws_session(configuration.aws)
+    sweep = _sweep(sweeping.sweep or run_id, session, context)
+    match sweeping:
+        case SweepTurn():
+            turn = take_turn(sweep, sweeping.lane)
+            if turn.report is not None and turn.report.is_worth_a_mail:
+                _log_final(turn.report.answer())
+            return turn.answer(sweeping)
+        case SweepEnd():
+            ended = end(sweep, sweeping.rounds)
+            if ended.answer is not None:
+                _notify_of_sweep(ended.answer, configuration.mail, session)
+                sweep.store.note_told()
+            return ended.as_json(sweeping)
+        case _:
+            return _sweep_answered(sweep, sweeping, configuration, session)
+
+
+def _sweep_answered(
+    sweep: Sweep, settings: SweepSettings, configuration: Configuration, session: boto3.Session
+) -> dict[str, Any]:
+    """Answer an event that names many services. Somebody is told of one that fails."""
+    _require_instants(settings.started_before)
+    _require_region(settings.region, session)
+    stack = stack_from(os.environ)
+    machine = None
+    if stack.sweep_arn is not None:
+        machine = SweepMachine(_own_session(), machine_arn=stack.sweep_arn)
+    try:
+        if settings.sweep is not None:
+            answer = ask(sweep, settings.action)
+        else:
+            gateway = SweepGateway(session, CLOCK)
+            answer = begin(
+                sweep, settings, gateway, machine=machine, cluster_names=stack.cluster_names
+            )
+    except (AwsCallError, PreconditionError) as error:
+        logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
+        refused = Answer.refused(error, run_id=sweep.id, at=as_utc(CLOCK.now()))
+        _notify(
+            configuration.mail,
+            refused,
+            function_context_from(os.environ),
+            session_of=lambda: session,
+        )
+        raise
+    return {"statusCode": answer.status.code, "body": json.dumps(answer.as_json())}
+
+
+def _sweep(sweep_id: str, session: boto3.Session, context: LambdaContext | None) -> Sweep:
+    table = RunTable(
+        _own_session(), name=stack_from(os.environ).table_name, service=key_of(sweep_id)
+    )
+    return Sweep(
+        id=sweep_id,
+        store=SweepStore(table, CLOCK),
+        clock=CLOCK,
+        deadline_at=_deadline_at(context),
+        run_of=lambda event, run_id: _run(
+            settings_from_event(event), session, run_id=run_id, context=context
+        ),
+    )
+
+
 def _segment(run: Run, mail: Mail | None, session: boto3.Session) -> dict[str, Any]:
     """Go on with a run; answer what the state machine goes on with."""
     segment = run_segment(run)
     if segment.report is not None:
-        _answered(segment.report, mail, session)
+        # Of a run of a sweep, the sweep tells.
+        _answered(segment.report, None if is_of_sweep(run.run_id) else mail, session)
     return segment.answer(run)
 
 
@@ -123,7 +219,7 @@ def _tell(report: Report, mail: Mail | None, session: boto3.Session) -> Answer:
     """Log and mail what somebody is to be told of; return the answer."""
     answer = report.answer()
     if report.is_worth_a_mail:
-        log_final_record(answer, function_name=stack_from(os.environ).function_name)
+        _log_final(answer)
         function = replace(
             function_context_from(os.environ),
             service_region=session.region_name,
@@ -134,14 +230,32 @@ def _tell(report: Report, mail: Mail | None, session: boto3.Session) -> Answer:
     return answer
 
 
+def _log_final(answer: Answer) -> None:
+    log_final_record(answer, function_name=stack_from(os.environ).function_name)
+
+
 def _settings(invocation: Invocation) -> Settings:
     settings = settings_from_event(invocation.event)
-    started_before = settings.started_before
+    _require_instants(settings.started_before)
+    return settings
+
+
+def _require_instants(started_before: datetime | None) -> None:
     if started_before is not None and started_before > as_utc(CLOCK.now()) + timedelta(seconds=5):
         # Tasks that are yet to start would be recycled again by a repeated event.
         problem = f"started_before is {started_before.isoformat()}, expected no instant to come"
         raise SettingsError.of("the event", [problem])
-    return settings
+
+
+def _require_region(region: str | None, session: boto3.Session) -> None:
+    if region is not None and region != session.region_name:
+        problem = f"its ARNs lie in {region}, the function works in {session.region_name}"
+        raise SettingsError.of("the event", [problem])
+
+
+def _own_session() -> boto3.Session:
+    """Return the stack's own session: with the function's own role, in its own region."""
+    return get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION")))
 
 
 def _run(
@@ -151,15 +265,12 @@ def _run(
     run_id: str,
     context: LambdaContext | None,
 ) -> Run:
-    if settings.region is not None and settings.region != session.region_name:
-        problem = f"its ARNs lie in {settings.region}, the function works in {session.region_name}"
-        raise SettingsError.of("the event", [problem])
+    _require_region(settings.region, session)
     gateway = Gateway(
         session, CLOCK, cluster_name=settings.cluster_name, service_name=settings.service_name
     )
     stack = stack_from(os.environ)
-    # The stack's own: with the function's own role, in the function's own region.
-    own_session = get_aws_session(AwsCredentials(region_name=os.environ.get("AWS_REGION")))
+    own_session = _own_session()
     guardian = None
     if stack.guardian_arn is not None:
         guardian = Guardian(
@@ -187,9 +298,16 @@ def _deadline_at(context: LambdaContext | None) -> float:
     return CLOCK.now() + context.get_remaining_time_in_millis() / 1000
 
 
+def _notify_of_sweep(answer: SweepAnswer, mail: Mail | None, session: boto3.Session) -> None:
+    """Log how a sweep has ended, and mail it."""
+    logger.info("Sweep ended: %s", answer.reason, extra=answer.as_json())
+    function = replace(function_context_from(os.environ), service_region=session.region_name)
+    _notify(mail, answer, function, session_of=lambda: session)
+
+
 def _notify(
     mail: Mail | None,
-    answer: Answer,
+    answer: Answer | SweepAnswer,
     function: FunctionContext,
     *,
     session_of: Callable[[], boto3.Session],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -86,6 +87,16 @@ class SweepEnd:
     sweep: str
     lanes: int
     rounds: int
+
+
+def run_id_of(sweep: str, number: int) -> str:
+    """Return the id of the run of one service of a sweep, by its number."""
+    return f"sweep-{sweep}-{number}"
+
+
+def is_of_sweep(run_id: str) -> bool:
+    """Whether a run is one of a sweep's: Lambda's own ids are UUIDs."""
+    return re.fullmatch(r"sweep-.+-[0-9]{1,4}", run_id) is not None
 
 
 def step_from(event: object) -> SweepTurn | SweepEnd | None:

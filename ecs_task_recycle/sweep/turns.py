@@ -117,7 +117,7 @@ def outcome_of(report: Report) -> SweptService:
         status=SweptStatus.REFUSED if is_refused else SweptStatus(report.status.value),
         reason=answer.reason,
         tasks_recycled=answer.tasks_recycled,
-        tasks=len(answer.tasks) + len(answer.not_recycled),
+        tasks=len({*(each.task for each in answer.tasks), *answer.not_recycled}),
         seconds=answer.duration_seconds,
         lowest_in_service=answer.lowest_in_service,
     )

@@ -17,6 +17,7 @@ from AWSSession import get_aws_session
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
+from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.errors import AwsCallError, PreconditionError, SettingsError
@@ -45,7 +46,7 @@ from ecs_task_recycle.settings.sweep import (
     step_from,
     sweep_from,
 )
-from ecs_task_recycle.sweep.gateway import SweepGateway, SweepMachine
+from ecs_task_recycle.sweep.gateway import SweepGateway
 from ecs_task_recycle.sweep.record import SweepStore, key_of
 from ecs_task_recycle.sweep.sweep import ask, begin
 from ecs_task_recycle.sweep.turns import Sweep, end, take_turn
@@ -85,14 +86,13 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     configure_logging(run_id=run_id)
     configuration = None
     try:
-        stack = stack_from(os.environ)
-        sweeping = step_from(event) or sweep_from(event, stack.notices)
-        if sweeping is not None:
-            configuration = read_configuration(CONFIGURATION_FILE)
-            return _swept(sweeping, configuration, run_id=run_id, context=context)
+        step = step_from(event)
         invocation = read_invocation(event)
         only_credentials = invocation.restore is not None
         configuration = read_configuration(CONFIGURATION_FILE, only_credentials=only_credentials)
+        sweeping = step or sweep_from(event, stack_from(os.environ).notices)
+        if sweeping is not None:
+            return _swept(sweeping, configuration, run_id=run_id, context=context)
         run_id = invocation.run_id or run_id
         configure_logging(run_id=run_id)
         settings = _settings(invocation)

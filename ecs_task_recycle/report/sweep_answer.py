@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import Any, cast
 
 from ecs_task_recycle.codec import OMIT_NONE, Json, encode
+from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.report.report import Report
 
 
 class SweepStatus(StrEnum):
@@ -110,3 +112,18 @@ class SweepAnswer:
     def in_reading_order(self) -> tuple[SweptService, ...]:
         """The services, the failed ones first."""
         return tuple(sorted(self.services, key=lambda each: ORDER.index(each.status)))
+
+
+def outcome_of(report: Report) -> SweptService:
+    """Return how a service's run ended, by its report."""
+    answer = report.answer()
+    is_refused = isinstance(report.error, AlreadyRunningError | PreconditionError)
+    return SweptService(
+        service=f"{answer.cluster}/{answer.service}",
+        status=SweptStatus.REFUSED if is_refused else SweptStatus(report.status.value),
+        reason=answer.reason,
+        tasks_recycled=answer.tasks_recycled,
+        tasks=len({*(each.task for each in answer.tasks), *answer.not_recycled}),
+        seconds=answer.duration_seconds,
+        lowest_in_service=answer.lowest_in_service,
+    )

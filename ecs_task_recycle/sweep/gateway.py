@@ -1,8 +1,7 @@
-"""Makes the AWS calls that find services, and the one that starts a sweep's state machine."""
+"""Makes the AWS calls that find services."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.aws.errors import expect_only_missing, retry_until, translated
 from ecs_task_recycle.aws.gateway import CONFIG
-from ecs_task_recycle.aws.guardian import ALREADY_STARTED, START
+from ecs_task_recycle.aws.responses import secret_sources_of
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
 
@@ -34,11 +33,22 @@ NO_DEFINITION: Final = "ClientException"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceName:
+    """One service of a sweep."""
+
+    cluster: str
+    service: str
+
+    def __str__(self) -> str:
+        """Return it as people name it."""
+        return f"{self.cluster}/{self.service}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundService:
     """A service, as far as choosing goes."""
 
-    cluster: str
-    name: str
+    name: ServiceName
     account: str
     task_definition_arn: str | None
     tags: Mapping[str, str]
@@ -96,8 +106,7 @@ class SweepGateway:
         expect_only_missing(action, answer["failures"])
         return [
             FoundService(
-                cluster=cluster,
-                name=each["serviceName"],
+                name=ServiceName(cluster=cluster, service=each["serviceName"]),
                 account=each["serviceArn"].split(":")[4],
                 task_definition_arn=each.get("taskDefinition"),
                 tags={tag["key"]: tag.get("value", "") for tag in each.get("tags", ())},
@@ -106,13 +115,13 @@ class SweepGateway:
             if each["status"] != "INACTIVE"
         ]
 
-    def containers(self, task_definition_arn: str) -> list[Any] | None:
-        """Return the containers of a task definition, None where it cannot be read."""
+    def secret_sources(self, task_definition_arn: str) -> tuple[str, ...] | None:
+        """Return what a task definition reads; None where it cannot be read."""
 
-        def read() -> list[Any]:
+        def read() -> tuple[str, ...]:
             with translated("ecs:DescribeTaskDefinition"):
                 answer = self._ecs.describe_task_definition(taskDefinition=task_definition_arn)
-            return list(answer["taskDefinition"].get("containerDefinitions", ()))
+            return tuple(secret_sources_of(answer["taskDefinition"]["containerDefinitions"]))
 
         return _unless_missing(NO_DEFINITION, lambda: self._patiently(read))
 
@@ -129,31 +138,3 @@ def _unless_missing[T](code: str, read: Callable[[], T]) -> T | None:
         if error.code != code:
             raise
         return None
-
-
-class SweepMachine:
-    """The state machine of sweeps, by the function's own role."""
-
-    def __init__(self, session: boto3.Session, *, machine_arn: str) -> None:
-        """Take the state machine's ARN; call nothing yet."""
-        self._session = session
-        self._machine_arn = machine_arn
-
-    def execution_arn(self, sweep: str) -> str:
-        """Return the ARN of a sweep's execution."""
-        return f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{sweep}"
-
-    def start(self, sweep: str, *, lanes: int, clock: Clock) -> None:
-        """Start the execution of a sweep, unless it is there already. Raises AwsCallError."""
-        text = json.dumps({"sweep_end": sweep, "lanes": list(range(lanes)), "rounds": 0})
-        client = self._session.client("stepfunctions", config=CONFIG)
-
-        def start() -> None:
-            with translated(START):
-                client.start_execution(stateMachineArn=self._machine_arn, name=sweep, input=text)
-
-        try:
-            retry_until(start, clock, until=clock.now() + PATIENCE_SECONDS)
-        except AwsCallError as error:
-            if error.code != ALREADY_STARTED:
-                raise

@@ -16,15 +16,15 @@ from ecs_task_recycle.aws.errors import retry_until
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.codec import Json, decode, encode
 from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.record.item import KEPT
 from ecs_task_recycle.record.packing import packed, unpacked
 from ecs_task_recycle.record.table import Item, RunTable
 from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptService, SweptStatus
 from ecs_task_recycle.settings.parameters import OnError
-from ecs_task_recycle.sweep.selection import ServiceName
+from ecs_task_recycle.sweep.gateway import ServiceName
 from ecs_task_recycle.text import one_line
 
 FORMAT: Final = "sweep 1"
-KEPT: Final = timedelta(days=90)
 LONGEST_SWEEP: Final = timedelta(days=60)
 NAMES_LIMIT_BYTES: Final = 100_000
 REASON_LIMIT: Final = 150
@@ -63,11 +63,19 @@ class SweepRecord:
     told_at: datetime | None = None
 
     @property
+    def early_end(self) -> str | None:
+        """Why no further service begins, None if one may."""
+        if self.stop_requested_at is not None:
+            return 'the sweep was asked to stop by {"action": "stop"}'
+        if self.has_failed and self.on_error is OnError.STOP:
+            return 'a run has failed, and on_error is "stop"'
+        return None
+
+    @property
     def may_begin_another(self) -> bool:
         """Whether a lane may take a service that none has taken."""
         is_left = self.next_number < len(self.services)
-        stops = self.has_failed and self.on_error is OnError.STOP
-        return is_left and self.status is None and self.stop_requested_at is None and not stops
+        return is_left and self.status is None and self.early_end is None
 
     @property
     def running(self) -> tuple[int, ...]:

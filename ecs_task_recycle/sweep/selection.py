@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.settings.parameters import SWEPT_SERVICES
 from ecs_task_recycle.settings.sweep import SweepSettings
 from ecs_task_recycle.settings.values import Resource
-from ecs_task_recycle.sweep.gateway import FoundService, SweepGateway
+from ecs_task_recycle.sweep.gateway import FoundService, ServiceName, SweepGateway
 
 _NAMED_PROBLEMS: Final = 20
 # Six characters that Secrets Manager adds to a name.
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
 _ENDING: Final = re.compile(r"-[A-Za-z0-9]{6}$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceName:
-    """One service of a sweep."""
-
-    cluster: str
-    service: str
-
-    def __str__(self) -> str:
-        """Return it as people name it."""
-        return f"{self.cluster}/{self.service}"
 
 
 def select(
@@ -47,8 +34,7 @@ def select(
         problems.append(f"{len(chosen)} services are asked for, expected at most {SWEPT_SERVICES}")
     if problems and not settings.is_notice:
         raise _refusal(problems)
-    names = [ServiceName(cluster=each.cluster, service=each.name) for each in chosen]
-    return tuple(dict.fromkeys(names))[:SWEPT_SERVICES]
+    return tuple(dict.fromkeys(each.name for each in chosen))[:SWEPT_SERVICES]
 
 
 def _refusal(problems: list[str]) -> PreconditionError:
@@ -73,20 +59,16 @@ def _candidates(
     else:
         named = _named(settings, settings.services, allowed, problems)
     found = {
-        (each.cluster, each.name): each
+        each.name: each
         for cluster in dict.fromkeys(each.cluster for each in named)
         for each in gateway.services(
             cluster, [one.service for one in named if one.cluster == cluster]
         )
     }
-    problems += [f"there is no service {each}" for each in named if _key(each) not in found]
-    kept = [found[_key(each)] for each in named if _key(each) in found]
+    problems += [f"there is no service {each}" for each in named if each not in found]
+    kept = [found[each] for each in named if each in found]
     problems += _foreign(kept, settings.account)
     return kept
-
-
-def _key(name: ServiceName) -> tuple[str, str]:
-    return name.cluster, name.service
 
 
 def _named(
@@ -127,8 +109,7 @@ def _everything(
 def _foreign(services: Iterable[FoundService], account: str | None) -> Iterator[str]:
     for each in services:
         if account is not None and each.account != account:
-            name = f"{each.cluster}/{each.name}"
-            yield f"{name} lies in account {each.account}, the event names {account}"
+            yield f"{each.name} lies in account {each.account}, the event names {account}"
 
 
 def _has_tags(service: FoundService, settings: SweepSettings) -> bool:
@@ -145,25 +126,11 @@ def _users(
     arns = dict.fromkeys(each.task_definition_arn for each in services if each.task_definition_arn)
     uses: dict[str | None, bool] = {}
     for arn in arns:
-        containers = gateway.containers(arn)
-        if containers is None:
+        sources = gateway.secret_sources(arn)
+        if sources is None:
             problems.append(f"task definition {arn} cannot be read")
-        uses[arn] = any(_is_same(source, wanted) for source in sources_of(containers or []))
+        uses[arn] = any(_is_same(source, wanted) for source in sources or ())
     return [each for each in services if uses.get(each.task_definition_arn)]
-
-
-def sources_of(containers: Iterable[Any]) -> Iterator[str]:
-    """Yield what the containers of a task definition read, wherever one can name it.
-
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specifying-sensitive-data.html
-    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
-    """
-    for each in containers:
-        options = each.get("logConfiguration", {}).get("secretOptions", ())
-        yield from (secret["valueFrom"] for secret in (*each.get("secrets", ()), *options))
-        registry = each.get("repositoryCredentials", {}).get("credentialsParameter")
-        if registry:
-            yield registry
 
 
 def _is_same(source: str, wanted: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ecs_task_recycle.actions import act
+from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.record.requests import request_stop
@@ -14,13 +15,14 @@ from ecs_task_recycle.report.sweep_answer import (
     SweepStatus,
     SweptService,
     SweptStatus,
+    outcome_of,
 )
 from ecs_task_recycle.settings.parameters import Action
 from ecs_task_recycle.settings.sweep import SweepSettings, run_id_of
-from ecs_task_recycle.sweep.gateway import SweepGateway, SweepMachine
+from ecs_task_recycle.sweep.gateway import ServiceName, SweepGateway
 from ecs_task_recycle.sweep.record import SweepRecord
-from ecs_task_recycle.sweep.selection import ServiceName, select
-from ecs_task_recycle.sweep.turns import Sweep, answer_of, outcome_of
+from ecs_task_recycle.sweep.selection import select
+from ecs_task_recycle.sweep.turns import Sweep, answer_of
 
 PLANS_LIMIT: Final = 50
 PLAN_SECONDS: Final = 60.0

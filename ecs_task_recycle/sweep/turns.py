@@ -13,7 +13,7 @@ from typing import Any, Final
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.codec import Json
-from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError
+from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.record.record import RunRecord, progress_of
 from ecs_task_recycle.report.report import Report
@@ -22,6 +22,7 @@ from ecs_task_recycle.report.sweep_answer import (
     SweepStatus,
     SweptService,
     SweptStatus,
+    outcome_of,
 )
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.sweep import SweepEnd, SweepTurn, run_id_of
@@ -108,21 +109,6 @@ def _own_record(run: Run) -> RunRecord | None:
     return record if record is not None and record.run_id == run.run_id else None
 
 
-def outcome_of(report: Report) -> SweptService:
-    """Return how a service's run ended, by its report."""
-    answer = report.answer()
-    is_refused = isinstance(report.error, AlreadyRunningError | PreconditionError)
-    return SweptService(
-        service=f"{answer.cluster}/{answer.service}",
-        status=SweptStatus.REFUSED if is_refused else SweptStatus(report.status.value),
-        reason=answer.reason,
-        tasks_recycled=answer.tasks_recycled,
-        tasks=len({*(each.task for each in answer.tasks), *answer.not_recycled}),
-        seconds=answer.duration_seconds,
-        lowest_in_service=answer.lowest_in_service,
-    )
-
-
 def _of_record(run: Run, record: RunRecord) -> SweptService:
     """Return how a service's run ended, by its record: the invocation that ended it has died."""
     progress, ended_at = progress_of(record), record.ended_at or run.now_at
@@ -202,14 +188,7 @@ def answer_of(sweep: Sweep, record: SweepRecord, status: SweepStatus) -> SweepAn
         duration_seconds=round((until_at - record.started_at).total_seconds(), 1),
         timestamp=now_at,
     )
-    return _with_reason(answer, record)
-
-
-def _with_reason(answer: SweepAnswer, record: SweepRecord) -> SweepAnswer:
     counts = ", ".join(f"{count} {status}" for status, count in answer.counts.items())
-    ends = []
-    if record.stop_requested_at is not None:
-        ends.append('the sweep was asked to stop by {"action": "stop"}')
-    elif record.has_failed and record.next_number < len(record.services):
-        ends.append('a run has failed, and on_error is "stop"')
+    is_left = record.next_number < len(record.services)
+    ends = [record.early_end] if is_left and record.early_end else []
     return replace(answer, reason="; ".join([counts.replace("_", " "), *ends]))

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from ecs_emulator import Killed, World
 from ecs_emulator.ground.clock import VirtualClock
 from ecs_emulator.neighbours.tables import RUNS_TABLE
+from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.settings.function import NoticeDefaults
 from ecs_task_recycle.settings.sweep import SweepEnd, SweepTurn, step_from, sweep_from
-from ecs_task_recycle.sweep.gateway import SweepGateway, SweepMachine
+from ecs_task_recycle.sweep.gateway import SweepGateway
 from ecs_task_recycle.sweep.record import SweepStore, key_of
 from ecs_task_recycle.sweep.sweep import ask, begin
 from ecs_task_recycle.sweep.turns import Sweep, end, take_turn

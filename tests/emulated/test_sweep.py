@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ecs_emulator.state.model import Service
     from tests.emulated.bench import Bench
 
-QUICK = {"wait_time": 0}
+QUICK: dict[str, Any] = {"wait_time": 0}
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:api/db-a1b2c3"
 PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/api/token"
 
@@ -297,7 +297,7 @@ def test_a_retirement_notice_sweeps_its_services_as_far_as_they_are_there(bench:
     world = World()
     (one,) = services(world, "a/one")
     originals = arns(one)
-    notice = {
+    notice: dict[str, Any] = {
         "source": "aws.health",
         "detail-type": "AWS Health Event",
         "detail": {

@@ -193,6 +193,7 @@ deploy() {
         fail "the zip could not be put into the bucket $bucket, and nothing was deployed; see above."
     status=0
     said="$(cli cloudformation deploy --template-file "$workshop/packaged.yaml" \
+        --s3-bucket "$bucket" --s3-prefix "$stack" \
         --stack-name "$stack" --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
         ${overrides[@]+--parameter-overrides "${overrides[@]}"})" || status=$?
     if [ "$status" -ne 0 ]; then

@@ -19,11 +19,13 @@ from ecs_task_recycle.channels.mail.smtp import (
     hand_over,
     reason_of,
 )
+from ecs_task_recycle.channels.mail.sweep import sweep_digest
 from ecs_task_recycle.channels.mail.text import as_text
 from ecs_task_recycle.channels.mail.times import TimeFormat
 from ecs_task_recycle.clock import SystemClock, as_utc
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.answer import Answer
+from ecs_task_recycle.report.sweep_answer import SweepAnswer
 from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.input_json import Mail
 from ecs_task_recycle.text import one_line
@@ -36,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 def send_notification(
     mail: Mail | None,
-    answer: Answer,
+    answer: Answer | SweepAnswer,
     function: FunctionContext = UNKNOWN_FUNCTION,
     *,
     timeout_seconds: float = 15,
@@ -69,16 +71,22 @@ def send_notification(
 
 
 def compose(
-    mail: Mail, answer: Answer, function: FunctionContext = UNKNOWN_FUNCTION
+    mail: Mail, answer: Answer | SweepAnswer, function: FunctionContext = UNKNOWN_FUNCTION
 ) -> EmailMessage:
     """Return an answer as a mail: a text and an HTML part with the same facts.
 
     Raises NotSentError if ``from_email`` is no address, or no recipient is one.
     """
     envelope = envelope_of(mail)
-    digest = digest_of(answer, function, TimeFormat.of(mail.timezone))
+    times = TimeFormat.of(mail.timezone)
+    if isinstance(answer, SweepAnswer):
+        digest = sweep_digest(answer, function, times)
+    else:
+        digest = digest_of(answer, function, times)
     message = EmailMessage(policy=SMTP_POLICY)
-    message["Subject"] = _subject(mail, digest, has_completed=answer.status is Status.COMPLETED)
+    message["Subject"] = _subject(
+        mail, digest, has_completed=answer.status.value == Status.COMPLETED
+    )
     message["From"] = envelope.sender
     message["To"] = envelope.recipients
     message["Date"] = format_datetime(as_utc(SystemClock().now()))

@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,18 +17,20 @@ from AWSSession import get_aws_session
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.aws.guardian import Guardian
+from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.channels.chat import tell_chat
 from ecs_task_recycle.channels.event_bus import tell_event_bus, tell_event_bus_of_start
 from ecs_task_recycle.channels.mail.secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.codec import Json
-from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError, SettingsError
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.record.refused import once_an_hour
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.final_record import log_final_record
 from ecs_task_recycle.report.report import Report
+from ecs_task_recycle.report.sweep_answer import SweepAnswer
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.segments import restore_run, run_segment
 from ecs_task_recycle.settings.event import Settings, settings_from_event
@@ -40,6 +42,18 @@ from ecs_task_recycle.settings.input_json import (
     read_configuration,
 )
 from ecs_task_recycle.settings.invocation import Invocation, RestoreOnly, read_invocation
+from ecs_task_recycle.settings.sweep import (
+    SweepEnd,
+    SweepSettings,
+    SweepTurn,
+    is_of_sweep,
+    step_from,
+    sweep_from,
+)
+from ecs_task_recycle.sweep.gateway import SweepGateway
+from ecs_task_recycle.sweep.record import SweepStore, key_of
+from ecs_task_recycle.sweep.sweep import ask, begin
+from ecs_task_recycle.sweep.turns import Sweep, end, take_turn
 
 if TYPE_CHECKING:
     import boto3
@@ -73,18 +87,20 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
     put everything back and mailed the failure.
     """
     work = _begin(event, context)
+    if isinstance(work, SweepWork):
+        return _swept(work)
     if work.restore is not None:
         # An attempt that fails is no error of the invocation: the guardian tries again.
         attempt = restore_run(work.run, work.restore)
-        _tell(work, attempt.report)
+        _tell(work.session, work.mail, attempt.report)
         return attempt.answer()
     if work.is_segment:
         segment = run_segment(work.run)
-        _tell(work, segment.report)
+        _tell(work.session, work.mail, segment.report)
         _require_success(segment.report)
         return segment.answer(work.run)
     report = act(work.run)
-    answer = _tell(work, report)
+    answer = _tell(work.session, work.mail, report)
     _require_success(report)
     return {"statusCode": report.status.code, "body": json.dumps(answer)}
 
@@ -100,15 +116,19 @@ class Work:
     restore: RestoreOnly | None
 
 
-def _begin(event: object, context: LambdaContext | None) -> Work:
+def _begin(event: object, context: LambdaContext | None) -> Work | SweepWork:
     """Read event and configuration. Raises SettingsError, after it has mailed it."""
     run_id = context.aws_request_id if context else str(uuid.uuid4())
     configure_logging(run_id=run_id)
     configuration = invocation = None
     try:
+        step = step_from(event)
         invocation = read_invocation(event)
         only_restores = invocation.restore is not None
         configuration = read_configuration(CONFIGURATION_FILE, is_lenient=only_restores)
+        sweeping = step or sweep_from(event, stack_from(os.environ).notices)
+        if sweeping is not None:
+            return _sweep_work(sweeping, configuration, run_id=run_id, context=context)
         run_id = invocation.run_id or run_id
         configure_logging(run_id=run_id)
         settings = _settings(invocation)
@@ -123,7 +143,8 @@ def _begin(event: object, context: LambdaContext | None) -> Work:
     return Work(
         run=run,
         session=session,
-        mail=configuration.mail,
+        # Of a run of a sweep, the sweep mails.
+        mail=None if is_of_sweep(run_id) else configuration.mail,
         is_segment=invocation.run_id is not None,
         restore=invocation.restore,
     )
@@ -147,13 +168,103 @@ def _tell_of_refused(
         once_an_hour(_table, CLOCK, tell)
 
 
+# -- sweeps ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepWork:
+    """What an invocation has to do for a sweep: what is asked, and the sweep's context."""
+
+    asked: SweepTurn | SweepEnd | SweepSettings
+    sweep: Sweep
+    session: boto3.Session
+    mail: Mail | None
+
+
+def _sweep_work(
+    asked: SweepTurn | SweepEnd | SweepSettings,
+    configuration: Configuration,
+    *,
+    run_id: str,
+    context: LambdaContext | None,
+) -> SweepWork:
+    session = get_aws_session(configuration.aws)
+    if isinstance(asked, SweepSettings):
+        _require_instants(asked.started_before)
+        _require_region(asked.region, session)
+    sweep_id = asked.sweep or run_id
+    sweep = Sweep(
+        id=sweep_id,
+        store=SweepStore(_table(key_of(sweep_id)), CLOCK),
+        clock=CLOCK,
+        deadline_at=_deadline_at(context),
+        run_of=lambda event, run_id: _run(
+            settings_from_event(event), session, run_id=run_id, context=context
+        ),
+    )
+    return SweepWork(asked=asked, sweep=sweep, session=session, mail=configuration.mail)
+
+
+def _swept(work: SweepWork) -> dict[str, Any]:
+    """Do what a sweep's machine asks for, or an event that names many services."""
+    sweep = work.sweep
+    match work.asked:
+        case SweepTurn() as asked:
+            turn = take_turn(sweep, asked.lane)
+            # The sweep mails, at its end.
+            _tell(work.session, None, turn.report)
+            return turn.answer(asked)
+        case SweepEnd() as asked:
+            ended = end(sweep, asked.rounds)
+            if ended.answer is not None:
+                _notify_of_sweep(work, ended.answer)
+                sweep.store.note_told()
+            return ended.as_json(asked)
+        case SweepSettings() as asked:
+            return _sweep_answered(work, asked)
+
+
+def _sweep_answered(work: SweepWork, settings: SweepSettings) -> dict[str, Any]:
+    """Answer an event that names many services. Somebody is told of one that fails."""
+    try:
+        if settings.sweep is not None:
+            answer = ask(work.sweep, settings.action)
+        else:
+            stack = stack_from(os.environ)
+            arn = stack.sweep_arn
+            answer = begin(
+                work.sweep,
+                settings,
+                SweepGateway(work.session, CLOCK),
+                machine=None if arn is None else SweepMachine(_own_session(), machine_arn=arn),
+                cluster_names=stack.cluster_names,
+            )
+    except (AwsCallError, PreconditionError) as error:
+        logger.error("%s", error, extra=dict(error.facts))  # noqa: TRY400 - the sentence says it all
+        refused = Answer.refused(error, run_id=work.sweep.id, at=as_utc(CLOCK.now()))
+        function = function_context_from(os.environ)
+        _notify(work.mail, refused, function, session_of=lambda: work.session)
+        raise
+    return {"statusCode": answer.status.code, "body": json.dumps(answer.as_json())}
+
+
+def _notify_of_sweep(work: SweepWork, answer: SweepAnswer) -> None:
+    """Log how a sweep has ended, and mail it."""
+    logger.info("Sweep ended: %s", answer.reason, extra=answer.as_json())
+    function = replace(function_context_from(os.environ), service_region=work.session.region_name)
+    _notify(work.mail, answer, function, session_of=lambda: work.session)
+
+
+# -- the answer ------------------------------------------------------------------------------------
+
+
 def _require_success(report: Report | None) -> None:
     """Raise what made a run fail."""
     if report is not None and report.error is not None:
         raise report.error
 
 
-def _tell(work: Work, report: Report | None) -> Json:
+def _tell(session: boto3.Session, mail: Mail | None, report: Report | None) -> Json:
     """Log and mail what somebody is to be told of; return the answer's body."""
     if report is None:
         return None
@@ -162,11 +273,11 @@ def _tell(work: Work, report: Report | None) -> Json:
         log_final_record(answer, function_name=stack_from(os.environ).function_name)
         function = replace(
             function_context_from(os.environ),
-            service_region=work.session.region_name,
+            service_region=session.region_name,
             execution_arn=report.execution_arn,
         )
         # The run's own session: its role is assumed already, should STS not answer any more.
-        _notify(work.mail, answer, function, session_of=lambda: work.session)
+        _notify(mail, answer, function, session_of=lambda: session)
         own_session = _own_session()
         tell_chat(own_session, os.environ.get("CHAT_TOPIC_ARN"), answer, function)
         tell_event_bus(own_session, os.environ.get("EVENT_BUS_NAME"), answer)
@@ -175,12 +286,21 @@ def _tell(work: Work, report: Report | None) -> Json:
 
 def _settings(invocation: Invocation) -> Settings:
     settings = settings_from_event(invocation.event)
-    started_before = settings.started_before
+    _require_instants(settings.started_before)
+    return settings
+
+
+def _require_instants(started_before: datetime | None) -> None:
     if started_before is not None and started_before > as_utc(CLOCK.now()) + timedelta(seconds=5):
         # Tasks that are yet to start would be recycled again by a repeated event.
         problem = f"started_before is {started_before.isoformat()}, expected no instant to come"
         raise SettingsError.of("the event", [problem])
-    return settings
+
+
+def _require_region(region: str | None, session: boto3.Session) -> None:
+    if region is not None and region != session.region_name:
+        problem = f"its ARNs lie in {region}, the function works in {session.region_name}"
+        raise SettingsError.of("the event", [problem])
 
 
 def _run(
@@ -190,9 +310,7 @@ def _run(
     run_id: str,
     context: LambdaContext | None,
 ) -> Run:
-    if settings.region is not None and settings.region != session.region_name:
-        problem = f"its ARNs lie in {settings.region}, the function works in {session.region_name}"
-        raise SettingsError.of("the event", [problem])
+    _require_region(settings.region, session)
     gateway = Gateway(
         session, CLOCK, cluster_name=settings.cluster_name, service_name=settings.service_name
     )
@@ -244,7 +362,7 @@ def _deadline_at(context: LambdaContext | None) -> float:
 
 def _notify(
     mail: Mail | None,
-    answer: Answer,
+    answer: Answer | SweepAnswer,
     function: FunctionContext,
     *,
     session_of: Callable[[], boto3.Session],

@@ -1,6 +1,7 @@
 """How a service is made: the options of World.create_service."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Required, TypedDict
 
 from ecs_emulator.ground.knobs import Knobs
@@ -51,6 +52,10 @@ class ServiceOptions(TypedDict, total=False):
     maximum_percent: int
     availability_zone_rebalancing: bool | None
     rollout_state: str
+    tags: Mapping[str, str]
+    secrets: tuple[str, ...]
+    log_secrets: tuple[str, ...]
+    registry_secret: str | None
     knobs: Knobs | None
 
 
@@ -79,7 +84,9 @@ class ServiceSetup:
     `instances`: how many the cluster has (EC2 only); None: enough for one task more. `alarms`:
     names of the deployment alarms. `availability_zone_rebalancing`: whether it is enabled; None: as
     the knob az_rebalancing says, but never for those that ECS does not rebalance. `rollout_state`:
-    of the deployment. `knobs`: others than the world's.
+    of the deployment. `tags`: of the service. `secrets`: what its container's environment reads, as
+    `valueFrom` names it; `log_secrets`: likewise what its log driver reads, `registry_secret` what
+    the pull of its image does. `knobs`: others than the world's.
     """
 
     cluster: str
@@ -112,4 +119,8 @@ class ServiceSetup:
     maximum_percent: int = 200
     availability_zone_rebalancing: bool | None = None
     rollout_state: str = "COMPLETED"
+    tags: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    log_secrets: tuple[str, ...] = ()
+    registry_secret: str | None = None
     knobs: Knobs | None = None

@@ -5,7 +5,7 @@ The shapes: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Types.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -253,3 +253,17 @@ def target_health_of(described: Any) -> TargetHealth:  # noqa: ANN401 - an answe
 def protected_until(row: Any) -> datetime | None:  # noqa: ANN401 - an answer of botocore's
     """Return when a task's protection ends, by its row of GetTaskProtection; None without one."""
     return row.get("expirationDate") if row["protectionEnabled"] else None
+
+
+def secret_sources_of(containers: Iterable[Any]) -> Iterator[str]:
+    """Yield what the containers of a task definition read, wherever one can name it.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specifying-sensitive-data.html
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+    """
+    for each in containers:
+        options = each.get("logConfiguration", {}).get("secretOptions", ())
+        yield from (secret["valueFrom"] for secret in (*each.get("secrets", ()), *options))
+        registry = each.get("repositoryCredentials", {}).get("credentialsParameter")
+        if registry:
+            yield registry

@@ -17,6 +17,7 @@ from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings import parameters as known
 from ecs_task_recycle.settings.parameters import (
     PARAMETERS,
+    SWEEP_PARAMETERS,
     Action,
     IfRunning,
     Parameter,
@@ -90,8 +91,8 @@ def settings_from_event(event: object) -> Settings:
     given = parameters_of(event)
     _require_names(event, given)
     problems = unknown_names(given, [parameter.name for parameter in PARAMETERS], "parameter")
-    problems += [problem for each in PARAMETERS if (problem := _problem(each, given))]
-    problems += [*_conflicts_of_places(given), *_conflicts_of_choices(given)]
+    problems += [problem for each in PARAMETERS if (problem := problem_of(each, given))]
+    problems += [*_conflicts_of_places(given), *conflicts_of_choices(given)]
     if problems:
         raise SettingsError.of("the event", problems)
     cluster, service = known.CLUSTER_NAME.of(given), known.SERVICE_NAME.of(given)
@@ -123,7 +124,7 @@ def parameters_of(event: object) -> Mapping[str, object]:
         kind = type(event).__name__
         raise SettingsError.of("the event", [f"it is {kind}, expected an object of parameters"])
     detail = event.get("detail")
-    names = {parameter.name for parameter in PARAMETERS}
+    names = {parameter.name for parameter in (*PARAMETERS, *SWEEP_PARAMETERS)}
     if isinstance(detail, Mapping) and not names & set(event):
         return detail
     return event
@@ -154,7 +155,8 @@ def unknown_names(given: Mapping[str, object], names: list[str], kind: str) -> l
     return problems
 
 
-def _problem(parameter: Parameter[object], given: Mapping[str, object]) -> str | None:
+def problem_of(parameter: Parameter[object], given: Mapping[str, object]) -> str | None:
+    """Return what is wrong with a parameter, None if it can be read."""
     try:
         parameter.of(given)
     except ValueError as problem:
@@ -162,16 +164,16 @@ def _problem(parameter: Parameter[object], given: Mapping[str, object]) -> str |
     return None
 
 
-def _readable[Value](parameter: Parameter[Value], given: Mapping[str, object]) -> Value | None:
+def readable[Value](parameter: Parameter[Value], given: Mapping[str, object]) -> Value | None:
     """Return a parameter's value, None where it cannot be read: that is a problem of its own."""
-    return None if _problem(parameter, given) else parameter.of(given)
+    return None if problem_of(parameter, given) else parameter.of(given)
 
 
-def _conflicts_of_choices(given: Mapping[str, object]) -> Iterator[str]:
+def conflicts_of_choices(given: Mapping[str, object]) -> Iterator[str]:
     """Yield which ways to choose tasks exclude each other."""
     ways = (known.STARTED_BEFORE, known.OLDER_THAN_HOURS, known.TASKS)
-    chosen = [each.name for each in ways if _readable(each, given)]
-    if _readable(known.TASKS, given) and _readable(known.IF_RUNNING, given) is IfRunning.QUEUE:
+    chosen = [each.name for each in ways if readable(each, given)]
+    if readable(known.TASKS, given) and readable(known.IF_RUNNING, given) is IfRunning.QUEUE:
         chosen.append('if_running "queue"')
     if len(chosen) > 1:
         yield f"{' and '.join(chosen)} cannot be combined"
@@ -179,8 +181,8 @@ def _conflicts_of_choices(given: Mapping[str, object]) -> Iterator[str]:
 
 def _conflicts_of_places(given: Mapping[str, object]) -> Iterator[str]:
     """Yield which names belong to different clusters, regions or accounts."""
-    cluster = _readable(known.CLUSTER_NAME, given)
-    service = _readable(known.SERVICE_NAME, given)
+    cluster = readable(known.CLUSTER_NAME, given)
+    service = readable(known.SERVICE_NAME, given)
     if cluster is None or service is None:
         return
     yield from _differences("service_name", service, cluster)
@@ -189,7 +191,7 @@ def _conflicts_of_places(given: Mapping[str, object]) -> Iterator[str]:
         region=cluster.region or service.region,
         account=cluster.account or service.account,
     )
-    tasks = _readable(known.TASKS, given) or ()
+    tasks = readable(known.TASKS, given) or ()
     elsewhere = [each for task in tasks for each in _differences(f"task {task.id}", task, expected)]
     yield from elsewhere[:_LONGEST_LIST]
     if len(elsewhere) > _LONGEST_LIST:

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 TABLE_VARIABLE: Final = "RUN_TABLE"
@@ -16,15 +16,37 @@ FUNCTION_VARIABLE: Final = "AWS_LAMBDA_FUNCTION_NAME"
 DEFAULT_FUNCTION: Final = "ecs-task-recycle-function"
 GUARDIAN_VARIABLE: Final = "GUARDIAN_ARN"
 """The environment variable by which the stack names its state machine; empty: there is none."""
+SWEEP_VARIABLE: Final = "SWEEP_ARN"
+"""The same for the state machine of sweeps."""
+CLUSTERS_VARIABLE: Final = "CLUSTER_NAMES"
+EVERY_CLUSTER: Final = "*"
+NOTICE_VARIABLES: Final[Mapping[str, str]] = {
+    "wait_time": "SWEEP_WAIT_TIME",
+    "at_once": "SWEEP_AT_ONCE",
+}
+TAG_VARIABLE: Final = "RECYCLE_TAG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeDefaults:
+    """What the stack says of the events that AWS itself sends, as parameters of an event."""
+
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """What the function is called, and what it has beside itself: a table, perhaps a guardian."""
+    """What the function is called, and what it has beside itself: a table, perhaps a guardian.
+
+    It may work in the clusters with these names, in all of them where there are none.
+    """
 
     function_name: str
     table_name: str
     guardian_arn: str | None
+    sweep_arn: str | None = None
+    cluster_names: tuple[str, ...] = ()
+    notices: NoticeDefaults = field(default_factory=NoticeDefaults)
 
 
 def stack_from(environment: Mapping[str, str]) -> Stack:
@@ -33,7 +55,25 @@ def stack_from(environment: Mapping[str, str]) -> Stack:
         function_name=environment.get(FUNCTION_VARIABLE) or DEFAULT_FUNCTION,
         table_name=environment.get(TABLE_VARIABLE) or DEFAULT_TABLE,
         guardian_arn=environment.get(GUARDIAN_VARIABLE) or None,
+        sweep_arn=environment.get(SWEEP_VARIABLE) or None,
+        cluster_names=_cluster_names(environment.get(CLUSTERS_VARIABLE) or EVERY_CLUSTER),
+        notices=_notice_defaults(environment),
     )
+
+
+def _cluster_names(listed: str) -> tuple[str, ...]:
+    names = tuple(filter(None, listed.split(",")))
+    return () if EVERY_CLUSTER in names else names
+
+
+def _notice_defaults(environment: Mapping[str, str]) -> NoticeDefaults:
+    parameters: dict[str, object] = {
+        name: environment[variable]
+        for name, variable in NOTICE_VARIABLES.items()
+        if environment.get(variable)
+    }
+    key, _, value = environment.get(TAG_VARIABLE, "").partition("=")
+    return NoticeDefaults(parameters=parameters | ({"tagged": {key: value}} if key else {}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,11 @@ from ecs_task_recycle.settings.values import (
     one_of,
     positive,
     resource,
+    run_name,
+    secret,
+    service_anywhere,
     shown,
+    tags,
     whole,
 )
 from ecs_task_recycle.settings.window import Window, window
@@ -35,6 +39,9 @@ FINISH_WITHIN_LIMITS_MINUTES: Final = (1, 10_080)
 LONGEST_AGE_HOURS: Final = 87_600
 """Ten years at most."""
 NAMED_TASKS: Final = 1_000
+SWEPT_SERVICES: Final = 1_000
+AT_ONCE_LIMIT: Final = 50
+EVERY_SERVICE: Final = "all"
 ALARM_NAMES: Final = 100
 """As many as one DescribeAlarms call takes.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html"""
@@ -47,6 +54,13 @@ class Action(StrEnum):
     RESTORE = "restore"
     STOP = "stop"
     STATUS = "status"
+
+
+class OnError(StrEnum):
+    """What a sweep does after a run that has failed."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
 
 
 class IfRunning(StrEnum):
@@ -212,3 +226,63 @@ PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     DRY_RUN,
     ACTION,
 )
+
+
+# ---- Many services in one event ----
+
+
+def _services(value: object) -> tuple[Resource, ...] | str:
+    if value == EVERY_SERVICE:
+        return EVERY_SERVICE
+    return list_of(service_anywhere, SWEPT_SERVICES)(value)
+
+
+SERVICES: Final = Parameter[tuple[Resource, ...] | str](
+    name="services",
+    parse=_services,
+    expected=(
+        f'"{EVERY_SERVICE}", or a list of 1 to {SWEPT_SERVICES} names, cluster/service or ARNs of '
+        "ECS services"
+    ),
+    default=(),
+)
+TAGGED: Final = Parameter[Mapping[str, tuple[str, ...]] | None](
+    name="tagged",
+    parse=tags,
+    expected="an object of 1 to 50 tags, each with the value or the list of values to have",
+    default=None,
+)
+USES: Final = Parameter[str | None](
+    name="uses",
+    parse=secret,
+    expected="the name or ARN of a secret or of a parameter",
+    default=None,
+)
+AT_ONCE: Final = Parameter[int](
+    name="at_once",
+    parse=whole(1, AT_ONCE_LIMIT),
+    expected=f"a whole number from 1 to {AT_ONCE_LIMIT}",
+    default=1,
+)
+ON_ERROR: Final = Parameter[OnError](
+    name="on_error",
+    parse=one_of(OnError),
+    expected='"stop" or "continue"',
+    default=OnError.STOP,
+)
+SWEEP: Final = Parameter[str | None](
+    name="sweep",
+    parse=run_name,
+    expected="the id of a sweep",
+    default=None,
+)
+
+SWEEP_PARAMETERS: Final[tuple[Parameter[object], ...]] = (
+    SERVICES,
+    TAGGED,
+    USES,
+    AT_ONCE,
+    ON_ERROR,
+    SWEEP,
+)
+"""What an event has that names many services, beside the parameters of each one's run."""

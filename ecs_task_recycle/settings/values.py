@@ -25,6 +25,18 @@ CLUSTER_ARN = re.compile(rf"{_ARN_HEAD}:cluster/(?P<cluster>{_NAME})")
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
 SERVICE_ARN = re.compile(rf"{_ARN_HEAD}:service/(?:(?P<cluster>{_NAME})/)?(?P<service>{_NAME})")
 # The same holds for tasks; their ids were UUIDs then.
+# A service together with its cluster, as people write it and as AWS Health does.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-maintenance.html
+_IN_CLUSTER = re.compile(rf"(?P<cluster>{_NAME})[/|](?P<service>{_NAME})")
+# Both kinds in a task definition: a secret's ARN ends in a random part, a parameter's has none.
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Secret.html
+_SECRET = re.compile(
+    r"(arn:[a-z-]+:(secretsmanager|ssm):[a-z0-9-]+:[0-9]{12}:(secret:|parameter/))?"
+    r"[A-Za-z0-9/_+=.@-]{1,1024}"
+)
+_TAG_LENGTHS: Final = (128, 256)
+"""https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Tag.html"""
+_TAG_VALUES: Final = 50
 _TASK_ID = "[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TASK = re.compile(rf"(?:{_ARN_HEAD}:task/(?:(?P<cluster>{_NAME})/)?)?(?P<task>{_TASK_ID})")
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
@@ -184,6 +196,51 @@ def resource(arn: re.Pattern[str], kind: str) -> Callable[[object], Resource]:
         return Resource(name=name, region=region, account=account, cluster=cluster)
 
     return parse
+
+
+def service_anywhere(value: object) -> Resource:
+    """Read a service: its name, cluster/service, cluster|service, or its ARN."""
+    match = _IN_CLUSTER.fullmatch(text(value))
+    if match is not None:
+        return Resource(name=match["service"], cluster=match["cluster"])
+    return resource(SERVICE_ARN, "service")(value)
+
+
+def tags(value: object) -> dict[str, tuple[str, ...]]:
+    """Read tags: to each key the value, or the values, of which a service must have one."""
+    if not isinstance(value, dict) or not 1 <= len(value) <= _TAG_VALUES:
+        raise ValueError
+    read = {}
+    for key, wanted in value.items():
+        values = wanted if isinstance(wanted, list) else [wanted]
+        try:
+            read[_tag(key, 0)] = tuple(dict.fromkeys(_tag(each, 1) for each in values))
+        except (ValueError, TypeError):
+            raise UnusableEntryError({key: wanted}) from None
+        if not 1 <= len(values) <= _TAG_VALUES:
+            raise UnusableEntryError({key: wanted})
+    return read
+
+
+def _tag(value: object, part: int) -> str:
+    word = text(value)
+    if not word.isprintable() or not len(word) <= _TAG_LENGTHS[part] or not (word or part):
+        raise ValueError
+    return word
+
+
+def secret(value: object) -> str:
+    """Read the ARN or name of a secret or of a parameter."""
+    if _SECRET.fullmatch(text(value)) is None:
+        raise ValueError
+    return text(value)
+
+
+def run_name(value: object) -> str:
+    """Read the id of a sweep."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", text(value)) is None:
+        raise ValueError
+    return text(value)
 
 
 def zone_of(name: str | None) -> ZoneInfo | None:

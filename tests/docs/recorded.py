@@ -21,6 +21,7 @@ from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.report.final_record import log_final_record
 from ecs_task_recycle.settings.input_json import AwsCredentials, Mail
 from tests.emulated import guarded as guarded_runs
+from tests.emulated import swept as swept_services
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.bench import record as item_of
 from tests.emulated.guarded import Guarded
@@ -156,6 +157,9 @@ def record_every_kind() -> Record:
         board = Switchboard(World())
         with virtual_sleep(board), pytest.MonkeyPatch.context() as patch:
             patch.setattr(guarded_runs, "MACHINE_ARN", MACHINE_ARN)
+            patch.setattr(swept_services, "MACHINE_ARN", MACHINE_ARN)
+            sweep_arn = MACHINE_ARN.replace("guardian", "sweep")
+            patch.setattr(swept_services, "SWEEP_ARN", sweep_arn)
             bench = Bench(session=_session(board), board=board)
             for kind in KINDS:
                 kind(record, bench)
@@ -482,6 +486,16 @@ def _short_of_time(record: Record, bench: Bench) -> None:
     record.run(bench, world)
 
 
+def _swept(record: Record, bench: Bench) -> None:
+    """Every way to select services, and a sweep to its end."""
+    world = World()
+    a_service(world, tags={"recycle": "yes"}, secrets=("api/token",))
+    for event in ({"tagged": {"recycle": "yes"}}, {"cluster_name": "demo", "services": "all"}):
+        swept_services.Swept(bench, world).begin(**event, uses="api/token", dry_run=True)
+    swept_services.Swept(bench, world).sweep(services=["demo/web"])
+    record.note_calls(world)
+
+
 KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _ordinary,
     _guarded,
@@ -512,6 +526,7 @@ KINDS: Final[tuple[Callable[[Record, Bench], None], ...]] = (
     _without_its_guardian,
     _not_handed_over,
     _mailed_with_a_secret_by_a_role,
+    _swept,
 )
 
 

@@ -15,7 +15,12 @@ from typing import Final
 
 from ecs_emulator.api.autoscaling import PROBED_ACTIONS
 from ecs_task_recycle.errors import RecycleError
-from ecs_task_recycle.settings.parameters import PARAMETERS, REQUIRED, Parameter
+from ecs_task_recycle.settings.parameters import (
+    PARAMETERS,
+    REQUIRED,
+    SWEEP_PARAMETERS,
+    Parameter,
+)
 from tests.docs.markdown import table
 from tests.docs.pages import PROJECT
 from tests.infrastructure.policy import actions_in
@@ -31,6 +36,10 @@ NONE: Final = {
     "older_than_hours": "tasks of any age",
     "tasks": "all tasks",
     "alarms": "none",
+    "services": "-",
+    "tagged": "-",
+    "uses": "-",
+    "sweep": "-",
 }
 """What stands for a default of nothing, by parameter."""
 
@@ -84,6 +93,18 @@ def parameters() -> list[Row]:
     ]
 
 
+def sweep_parameters() -> list[Row]:
+    """Return what the settings know of each parameter of an event for many services."""
+    return [
+        {
+            "Parameter for many services": f"`{each.name}`",
+            "Default": _default(each),
+            "Expected": each.expected,
+        }
+        for each in SWEEP_PARAMETERS
+    ]
+
+
 def _default(parameter: Parameter[object]) -> str:
     if parameter.default is REQUIRED:
         return "-"
@@ -110,6 +131,12 @@ TABLES: Final = (
         page=PROJECT / "README.md",
         columns=("Parameter", "Required", "Default", "Expected", "Description"),
         rows=parameters,
+    ),
+    Table(
+        name="sweep parameters",
+        page=PROJECT / "docs/many-services.md",
+        columns=("Parameter for many services", "Default", "Expected", "Description"),
+        rows=sweep_parameters,
     ),
     Table(
         name="errors",

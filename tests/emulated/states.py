@@ -1,6 +1,7 @@
 """The states of the template's machine, walked in virtual time as Amazon States Language says.
 
-Only what our machines use: JSONPath, Choice, Wait, Pass, Task with Retry and Catch, Succeed, Fail.
+Only what our machines use: JSONPath, Choice, Wait, Pass, Task with Retry and Catch, a
+distributed Map, Succeed, Fail.
 https://states-language.net/spec.html
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ecs_emulator import World
     from ecs_emulator.neighbours.executions import Execution
 
-EVENTS: Final = {"Wait": 2, "Task": 5, "Choice": 2, "Pass": 2, "Succeed": 2, "Fail": 1}
+EVENTS: Final = {"Wait": 2, "Task": 5, "Choice": 2, "Pass": 2, "Map": 5, "Succeed": 2, "Fail": 1}
 """How many history events a state makes; a task with its scheduling, start and success."""
 EVENTS_OF_A_RETRY: Final = 3
 INTRINSIC: Final = re.compile(r"States\.(\w+)\((.*)\)")
@@ -36,20 +37,28 @@ class TaskFailedError(Exception):
         self.cause = cause
 
 
+def one_after_the_other(lanes: list[Callable[[], None]]) -> None:
+    for each in lanes:
+        each()
+
+
 @dataclass
 class Walk:
     """One execution's way through the states of a machine.
 
     `invoke` does what a task asks of the function: it returns the function's answer, or raises
-    TaskFailedError.
+    TaskFailedError. `together` runs the executions of a Map's items.
     """
 
     world: World
     execution: Execution
     document: Data
     invoke: Callable[[Data], Data]
+    sleep: Callable[[float], None] | None = None
+    together: Callable[[list[Callable[[], None]]], None] = one_after_the_other
     states_limit: int = 20_000
     events: int = 2
+    children: list[Walk] = field(default_factory=list)
     largest_bytes: int = 0
     visited: list[str] = field(default_factory=list)
 
@@ -77,6 +86,8 @@ class Walk:
                 return _chosen(state, data), data
             case "Pass":
                 return state["Next"], _passed(state, data)
+            case "Map":
+                return self._map(state, data)
             case kind:
                 self.execution.end("FAILED" if kind == "Fail" else "SUCCEEDED", self.world.now)
                 self.execution.error = _error_of(state, data)
@@ -91,7 +102,33 @@ class Walk:
             until = self.world.now + state["Seconds"]
         self._sleep(until - self.world.now)
 
+    def _map(self, state: Data, data: Data) -> tuple[str | None, Data]:
+        """Walk the items' executions, each with a history of its own; failed ones are tolerated."""
+        assert state["ToleratedFailurePercentage"] == 100
+        assert state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+        items = read(state["ItemsPath"], data)
+        assert len(items) <= state["MaxConcurrency"]
+        walks = [self._child(state, data, item) for item in items]
+        self.children += walks
+        self.together([walk.run for walk in walks])
+        return state["Next"], written(state["ResultPath"], data, len(walks))
+
+    def _child(self, state: Data, data: Data, item: Any) -> Walk:  # noqa: ANN401 - an item's
+        context = {**data, "$": {"Map": {"Item": {"Value": item}}}}
+        number = len(self.children)
+        own = replace(
+            self.execution,
+            arn=f"{self.execution.arn}/{number}-{item}",
+            input=json.dumps(filled(state["ItemSelector"], context)),
+        )
+        return replace(
+            self, execution=own, document=state["ItemProcessor"], events=2, visited=[], children=[]
+        )
+
     def _sleep(self, seconds: float) -> None:
+        if self.sleep is not None:
+            self.sleep(max(0.0, seconds))
+            return
         until = self.world.now + seconds
         self.world.run_until(
             lambda: self.execution.status != "RUNNING" or self.world.now >= until,
@@ -185,8 +222,8 @@ def read(path: str, data: Any) -> Any:  # noqa: ANN401 - whatever stands there
     call = INTRINSIC.fullmatch(path)
     if call is not None:
         return _called(call[1], [part.strip() for part in call[2].split(",")], data)
-    value = data
-    for name in path.removeprefix("$").split("."):
+    value = data["$"] if path.startswith("$$") else data
+    for name in path.lstrip("$").split("."):
         value = value[name] if name else value
     return value
 

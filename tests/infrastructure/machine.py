@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from tests.infrastructure.template import Stack
 
-PATH: Final = re.compile(r"\$(\.[a-zA-Z_]+)*|States\.[A-Za-z]+\(\$(\.[a-zA-Z_]+)+(, \d+)?\)")
+PATH: Final = re.compile(r"\$\$?(\.[a-zA-Z_]+)*|States\.[A-Za-z]+\(\$(\.[a-zA-Z_]+)+(, \d+)?\)")
 """What is used of JSONPath: the whole, or a field by its name; and functions of one."""
 
 
-def definition(of: Stack) -> dict[str, Any]:
-    """Return the definition with its substitutions filled in."""
-    machine = of.resource("GuardianMachine")
+def definition(of: Stack, name: str = "GuardianMachine") -> dict[str, Any]:
+    """Return the definition of a machine with its substitutions filled in."""
+    machine = of.resource(name)
     assert machine
     document = json.loads(machine["DefinitionString"])
     assert isinstance(document, dict)

@@ -22,9 +22,16 @@ SECRET: Final = World().put_secret("mail/login", "").arn
 
 ROLE: Final = "arn:aws:iam::123456789012:role/Recycler"
 COMPLETE_README: Final = stack(
-    ClusterNames="CLUSTER", MailSecretArn="MAIL_SECRET_ARN", AssumedRoleArn="ROLE_ARN"
+    ClusterNames="CLUSTER",
+    MailSecretArn="MAIL_SECRET_ARN",
+    AssumedRoleArn="ROLE_ARN",
+    Sweeps="enabled",
 )
-COMPLETE: Final = stack(ClusterNames="other,demo", MailSecretArn=SECRET, AssumedRoleArn=ROLE)
+COMPLETE: Final = stack(
+    ClusterNames="other,demo", MailSecretArn=SECRET, AssumedRoleArn=ROLE, Sweeps="enabled"
+)
+WITHOUT_A_CLUSTER: Final = {"ecs:ListClusters", "ecs:DescribeTaskDefinition"}
+"""IAM knows no cluster of these two."""
 WRITTEN_BY_LAMBDA: Final = {"logs:CreateLogStream", "logs:PutLogEvents"}
 WITHOUT_ANYTHING_NARROWER: Final = {
     "application-autoscaling:DescribeScalableTargets",
@@ -77,7 +84,11 @@ def test_every_call_of_every_kind_of_run_is_allowed_in_a_cluster_that_is_named(
 
 
 def test_no_call_to_ecs_is_allowed_in_another_cluster(record: Record) -> None:
-    requests = [each for each in record.requests if each.action.startswith("ecs:")]
+    requests = [
+        each
+        for each in record.requests
+        if each.action.startswith("ecs:") and each.action not in WITHOUT_A_CLUSTER
+    ]
     assert len(requests) >= 6
     for each in requests:
         resource = each.resource.replace("/demo", "/demo2")
@@ -124,6 +135,16 @@ def test_one_secret_and_one_role_are_reached_and_only_where_they_are_named() -> 
     assert (named["MailSecret"], named["AssumedRole"]) == (SECRET, ROLE)
     bare = {each["Sid"] for each in stack().statements()}
     assert not {"MailSecret", "AssumedRole"} & bare
+
+
+@pytest.mark.parametrize(
+    "enabled", ["Sweeps", "OnSecretChange", "OnParameterChange", "OnRetirement"]
+)
+def test_whoever_sweeps_nothing_has_no_permission_for_it(enabled: str) -> None:
+    sweeps = {"Sweep", "ServicesOfClusters", "ClustersAndTaskDefinitions"}
+    assert not sweeps & {each["Sid"] for each in stack().statements()}
+    named = {each["Sid"] for each in stack(**{enabled: "enabled"}).statements()}
+    assert named - {each["Sid"] for each in stack().statements()} == sweeps
 
 
 def test_of_the_database_only_the_stacks_own_table_is_reached() -> None:

@@ -76,8 +76,18 @@ def describe_services(world: World, request: Request) -> Answer:
             name = last(reference)
             failures.append(missing(world.account.arn("ecs", f"service/{cluster.name}/{name}")))
         else:
-            services.append(describe_service(service, request.view_at))
+            tags = _tags(service) if "TAGS" in request.parameters.get("include", ()) else {}
+            services.append({**describe_service(service, request.view_at), **tags})
     return {"services": services, "failures": failures}
+
+
+def _tags(service: Service) -> Answer:
+    """Tags are told to those alone who ask for them.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+    """
+    pairs = service.setup.tags.items()
+    return {"tags": [{"key": key, "value": value} for key, value in pairs]}
 
 
 @operation("ecs", writes=True)

@@ -3,6 +3,8 @@
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/
 """
 
+from collections.abc import Sequence
+
 from ecs_emulator.api.ecs.lookup import (
     expired,
     find_task,
@@ -115,6 +117,29 @@ def describe_task_definition(world: World, request: Request) -> Answer:
     raise ApiError("ClientException", "Unable to describe task definition.")
 
 
+def _secrets(service: Service) -> Answer:
+    """Return every place of a container that names secrets or parameters.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+    """
+    setup = service.setup
+    members: Answer = {}
+    if setup.secrets:
+        members["secrets"] = _named("SECRET", setup.secrets)
+    if setup.log_secrets:
+        options = _named("OPTION", setup.log_secrets)
+        members["logConfiguration"] = {"logDriver": "splunk", "secretOptions": options}
+    if setup.registry_secret:
+        members["repositoryCredentials"] = {"credentialsParameter": setup.registry_secret}
+    return members
+
+
+def _named(word: str, sources: Sequence[str]) -> list[Answer]:
+    return [
+        {"name": f"{word}_{number}", "valueFrom": source} for number, source in enumerate(sources)
+    ]
+
+
 def _task_definition(world: World, service: Service, revision: int) -> Answer:
     host_port = CONTAINER_PORT if service.awsvpc else service.fixed_host_port or 0
     port = {"containerPort": CONTAINER_PORT, "hostPort": host_port, "protocol": "tcp"}
@@ -123,6 +148,7 @@ def _task_definition(world: World, service: Service, revision: int) -> Answer:
         "image": "registry.invalid/app:1",
         "essential": True,
         "portMappings": [port],
+        **_secrets(service),
     }
     if service.container_health:
         check = ["CMD-SHELL", "curl -f http://localhost:8080/"]

@@ -19,7 +19,7 @@ from ecs_task_recycle.channels.mail.chart import Bar, Chart
 from ecs_task_recycle.channels.mail.console import short_id, task_url
 from ecs_task_recycle.channels.mail.digest import Digest
 from ecs_task_recycle.channels.mail.questions import AnsweredQuestion
-from ecs_task_recycle.channels.mail.tables import Row, Table
+from ecs_task_recycle.channels.mail.tables import TASK, Row, Table
 from ecs_task_recycle.channels.mail.times import TimeFormat, duration
 
 TEMPLATE: Final = Path(__file__).with_name("mail.html")
@@ -149,7 +149,7 @@ def _table(digest: Digest, table: Table) -> _Markup:
     return _fill(
         "table",
         title=table.title,
-        columns=_joined(_fill("column", label=label) for label in ("Task", *table.columns)),
+        columns=_joined(_fill("column", label=label) for label in (table.label, *table.columns)),
         rows=_joined(_row(digest, table, row) for row in table.rows),
         left_out=table.left_out,
     )
@@ -162,7 +162,7 @@ def _row(digest: Digest, table: Table, row: Row) -> _Markup:
         remarks = _fill("remarks", text="\n".join(row.remarks), width=width)
     return _fill(
         "row",
-        task=_task(digest, row.task),
+        task=_task(digest, row.task) if table.label == TASK else _linked(row),
         cells=_joined(_fill("cell", text=text) for text in row.cells),
         remarks=remarks,
     )
@@ -172,3 +172,10 @@ def _task(digest: Digest, task_id: str) -> _Markup:
     """Return the short id of a task, with a link to its page in the console."""
     url, label = task_url(digest.region, digest.cluster, task_id), short_id(task_id)
     return _fill("task_link", label=label, url=url) if url else _fill("task", label=label)
+
+
+def _linked(row: Row) -> _Markup:
+    """Return the name of a service, with a link to its page in the console."""
+    if not row.url:
+        return _fill("task", label=row.task)
+    return _fill("task_link", label=row.task, url=row.url)

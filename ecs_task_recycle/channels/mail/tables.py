@@ -13,6 +13,7 @@ from ecs_task_recycle.report.answer import Answer, AnsweredTask, SkippedTask
 from ecs_task_recycle.text import one_line
 
 SHOWN_ROWS_COUNT: Final = 50
+TASK: Final = "Task"
 
 TASK_COLUMNS: Final = ("Replacement", "Age", "Zone", "Replaced in", "Gone after", "Exit code")
 SKIPPED_COLUMNS: Final = ("Until",)
@@ -20,21 +21,29 @@ SKIPPED_COLUMNS: Final = ("Until",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One task: its id, its cells (some may be empty), and remarks below them."""
+    """One task: its id, its cells (some may be empty), and remarks below them.
+
+    Or one service of a sweep, whose page is at ``url``.
+    """
 
     task: str
     cells: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One row per task; ``all_count`` includes the tasks whose rows are left out."""
+    """One row per task; ``all_count`` includes the tasks whose rows are left out.
+
+    ``label`` stands above the first column.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     all_count: int
+    label: str = TASK
 
     @property
     def left_out(self) -> str:

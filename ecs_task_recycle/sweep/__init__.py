@@ -1,0 +1,1 @@
+"""Many services in one event: which, in what order, how many at once."""

@@ -1,0 +1,257 @@
+"""The record of a sweep: one item of the table of run records, under a key of its own.
+
+Lanes of a sweep write it at the same time. Each write is conditional on what it depends on, and
+none overwrites what another lane has written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+
+from ecs_task_recycle.aws.errors import retry_until
+from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.codec import Json, decode, encode
+from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.record.item import KEPT
+from ecs_task_recycle.record.packing import packed, unpacked
+from ecs_task_recycle.record.table import Item, RunTable
+from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptService, SweptStatus
+from ecs_task_recycle.settings.parameters import OnError
+from ecs_task_recycle.sweep.gateway import ServiceName
+from ecs_task_recycle.text import one_line
+
+FORMAT: Final = "sweep 1"
+LONGEST_SWEEP: Final = timedelta(days=60)
+NAMES_LIMIT_BYTES: Final = 100_000
+REASON_LIMIT: Final = 150
+"""An item may have 400 KB: the names, and for each of 1,000 services what its run came to.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+PATIENCE_SECONDS: Final = 60.0
+
+
+def key_of(sweep: str) -> str:
+    """Return the key of a sweep's item."""
+    return f"sweep/{sweep}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRecord:
+    """A sweep as its item tells it.
+
+    ``services`` are what was selected, by their numbers; ``in_hand`` is the number that each lane
+    has taken last, ``taken_at`` when a number was taken, ``outcomes`` how its run ended. The
+    numbers below ``next_number`` are taken.
+    """
+
+    services: tuple[ServiceName, ...]
+    parameters: Mapping[str, Json]
+    at_once: int
+    on_error: OnError
+    started_at: datetime
+    next_number: int
+    in_hand: Mapping[int, int]
+    taken_at: Mapping[int, datetime]
+    outcomes: Mapping[int, SweptService]
+    has_failed: bool = False
+    stop_requested_at: datetime | None = None
+    status: SweepStatus | None = None
+    ended_at: datetime | None = None
+    told_at: datetime | None = None
+
+    @property
+    def early_end(self) -> str | None:
+        """Why no further service begins, None if one may."""
+        if self.stop_requested_at is not None:
+            return 'the sweep was asked to stop by {"action": "stop"}'
+        if self.has_failed and self.on_error is OnError.STOP:
+            return 'a run has failed, and on_error is "stop"'
+        return None
+
+    @property
+    def may_begin_another(self) -> bool:
+        """Whether a lane may take a service that none has taken."""
+        is_left = self.next_number < len(self.services)
+        return is_left and self.status is None and self.early_end is None
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """The numbers that are taken, and whose runs have not ended."""
+        return tuple(each for each in sorted(self.taken_at) if each not in self.outcomes)
+
+    def event_of(self, number: int) -> dict[str, Json]:
+        """Return the event of one service's run.
+
+        Should it be begun once more, it recycles nothing that it has started itself.
+        """
+        name, taken_at = self.services[number], self.taken_at.get(number)
+        event = {"cluster_name": name.cluster, "service_name": name.service, **self.parameters}
+        chooses = {"started_before", "older_than_hours"} & event.keys()
+        if taken_at is not None and not chooses:
+            event["started_before"] = taken_at.isoformat()
+        return event
+
+    def standing(self, number: int) -> SweptService:
+        """Return how a service stands."""
+        if number in self.outcomes:
+            return self.outcomes[number]
+        status = SweptStatus.RUNNING if number in self.taken_at else SweptStatus.WAITING
+        if self.status is not None:
+            status = SweptStatus.NOT_BEGUN
+        return SweptService(service=str(self.services[number]), status=status)
+
+
+class SweepStore:
+    """Reads and writes the record of one sweep."""
+
+    def __init__(self, table: RunTable, clock: Clock) -> None:
+        """Take the table with the sweep's key; call nothing yet."""
+        self._table = table
+        self._clock = clock
+
+    def read(self) -> SweepRecord | None:
+        """Return the record, None where there is no such sweep. Raises AwsCallError."""
+        item = self._patiently(self._table.read)
+        if item is None or item.get("format") != FORMAT:
+            return None
+        return _from_item(item)
+
+    def open(
+        self,
+        services: tuple[ServiceName, ...],
+        *,
+        parameters: Mapping[str, Json],
+        at_once: int,
+        on_error: OnError,
+    ) -> None:
+        """Write down what is selected, unless it is: AWS may deliver an event twice."""
+        names = packed([[each.cluster, each.service] for each in services])
+        if len(names) > NAMES_LIMIT_BYTES:
+            raise PreconditionError(
+                f"The names of {len(services)} services do not fit into the record of a sweep.",
+                remedy="Nothing was touched. Sweep fewer at a time.",
+            )
+        values = {
+            "format": FORMAT,
+            "names": names,
+            "parameters": json.dumps(parameters),
+            "at_once": at_once,
+            "on_error": on_error.value,
+            "started_at": self._now_at.isoformat(),
+            "next": 0,
+            "expires_at": int((self._now_at + LONGEST_SWEEP + KEPT).timestamp()),
+        }
+        self._write(values, {"format": None})
+
+    def take_next(self, lane: int) -> int | None:
+        """Take the next service for a lane; None where none is left or may begin."""
+        while True:
+            record = self.read()
+            if record is None or not record.may_begin_another:
+                return None
+            number = record.next_number
+            taken = {
+                f"lane_{lane}": number,
+                f"taken_{number}": self._now_at.isoformat(),
+                "next": number + 1,
+            }
+            holds: Item = {"next": number, "stop_requested_at": None, "status": None}
+            if record.on_error is OnError.STOP:
+                holds = {**holds, "has_failed": None}
+            if self._write(taken, holds):
+                return number
+            found = self.read()
+            # The answer to a write that did take it may have been lost.
+            if found is not None and found.in_hand.get(lane) == number:
+                return number
+
+    def note(self, number: int, outcome: SweptService) -> None:
+        """Write down how the run of a service ended, once."""
+        short = one_line(outcome.reason)[:REASON_LIMIT] or None
+        document = cast("dict[str, Json]", encode(outcome)) | {"reason": short, "service": ""}
+        values: dict[str, Any] = {f"outcome_{number}": json.dumps(document)}
+        if outcome.status is SweptStatus.FAILED:
+            values["has_failed"] = True
+        self._write(values, {f"outcome_{number}": None, "format": FORMAT})
+
+    def request_stop(self) -> None:
+        """Let no further service begin."""
+        now_at = self._now_at.isoformat()
+        self._write({"stop_requested_at": now_at}, {"stop_requested_at": None, "format": FORMAT})
+
+    def close(self, status: SweepStatus) -> None:
+        """Write down how the sweep ended, once."""
+        ends = {
+            "status": status.value,
+            "ended_at": self._now_at.isoformat(),
+            "expires_at": int((self._now_at + KEPT).timestamp()),
+        }
+        self._write(ends, {"status": None, "format": FORMAT})
+
+    def note_told(self) -> None:
+        """Write down that somebody was told how it ended."""
+        self._write({"told_at": self._now_at.isoformat()}, {"format": FORMAT})
+
+    @property
+    def _now_at(self) -> datetime:
+        return as_utc(self._clock.now())
+
+    def _write(self, values: Item, conditions: Item) -> bool:
+        written = self._patiently(lambda: self._table.write(values, conditions=conditions))
+        return written.is_ours
+
+    def _patiently[T](self, call: Callable[[], T]) -> T:
+        return retry_until(call, self._clock, until=self._clock.now() + PATIENCE_SECONDS)
+
+
+def _from_item(item: Item) -> SweepRecord:
+    """Return the record of an item. Raises PreconditionError for one that nobody here wrote."""
+    try:
+        return _read(item)
+    except (LookupError, TypeError, ValueError, AttributeError) as problem:
+        raise PreconditionError(
+            f"The record of the sweep is not one that this version understands: {problem}.",
+            remedy="Nothing was touched. Delete it if nobody of yours has written it.",
+        ) from problem
+
+
+def _read(item: Item) -> SweepRecord:
+    names = cast("list[list[str]]", unpacked(item["names"]))
+    services = tuple(ServiceName(cluster=cluster, service=name) for cluster, name in names)
+    outcomes = {
+        number: decode(SweptService, {**json.loads(document), "service": str(services[number])})
+        for number, document in _numbered(item, "outcome_").items()
+    }
+    taken = _numbered(item, "taken_")
+    return SweepRecord(
+        services=services,
+        parameters=json.loads(item["parameters"]),
+        at_once=item["at_once"],
+        on_error=OnError(item["on_error"]),
+        started_at=datetime.fromisoformat(item["started_at"]),
+        next_number=item["next"],
+        in_hand=_numbered(item, "lane_"),
+        taken_at={number: datetime.fromisoformat(at) for number, at in taken.items()},
+        outcomes=outcomes,
+        has_failed="has_failed" in item,
+        stop_requested_at=_instant(item, "stop_requested_at"),
+        status=SweepStatus(item["status"]) if "status" in item else None,
+        ended_at=_instant(item, "ended_at"),
+        told_at=_instant(item, "told_at"),
+    )
+
+
+def _numbered(item: Item, prefix: str) -> dict[int, Any]:
+    """Return the attributes whose names are a word and a number, by that."""
+    return {
+        int(name.removeprefix(prefix)): value
+        for name, value in item.items()
+        if name.startswith(prefix)
+    }
+
+
+def _instant(item: Item, name: str) -> datetime | None:
+    return datetime.fromisoformat(item[name]) if name in item else None

@@ -1,0 +1,194 @@
+"""What the state machine of a sweep has done: lanes that take turns, and the sweep's end.
+
+A lane's turn may die at any instant and be taken again: what it has in hand stands in the record of
+the sweep, and how far that is in the record of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from ecs_task_recycle.actions import act
+from ecs_task_recycle.clock import Clock, as_utc
+from ecs_task_recycle.codec import Json
+from ecs_task_recycle.errors import AlreadyRunningError
+from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.record.record import RunRecord, progress_of
+from ecs_task_recycle.report.report import Report
+from ecs_task_recycle.report.sweep_answer import (
+    SweepAnswer,
+    SweepStatus,
+    SweptService,
+    SweptStatus,
+    outcome_of,
+)
+from ecs_task_recycle.run import Run
+from ecs_task_recycle.settings.sweep import SweepEnd, SweepTurn, run_id_of
+from ecs_task_recycle.sweep.record import SweepRecord, SweepStore
+from ecs_task_recycle.watch.timeline import lowest
+
+LOOK_AGAIN_SECONDS: Final = 30
+"""Until a lane asks again whether a run has ended that its guardian goes on with."""
+TURNS_LIMIT: Final = 1_500
+"""Of one execution of a lane: its history may have 25,000 events, and a turn makes nine.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+ROUNDS_LIMIT: Final = 100
+
+type RunOf = Callable[[Mapping[str, Json], str], Run]
+"""Makes the run of one service, of its event and its id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """The context of a sweep: its record, and how a run of it is made."""
+
+    id: str
+    store: SweepStore
+    clock: Clock
+    deadline_at: float
+    run_of: RunOf
+
+    def run(self, record: SweepRecord, number: int) -> Run:
+        """Return the run of a service."""
+        return self.run_of(record.event_of(number), run_id_of(self.id, number))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What came of a turn; ``report`` is that of a run that has ended in it."""
+
+    wait_seconds: int | None = None
+    report: Report | None = None
+
+    def answer(self, asked: SweepTurn) -> dict[str, Any]:
+        """Return what the state machine goes on with."""
+        turns = asked.turns + 1
+        return {
+            "sweep_turn": asked.sweep,
+            "lane": asked.lane,
+            "turns": turns,
+            "continues": self.wait_seconds is not None and turns < TURNS_LIMIT,
+            "wait_seconds": self.wait_seconds or 0,
+        }
+
+
+def take_turn(sweep: Sweep, lane: int) -> Turn:
+    """Begin or go on with the service that a lane has in hand; take the next one if it has none."""
+    record = sweep.store.read()
+    if record is None or record.status is not None:
+        return Turn()
+    number = record.in_hand.get(lane)
+    if number is None or number in record.outcomes:
+        number = sweep.store.take_next(lane)
+        record = sweep.store.read()
+    if number is None or record is None:
+        return Turn()
+    return _work(sweep, number, sweep.run(record, number))
+
+
+def _work(sweep: Sweep, number: int, run: Run) -> Turn:
+    known = _own_record(run)
+    if known is not None and known.is_open:
+        return Turn(wait_seconds=LOOK_AGAIN_SECONDS)
+    if known is not None:
+        sweep.store.note(number, _of_record(run, known))
+        return Turn(wait_seconds=0)
+    report = act(run)
+    is_twice = isinstance(report.error, AlreadyRunningError) and _own_record(run) is not None
+    if report.status is Status.CONTINUED or is_twice:
+        return Turn(wait_seconds=LOOK_AGAIN_SECONDS)
+    sweep.store.note(number, outcome_of(report))
+    return Turn(wait_seconds=0, report=report)
+
+
+def _own_record(run: Run) -> RunRecord | None:
+    """Return the record that this run has left, None where there is none or another run's."""
+    record = run.record.read()
+    return record if record is not None and record.run_id == run.run_id else None
+
+
+def _of_record(run: Run, record: RunRecord) -> SweptService:
+    """Return how a service's run ended, by its record: the invocation that ended it has died."""
+    progress, ended_at = progress_of(record), record.ended_at or run.now_at
+    return SweptService(
+        service=run.gateway.name,
+        status=SweptStatus(record.status or SweptStatus.PARTIAL),
+        reason=record.reason,
+        tasks_recycled=progress.recycled_count,
+        tasks=record.total_count,
+        seconds=round((ended_at - record.run_started_at).total_seconds(), 1),
+        lowest_in_service=lowest(progress.in_service),
+    )
+
+
+# ---- The end ----
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Whether lanes have to go on; ``answer`` is what somebody is to be told of the sweep."""
+
+    continues: bool = False
+    has_failed: bool = False
+    answer: SweepAnswer | None = None
+
+    def as_json(self, asked: SweepEnd) -> dict[str, Any]:
+        """Return what the state machine goes on with."""
+        return {
+            "sweep_end": asked.sweep,
+            "lanes": list(range(asked.lanes)),
+            "rounds": asked.rounds + 1,
+            "continues": self.continues,
+            "has_failed": self.has_failed,
+        }
+
+
+def end(sweep: Sweep, rounds: int) -> End:
+    """End a sweep whose lanes have all ended, unless a service is left that has to be done."""
+    record = sweep.store.read()
+    if record is None:
+        return End()
+    is_left = bool(record.running) or record.may_begin_another
+    if record.status is None and is_left and rounds < ROUNDS_LIMIT:
+        return End(continues=True)
+    if record.status is None:
+        sweep.store.close(_status_of(record))
+        record = sweep.store.read() or record
+    status = record.status or _status_of(record)
+    has_failed = status is SweepStatus.FAILED
+    if record.told_at is not None:
+        return End(has_failed=has_failed)
+    return End(has_failed=has_failed, answer=answer_of(sweep, record, status))
+
+
+def _status_of(record: SweepRecord) -> SweepStatus:
+    """Return the outcome: a service that refuses or has nothing to do is no failure."""
+    found = {each.status for each in record.outcomes.values()}
+    if SweptStatus.FAILED in found:
+        return SweepStatus.FAILED
+    is_whole = len(record.outcomes) == len(record.services)
+    if SweptStatus.PARTIAL in found or not is_whole:
+        return SweepStatus.PARTIAL
+    return SweepStatus.COMPLETED
+
+
+def answer_of(sweep: Sweep, record: SweepRecord, status: SweepStatus) -> SweepAnswer:
+    """Return what is told of a sweep as its record stands."""
+    now_at = as_utc(sweep.clock.now())
+    until_at = record.ended_at or now_at
+    answer = SweepAnswer(
+        sweep=sweep.id,
+        status=status,
+        services_count=len(record.services),
+        services=tuple(record.standing(number) for number in range(len(record.services))),
+        parameters=record.parameters,
+        started_at=record.started_at,
+        duration_seconds=round((until_at - record.started_at).total_seconds(), 1),
+        timestamp=now_at,
+    )
+    counts = ", ".join(f"{count} {status}" for status, count in answer.counts.items())
+    is_left = record.next_number < len(record.services)
+    ends = [record.early_end] if is_left and record.early_end else []
+    return replace(answer, reason="; ".join([counts.replace("_", " "), *ends]))

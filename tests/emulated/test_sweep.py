@@ -1,0 +1,376 @@
+"""Many services in one event: who is swept, at most so many at once, and whatever happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ecs_emulator import FailingStart, Knobs, World
+from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptStatus
+from tests.emulated.bench import sweep as values
+from tests.emulated.observers import perfect_seconds
+from tests.emulated.swept import Swept, world_of_lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ecs_emulator.state.model import Service
+    from tests.emulated.bench import Bench
+
+QUICK: dict[str, Any] = {"wait_time": 0}
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:api/db-a1b2c3"
+PARAMETER = "arn:aws:ssm:us-east-1:123456789012:parameter/api/token"
+
+
+def services(world: World, *names: str, tasks: int = 2, **features: Any) -> list[Service]:  # noqa: ANN401
+    """Create services, each as cluster/service."""
+    return [
+        world.create_service(
+            cluster=name.partition("/")[0],
+            name=name.partition("/")[2],
+            desired_count=tasks,
+            **features,
+        )
+        for name in names
+    ]
+
+
+def arns(service: Service) -> set[str]:
+    return {task.arn for task in service.active_tasks}
+
+
+def stops(world: World) -> Counter[str]:
+    calls = world.calls_of("StopTask")
+    return Counter(str(call.parameters["task"]) for call in calls if call.wrote)
+
+
+def selected(swept: Swept, **event: Any) -> list[str]:  # noqa: ANN401 - users' events
+    return [each.service for each in swept.begin(dry_run=True, **event).services]
+
+
+# ---- Who ----
+
+
+def test_services_are_named_in_every_way_and_come_in_their_order_each_once(bench: Bench) -> None:
+    world = World()
+    services(world, "a/one", "a/two", "b/three", tasks=1)
+    named = ["two", "b|three", "a/one", "arn:aws:ecs:us-east-1:123456789012:service/a/two"]
+    found = selected(Swept(bench, world), cluster_name="a", services=named)
+    assert found == ["a/two", "b/three", "a/one"]
+
+
+def test_all_of_a_cluster_and_those_with_tags_are_found_by_pages(bench: Bench) -> None:
+    world = World(knobs=Knobs(page_size=2))
+    services(world, "a/one", "a/two", "b/three", tasks=1, tags={"team": "x", "stage": "prod"})
+    services(world, "a/four", "b/five", tasks=1, tags={"team": "y"})
+    swept = Swept(bench, world)
+    every = ["a/four", "a/one", "a/two"]
+    assert selected(swept, cluster_name="a", services="all") == every
+    assert selected(swept, tagged={"team": ["x", "z"], "stage": "prod"}) == [
+        *("a/one", "a/two", "b/three"),
+    ]
+    assert selected(swept, cluster_name="b", tagged={"team": "y"}) == ["b/five"]
+
+
+@pytest.mark.parametrize(
+    "features, wanted, is_found",
+    [
+        ({"secrets": (f"{SECRET}:password::",)}, SECRET, True),
+        ({"secrets": (SECRET,)}, "api/db", True),
+        ({"secrets": (SECRET[:-7],)}, SECRET, True),
+        ({"log_secrets": (SECRET,)}, SECRET, True),
+        ({"registry_secret": SECRET}, SECRET, True),
+        ({"secrets": (PARAMETER,)}, "/api/token", True),
+        ({"secrets": ("/api/token",)}, PARAMETER, True),
+        ({"secrets": (SECRET,)}, f"{SECRET[:-6]}zzzzzz", False),
+        ({"secrets": (SECRET,)}, SECRET.replace("us-east-1", "eu-west-1"), False),
+        ({"secrets": (PARAMETER,)}, "token", False),
+        ({"secrets": (SECRET,)}, "api", False),
+        ({}, SECRET, False),
+    ],
+)
+def test_whoever_reads_a_secret_or_a_parameter_is_found_wherever_it_is_named(
+    bench: Bench,
+    features: dict[str, Any],
+    wanted: str,
+    is_found: bool,  # noqa: FBT001
+) -> None:
+    world = World()
+    services(world, "a/reads", tasks=1, **features)
+    services(world, "a/other", tasks=1, secrets=("other",))
+    found = selected(Swept(bench, world), uses=wanted)
+    assert found == (["a/reads"] if is_found else [])
+    assert len(world.calls_of("DescribeTaskDefinition")) == 2
+
+
+def test_everything_that_cannot_be_swept_is_named_before_anything_begins(bench: Bench) -> None:
+    world = World()
+    services(world, "a/one", "b/two", tasks=1)
+    swept = Swept(bench, world, cluster_names=("a", "c"))
+    named = ["one", "absent", "b/two", "c/none"]
+    with pytest.raises(PreconditionError) as refused:
+        swept.begin(cluster_name="a", services=named)
+    for text in ("a/absent", "cluster b is none", "c/none"):
+        assert text in refused.value.sentence
+    assert world.writes == []
+
+
+def test_another_account_is_foreign(bench: Bench) -> None:
+    world = World()
+    services(world, "a/one", tasks=1)
+    arn = "arn:aws:ecs:us-east-1:210987654321:service/a/one"
+    with pytest.raises(PreconditionError, match="lies in account 123456789012"):
+        Swept(bench, world).begin(services=[arn])
+
+
+def test_a_dry_run_tells_each_ones_plan_and_writes_nothing(bench: Bench) -> None:
+    world = World()
+    services(world, "a/one", tasks=2)
+    services(world, "a/daemon", scheduling_strategy="DAEMON")
+    answer = Swept(bench, world).begin(cluster_name="a", services="all", dry_run=True)
+    plans = {each.service: (each.status, each.tasks) for each in answer.services}
+    assert answer.status is SweepStatus.PLANNED
+    assert plans["a/one"] == (SweptStatus.PLANNED, 2)
+    assert plans["a/daemon"][0] is SweptStatus.REFUSED
+    assert world.executions == {}
+    assert stops(world) == {}
+
+
+def test_nothing_that_is_selected_is_nothing_to_do(bench: Bench) -> None:
+    world = World()
+    services(world, "a/one", tasks=1)
+    answer = Swept(bench, world).begin(tagged={"no": "body"})
+    assert answer.status is SweepStatus.NOTHING_TO_DO
+
+
+# ---- The sweep ----
+
+
+def test_a_sweep_recycles_every_service_and_tells_of_each(bench: Bench) -> None:
+    world = World()
+    found = services(world, "a/one", "b/two")
+    originals = set.union(*map(arns, found))
+    swept = Swept(bench, world)
+    begun = swept.begin(**QUICK, services=["a/one", "b/two"])
+    assert (begun.status.code, begun.services_count, begun.sweep) == (202, 2, "s")
+    assert swept.go_on() == "SUCCEEDED"
+    answer = swept.answer
+    assert answer is not None
+    assert answer.status is SweepStatus.COMPLETED
+    told = [(each.service, each.tasks_recycled, each.tasks) for each in answer.services]
+    assert told == [("a/one", 2, 2), ("b/two", 2, 2)]
+    assert all(each.lowest_in_service >= 2 for each in answer.services if each.lowest_in_service)
+    assert stops(world) == dict.fromkeys(originals, 1)
+    status = swept.begin(sweep="s", action="status")
+    assert status.services == answer.services
+
+
+def test_those_that_refuse_or_have_nothing_to_do_are_told_and_are_no_failures(bench: Bench) -> None:
+    world = World()
+    services(world, "a/one", tasks=1)
+    services(world, "a/empty", tasks=0)
+    services(world, "a/daemon", scheduling_strategy="DAEMON")
+    answer = Swept(bench, world).sweep(**QUICK, cluster_name="a", services="all")
+    found = {each.service: each for each in answer.services}
+    assert answer.status is SweepStatus.COMPLETED
+    assert found["a/one"].status is SweptStatus.COMPLETED
+    assert found["a/empty"].status is SweptStatus.NOTHING_TO_DO
+    assert "DAEMON" in str(found["a/daemon"].reason)
+
+
+@pytest.mark.parametrize(
+    "on_error, last", [("stop", SweptStatus.NOT_BEGUN), ("continue", SweptStatus.COMPLETED)]
+)
+def test_after_a_run_that_failed_no_further_service_begins_unless_it_is_to(
+    bench: Bench, on_error: str, last: SweptStatus
+) -> None:
+    world = World()
+    services(world, "a/one", tasks=1, knobs=Knobs(failing_starts=(FailingStart(after=0),)))
+    services(world, "a/two", tasks=1)
+    swept = Swept(bench, world)
+    named = ["a/one", "a/two"]
+    answer = swept.sweep(**QUICK, services=named, on_error=on_error)
+    assert [each.status for each in answer.services] == [SweptStatus.FAILED, last]
+    assert answer.status is SweepStatus.FAILED
+    assert world.executions[f"{answer_execution(swept)}"].status == "FAILED"
+    assert [each.desired_count for each in world.services] == [1, 1]
+
+
+def answer_execution(swept: Swept) -> str:
+    assert swept.walk is not None
+    return swept.walk.execution.arn
+
+
+@pytest.mark.parametrize("seconds", values(range(5, 200, 15), quick=2))
+def test_a_sweep_that_is_asked_to_stop_begins_no_other_and_leaves_nothing_raised(
+    bench: Bench, seconds: int
+) -> None:
+    world = World()
+    names = ["a/one", "a/two", "a/three"]
+    found = services(world, *names)
+    swept = Swept(bench, world)
+
+    def stop(_: World) -> None:
+        swept.begin(sweep="s", action="stop")
+
+    swept.begin(**QUICK, services=names)
+    world.at(world.elapsed + seconds, stop)
+    world.knobs = Knobs(latency=0)
+    swept.go_on()
+    assert swept.answer is not None
+    assert swept.answer.status is SweepStatus.PARTIAL
+    assert "asked to stop" in str(swept.answer.reason)
+    begun = sum(each.status is not SweptStatus.NOT_BEGUN for each in swept.answer.services)
+    assert begun < len(names)
+    assert [each.desired_count for each in found] == [2, 2, 2]
+    assert max(stops(world).values(), default=1) == 1
+
+
+def test_a_second_sweep_over_the_same_service_is_refused_by_the_run_itself(bench: Bench) -> None:
+    world = World()
+    (one,) = services(world, "a/one")
+    originals = arns(one)
+    swept, second = Swept(bench, world), Swept(bench, world)
+
+    def sweep_too(w: World) -> None:
+        w.knobs = Knobs(latency=0)
+        second.sweep("t", **QUICK, services=["a/one"])
+
+    world.after_call("StopTask", 1, sweep_too)
+    first = swept.sweep(**QUICK, services=["a/one"])
+    assert first.status is SweepStatus.COMPLETED
+    assert second.answer is not None
+    (refused,) = second.answer.services
+    assert refused.status is SweptStatus.REFUSED
+    assert stops(world) == dict.fromkeys(originals, 1)
+
+
+def test_without_its_state_machine_a_sweep_is_refused(bench: Bench) -> None:
+    world = World()
+    services(world, "a/one")
+    with pytest.raises(PreconditionError, match="Sweeps=enabled"):
+        Swept(bench, world, has_machine=False).begin(services=["a/one"])
+    assert world.calls == []
+
+
+# ---- Notices ----
+
+
+def changed(world: World) -> dict[str, Any]:
+    return {
+        "source": "aws.secretsmanager",
+        "detail-type": "Secret Label Updated",
+        "resources": [SECRET],
+        "detail": {"labelUpdated": "AWSCURRENT"},
+        "time": iso(world),
+    }
+
+
+def iso(world: World) -> str:
+    return datetime.fromtimestamp(world.now, UTC).isoformat()
+
+
+def test_a_secret_that_changes_twice_while_services_wait_costs_one_rotation(bench: Bench) -> None:
+    world = World()
+    found = services(world, "a/one", "a/two", tasks=2, secrets=(SECRET,))
+    services(world, "a/other", tasks=2)
+    originals = set.union(*map(arns, found))
+    swept = Swept(bench, world)
+    swept.begin("first", **changed(world))
+    world.advance(30)
+    second = Swept(bench, world)
+    second.begin("second", **changed(world))
+    swept.go_on("first")
+    second.go_on("second")
+    assert swept.answer is not None
+    assert second.answer is not None
+    assert swept.answer.status is second.answer.status is SweepStatus.COMPLETED
+    assert {each.status for each in second.answer.services} == {SweptStatus.NOTHING_TO_DO}
+    assert stops(world) == dict.fromkeys(originals, 1)
+
+
+def test_a_retirement_notice_sweeps_its_services_as_far_as_they_are_there(bench: Bench) -> None:
+    world = World()
+    (one,) = services(world, "a/one")
+    originals = arns(one)
+    notice: dict[str, Any] = {
+        "source": "aws.health",
+        "detail-type": "AWS Health Event",
+        "detail": {
+            "eventTypeCode": "AWS_ECS_TASK_PATCHING_RETIREMENT",
+            "affectedEntities": [
+                {"entityValue": "a|one"},
+                {"entityValue": "a|gone"},
+                {"entityValue": "0" * 32},
+            ],
+        },
+        "time": iso(world),
+    }
+    answer = Swept(bench, world).sweep(**notice)
+    assert [each.service for each in answer.services] == ["a/one"]
+    assert stops(world) == dict.fromkeys(originals, 1)
+
+
+# ---- Deaths ----
+
+CALLS = 130
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", range(12, CALLS, 3))
+def test_a_sweep_that_is_killed_at_any_call_goes_on(bench: Bench, call: int) -> None:
+    world = World()
+    found = services(world, "a/one", "a/two", tasks=1)
+    originals = set.union(*map(arns, found))
+    swept = Swept(bench, world)
+    swept.begin(**QUICK, services=["a/one", "a/two"])
+    world.kill_at_call(call, after_effect=call % 2 == 0)
+    swept.go_on()
+    assert swept.answer is not None
+    if swept.deaths:
+        world.advance(3600)
+    assert [each.desired_count for each in found] == [1, 1]
+    assert stops(world) == dict.fromkeys(originals, 1)
+    assert swept.answer.status is SweepStatus.COMPLETED
+    for each in found:
+        assert world.lowest_in_service("a", each.name) == 1
+
+
+# ---- How long ----
+
+
+@pytest.mark.slow
+def test_a_hundred_services_take_what_ten_perfect_lanes_take(
+    bench: Bench, measured: Callable[[str], None]
+) -> None:
+    world = world_of_lanes()
+    names = [f"a/s{number:03}" for number in range(100)]
+    found = services(world, *names, tasks=3, target_group=True)
+    originals = set.union(*map(arns, found))
+    perfect_world = World()
+    (perfect,) = services(perfect_world, "a/s000", tasks=3, target_group=True)
+    one_lane = 10 * perfect_seconds(perfect_world, perfect, wait_seconds=30)
+    swept = Swept(bench, world)
+    swept.begin(cluster_name="a", services="all", at_once=10)
+    began = world.now
+    swept.go_on()
+    seconds = world.now - began
+    calls = Counter(int(each.at) for each in world.calls)
+    assert swept.walk is not None
+    walks = [swept.walk, *swept.walk.children]
+    transitions = sum(len(each.visited) for each in walks)
+    measured(
+        f"100 services of 3 tasks, 10 at once: {seconds:.0f} s, ten perfect lanes {one_lane:.0f} s "
+        f"({seconds / one_lane:.2f}); calls a second: mean {len(world.calls) / seconds:.1f}, "
+        f"peak {max(calls.values())}; {transitions} transitions of the sweep, "
+        f"longest history {max(each.events for each in walks)} events"
+    )
+    assert swept.answer is not None
+    assert swept.answer.status is SweepStatus.COMPLETED
+    assert set(stops(world)) == originals
+    assert all(world.lowest_in_service("a", each.name) >= 3 for each in found)
+    assert seconds <= 1.1 * one_lane

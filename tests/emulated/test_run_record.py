@@ -287,7 +287,7 @@ def test_a_table_that_does_not_answer_ends_the_run_with_its_capacity_restored(
     assert len(stopped_by_us(world.service(CLUSTER, SERVICE))) <= 1
 
 
-@pytest.mark.parametrize("wait_time", [5, 900], ids=["at a renewal", "at the hand-over"])
+@pytest.mark.parametrize("wait_time", [5, 560], ids=["at a renewal", "at the hand-over"])
 def test_a_table_that_is_deleted_ends_the_run_with_its_capacity_restored(
     bench: Bench, wait_time: int
 ) -> None:

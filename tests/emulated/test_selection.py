@@ -314,7 +314,7 @@ def test_the_command_to_go_on_asks_for_the_tasks_that_are_left_alone(
 
     answer = bench.recycle(world, deadline_seconds=320, **manner, **chosen).answer()
     words = shlex.split(command_for_the_rest(answer, FunctionContext()))
-    again = bench.recycle(world, run_id="again", **json.loads(words[words.index("--payload") + 1]))
+    again = bench.recycle(world, run_id="again", **json.loads(words[words.index("echo") + 1]))
 
     assert answer.status is Status.PARTIAL
     assert again.status is Status.COMPLETED

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 SEED_VARIABLE: Final = "RECYCLE_SEED"
 USUAL_SEED: Final = 20261122
 MARKERS_WITH_LOCAL_SOCKETS: Final = ("e2e", "local_socket")
+LONG_FOLDERS: Final = ("emulated", "client")
+QUICK_FILES: Final = ("test_recycle.py",)
+"""Of the emulated runs, what `make check` has: the others take minutes."""
+RECORDED_RUNS: Final = "record"
+"""The fixture that makes runs of every kind first."""
 
 # Whatever the machine's own AWS configuration says, no test ever signs with it.
 MADE_UP_ACCOUNT: Final = {
@@ -54,6 +59,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Allow 127.0.0.1, and nothing else, to the tests that say they need it."""
     if any(item.get_closest_marker(name) for name in MARKERS_WITH_LOCAL_SOCKETS):
         item.add_marker(pytest.mark.allow_hosts(["127.0.0.1"]))
+    is_long = item.path.parent.name in LONG_FOLDERS and item.path.name not in QUICK_FILES
+    if is_long or RECORDED_RUNS in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.slow)
 
 
 def base_seed() -> int:

@@ -126,4 +126,5 @@ def test_the_execution_that_the_readme_finds_can_be_stopped(stage: Stage) -> Non
     (stop,) = commands(stage, "stepfunctions stop-execution", RUN_ID=execution["name"])
     typed(stage, stop)
 
-    assert running() == []
+    # Another execution restores the capacity.
+    assert execution["name"] not in {each["name"] for each in running()}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 
 PROJECT: Final = Path(__file__).parents[2]
 OF_THE_DEMO: Final = ["requirements.txt", "requirements-demo.txt", "requirements-rie.txt"]
-REQUIREMENTS: Final = [*OF_THE_DEMO, "requirements-dev.txt"]
+REQUIREMENTS: Final = [*OF_THE_DEMO, "requirements-client.txt", "requirements-dev.txt"]
 TOOLS: Final = ["python", "ruff", "mypy", "shellcheck", "cfn-lint"]
 NOTING: Final = """#!/bin/sh
 echo "$(basename "$0") $*" >> "{notes}"

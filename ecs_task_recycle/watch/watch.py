@@ -83,6 +83,17 @@ class ExpectedService:
             )
         return None
 
+    def is_superseded(self, service: Service) -> bool:
+        """Whether a later deployment than the expected one is shown, as no outdated read can.
+
+        The most recent one is PRIMARY.
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+        """
+        return any(
+            deployment.id == self.deployment_id and deployment.status != "PRIMARY"
+            for deployment in service.deployments
+        )
+
 
 class ProgressLine(Protocol):
     """How far the run is, for the log lines of a wait."""
@@ -243,7 +254,7 @@ class Watch:
         # Reads may have failed since: what counts is when this was read.
         self._doubt.saw(self._polls.service_read, differs=reason is not None)
         if reason is not None:
-            if self._doubt.is_over():
+            if self._doubt.is_over() or self._expected.is_superseded(snapshot.service):
                 raise Interference(reason)
             return None
         room_since_at = self.memory.all_stopped_at(self._stopped_by_run)
@@ -293,10 +304,15 @@ class Watch:
 
     def _blind_error(self, problem: AwsCallError, wait: Wait, *, is_late: bool) -> Exception:
         """Return what ends a wait of which nobody can say whether it is over."""
-        what = f"could not be read for {self._blind_seconds:.0f} s while waiting for {wait.awaited}"
+        seconds, awaited, cause = self._blind_seconds, wait.awaited, problem.sentence.rstrip(".")
         if not is_late:
-            return OutOfTime(f"the service {what}; {problem.sentence.rstrip('.')}")
-        return problem.after(f"The service {what}.")
+            return OutOfTime(
+                f"the service could not be read for {seconds:.0f} s while waiting for {awaited}; "
+                f"{cause}"
+            )
+        return problem.after(
+            f"The service could not be read for {seconds:.0f} s while waiting for {awaited}."
+        )
 
     def _remedy(self, wait: Wait) -> str:
         """Return what to do where time ran out and no start has failed."""

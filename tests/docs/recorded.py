@@ -129,10 +129,13 @@ SELF_EXPLAINING: Final = {"SettingsError", "RestoreError", "AwsCallError"}
 
 
 def reasons_in(answer: dict[str, Any]) -> set[str]:
-    """Return every text of an answer that says why something was not recycled."""
-    tasks = [text for each in answer["tasks"] for text in (each.get("note"),)]
-    skipped = [each["reason"] for each in answer["skipped"]]
-    own = [answer["reason"]] if answer.get("error") not in SELF_EXPLAINING else []
+    """Return every text of an answer that says why something was not recycled.
+
+    One that tells where another run stands has neither lists nor a reason of its own.
+    """
+    tasks = [text for each in answer.get("tasks", ()) for text in (each.get("note"),)]
+    skipped = [each["reason"] for each in answer.get("skipped", ())]
+    own = [answer.get("reason")] if answer.get("error") not in SELF_EXPLAINING else []
     has_reason = answer["status"] not in {"planned", "restored", "continued", "status"}
     return {each for each in (*tasks, *skipped, *(own if has_reason else ())) if each}
 

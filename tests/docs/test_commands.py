@@ -53,7 +53,7 @@ def test_every_payload_is_json() -> None:
     payloads = [
         command[command.index("--payload") + 1] for command in COMMANDS if "--payload" in command
     ]
-    assert len(payloads) == 3
+    assert len(payloads) == 4
     for payload in payloads:
         assert "cluster_name" in json.loads(payload)
 

@@ -291,7 +291,10 @@ def test_a_schedule_invokes_with_every_parameter_but_those_for_somebody_who_look
     known = {each.name for each in PARAMETERS}
     assert known > NOT_FOR_A_SCHEDULE
     given = rule_input(
-        ScheduledFinishWithinMinutes="60", ScheduledOlderThanHours="168", ScheduledAlarms="a"
+        ScheduledFinishWithinMinutes="60",
+        ScheduledWindow="02:00-05:00 UTC",
+        ScheduledOlderThanHours="168",
+        ScheduledAlarms="a",
     )
     assert set(given) == known - NOT_FOR_A_SCHEDULE
 
@@ -309,6 +312,7 @@ def test_what_a_schedule_says_reaches_the_function() -> None:
             ScheduledProtectedTasks="skip",
             ScheduledStabilizeTimeout="300",
             ScheduledFinishWithinMinutes="120",
+            ScheduledWindow="Mon-Fri,Sun 22:00-05:00 Europe/Berlin",
             ScheduledOlderThanHours="168",
             ScheduledAlarms="web 5xx,queue-age",
         )
@@ -318,6 +322,7 @@ def test_what_a_schedule_says_reaches_the_function() -> None:
     assert settings.protected_tasks is ProtectedTasks.SKIP
     assert settings.stabilize_timeout_seconds == 300
     assert settings.finish_within_minutes == 120
+    assert str(settings.window) == "Mon-Fri,Sun 22:00-05:00 Europe/Berlin"
     assert settings.older_than_hours == 168
     assert settings.alarms == ("web 5xx", "queue-age")
 
@@ -481,6 +486,8 @@ def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
         ("ScheduleExpression", 'rate(1 minute)"'),
         ("ScheduledClusterName", 'a","dry_run":"b'),
         ("ScheduledServiceName", "a b"),
+        ("ScheduledWindow", "02:00-05:00"),
+        ("ScheduledWindow", '02:00-05:00 UTC","dry_run":"b'),
         ("MailSecretArn", "mail/login"),
         ("MailSecretArn", "arn:aws:secretsmanager:us-east-1:123456789012:secret:*"),
         ("AssumedRoleArn", "arn:aws:iam::123456789012:role/*"),

@@ -13,7 +13,7 @@ from typing import Final
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
-from ecs_task_recycle.model import Capacity, ScaleUp
+from ecs_task_recycle.model import Capacity, ScalableTarget, ScaleUp
 from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, Doubt, read_until
 
 MOVED_SECONDS: Final = 60.0
@@ -61,6 +61,14 @@ class PutBack:
             self._leave("the scalable target: somebody has deregistered it")
             self.now = replace(self.now, min_capacity=None, max_capacity=None)
             return
+        self._write_limits(target, seen_count)
+        is_ours = seen_count in (found.desired_count, written.desired_count)
+        if not is_ours and seen_count < (self.now.min_capacity or 0):
+            self._set_again(seen_count)
+
+    def _write_limits(self, target: ScalableTarget, seen_count: int) -> None:
+        """Write those of the limits that still hold what was written. Raises AwsCallError."""
+        found, written = self.scale_up.found, self.scale_up.written
         lowest = self._ours(
             "autoscaling minimum", target.min_capacity, found.min_capacity, written.min_capacity
         )
@@ -79,9 +87,6 @@ class PutBack:
             min_capacity=target.min_capacity if lowest is None else lowest,
             max_capacity=target.max_capacity if highest is None else highest,
         )
-        is_ours = seen_count in (found.desired_count, written.desired_count)
-        if not is_ours and seen_count < (self.now.min_capacity or 0):
-            self._set_again(seen_count)
 
     def desired_count(self) -> None:
         """Put the desired count back. Raises AwsCallError."""

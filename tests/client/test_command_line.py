@@ -32,6 +32,10 @@ VALUES: Final = {
     "alarms": (["--alarms", "5xx", "latency"], ["5xx", "latency"]),
     "stabilize_timeout": (["--stabilize-timeout", "60"], 60),
     "finish_within_minutes": (["--finish-within-minutes", "90"], 90),
+    "window": (
+        ["--window", "Mon-Fri 02:00-05:00 Europe/Berlin"],
+        "Mon-Fri 02:00-05:00 Europe/Berlin",
+    ),
     "if_running": (["--if-running", "queue"], "queue"),
 }
 """For each parameter: what is typed, and what the event has of it."""
@@ -111,6 +115,7 @@ def test_a_sweep_is_asked_after_by_its_id(command: str) -> None:
         ("run demo web --wait-time soon", "--wait-time is 'soon', expected whole seconds from 0"),
         ("run demo web --wait-time 86401", "--wait-time is '86401', expected whole seconds"),
         ("run demo web --tasks x", "--tasks is 'x', expected a list of 1 to 1000 ids"),
+        ("run demo web --window nights", "--window is 'nights', expected days (optional), times"),
         ("run demo web --protected-tasks ask", "invalid choice: 'ask'"),
         ("run demo web --waittime 3", "unrecognized arguments"),
         ("status demo", "CLUSTER and SERVICE are needed, or --sweep ID"),

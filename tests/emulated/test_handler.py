@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.local_socket
 
 EVENT = {"cluster_name": "demo", "service_name": "web", "wait_time": 5}
+NOTE_OF_MAIL = {"service": {"S": "refused-events"}}
+"""The key of the item that says when somebody was last mailed of a wrong event."""
 
 
 @dataclass
@@ -79,6 +81,14 @@ def invoke(world: World, monkeypatch: pytest.MonkeyPatch, event: object = EVENT)
     monkeypatch.setattr(lambda_function, "CLOCK", world.clock)
     with attach(world):
         return lambda_function.lambda_handler(event, Context(world))
+
+
+def has_only_noted_the_mail(world: World) -> bool:
+    """Whether nothing was called but for when somebody was last mailed of a wrong event."""
+    return all(
+        each.service == "dynamodb" and each.parameters["Key"] == NOTE_OF_MAIL
+        for each in world.calls
+    )
 
 
 def subjects(mails: MailServer) -> list[str]:
@@ -295,8 +305,23 @@ def test_a_wrong_event_is_refused_before_anything_is_called(
         invoke(world, monkeypatch, event)
 
     assert [each for each in words if each not in str(refused.value)] == []
-    assert world.calls == []
+    assert has_only_noted_the_mail(world)
     assert "FAILED (SettingsError)" in subjects(mails)[0]
+
+
+def test_without_mail_nothing_is_remembered_of_a_wrong_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "input.json"
+    path.write_text("{}")
+    monkeypatch.setattr(lambda_function, "CONFIGURATION_FILE", path)
+    world = World()
+    a_service(world)
+
+    with pytest.raises(SettingsError):
+        invoke(world, monkeypatch, {"cluster_name": "demo"})
+
+    assert world.calls == []
 
 
 @pytest.mark.usefixtures("configured")
@@ -524,7 +549,7 @@ def test_a_broken_event_of_a_guardian_is_refused(
     with pytest.raises(SettingsError):
         invoke(world, monkeypatch, event)
 
-    assert world.calls == []
+    assert has_only_noted_the_mail(world)
 
 
 @pytest.mark.usefixtures("configured", "guarded")

@@ -17,6 +17,7 @@ def test_every_log_record_names_the_version(monkeypatch: pytest.MonkeyPatch) -> 
     handler = logging.NullHandler()
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     configure_logging(run_id="run-1")
-    record = json.loads(handler.format(logging.makeLogRecord({"msg": "Starting"})))
+    info = {"msg": "Starting", "levelno": logging.INFO, "levelname": "INFO"}
+    record = json.loads(handler.format(logging.makeLogRecord(info)))
     assert (record["run_id"], record["version"]) == ("run-1", VERSION)
     assert VERSION

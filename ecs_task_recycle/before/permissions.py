@@ -107,34 +107,31 @@ def probe_writes(
 ) -> None:
     """Try every write that a run may need."""
     trying = permissions.trying
-    trying(("ecs:StopTask",), lambda: _stop_no_task(gateway, service))
+    stop = partial(gateway.stop_task, _no_task(gateway, service), reason="permission check")
+    trying(("ecs:StopTask",), partial(expect_refusal, stop))
     if settings.protected_tasks is ProtectedTasks.STOP:
         clear = partial(gateway.clear_protection, NO_TASK_ID)
-        trying(("ecs:UpdateTaskProtection",), lambda: expect_refusal(clear))
+        trying(("ecs:UpdateTaskProtection",), partial(expect_refusal, clear))
     if not settings.raises_capacity:
         return
-    trying(("ecs:UpdateService",), lambda: _set_impossible_count(gateway))
+    set_impossible_count = partial(gateway.set_desired_count, -1)
+    trying(("ecs:UpdateService",), partial(expect_refusal, set_impossible_count))
     # Where the limits may not even be read, the service may well have some.
     if target is None and AUTOSCALING_READ in permissions.lacking:
         target = ScalableTarget(min_capacity=0, max_capacity=service.desired_count)
     if target is not None and target.max_capacity:
+        # Were a minimum above the maximum that was found accepted, no task would be lost.
+        highest = target.max_capacity
+        set_impossible_limits = partial(
+            gateway.set_limits, min_capacity=highest + 1, max_capacity=highest
+        )
         trying(
             ("application-autoscaling:RegisterScalableTarget",),
-            lambda: _set_impossible_limits(gateway, target),
+            partial(expect_refusal, set_impossible_limits),
         )
 
 
-def _stop_no_task(gateway: Gateway, service: Service) -> None:
+def _no_task(gateway: Gateway, service: Service) -> str:
+    """Return the ARN of a task that cannot exist."""
     head = service.arn.split(":service/", maxsplit=1)[0]
-    arn = f"{head}:task/{gateway.cluster_name}/{NO_TASK_ID}"
-    expect_refusal(lambda: gateway.stop_task(arn, reason="permission check"))
-
-
-def _set_impossible_count(gateway: Gateway) -> None:
-    expect_refusal(lambda: gateway.set_desired_count(-1))
-
-
-def _set_impossible_limits(gateway: Gateway, target: ScalableTarget) -> None:
-    """Try a minimum above the maximum that was found: were it accepted, no task would be lost."""
-    highest = target.max_capacity
-    expect_refusal(lambda: gateway.set_limits(min_capacity=highest + 1, max_capacity=highest))
+    return f"{head}:task/{gateway.cluster_name}/{NO_TASK_ID}"

@@ -91,8 +91,9 @@ def _capacity(run: Run) -> Capacity:
     expected = ExpectedService(
         deployment_id=run.progress.planned.deployment_id, required_in_service=0
     )
-    reason = "; ".join(refusals(service, target, maintain=True)) or expected.interference(service)
-    if reason is not None:
+    # What has happened since the plan comes first: a deployment in progress is news by then.
+    reason = expected.interference(service) or "; ".join(refusals(service, target, maintain=True))
+    if reason:
         raise Interference(reason)
     return Capacity.of(service, target)
 

@@ -10,12 +10,16 @@ if TYPE_CHECKING:
 
 
 def perfect_seconds(world: World, service: Service, *, wait_seconds: float) -> float:
-    """Return how long a recycle takes that goes on at the instant when enough are in service."""
+    """Return how long a recycle takes that goes on at the instant when enough are in service.
+
+    It rests after each new task, the extra one among them.
+    """
     began_at = world.now
     originals = sorted(service.active_tasks, key=lambda task: task.created_at)
     original_count = service.desired_count
     world.set_desired_count(service.cluster.name, service.name, original_count + 1)
     _until(world, lambda: service.in_service_count > original_count)
+    world.advance(wait_seconds)
     for task in originals:
         _replace(world, service, task, whole_count=original_count + 1)
         world.advance(wait_seconds)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_emulator import FailingStart, Knobs, ScaleInChoice, World
 from ecs_emulator.ground.knobs import StartFailure
-from ecs_emulator.state.setup import ServiceSetup
+from ecs_emulator.state.setup import ServiceSetup, SideCar
 from tests.emulated.bench import CLUSTER, SERVICE
 from tests.emulated.random_accidents import ACCIDENTS, ALARM, MOVES_CAPACITY
 
@@ -221,6 +221,7 @@ OPTIONS: Final[dict[str, Draw]] = {
     "minimum_healthy_percent": one_of([0, 50, 100]),
     "maximum_percent": one_of([100, 134, 150, 200]),
     "availability_zone_rebalancing": either,
+    "side_car": one_of([SideCar(), SideCar(exit_code=137)]),
 }
 """How each option of a service is drawn where it is not at its default."""
 
@@ -234,8 +235,16 @@ FIXED: Final = frozenset(
         "gateway_connector",
         "cloud_map",
         "service_connect",
+        "tags",
+        "secrets",
+        "log_secrets",
+        "registry_secret",
     }
 )
+"""What stays as it is, for it has tests of its own and moves no task in an emulated world.
+
+Tags only choose the services of a sweep; secrets are read once, before anything is touched.
+"""
 
 
 def _knobs(rng: Random, options: dict[str, Any], *, calm: bool) -> Knobs:

@@ -24,7 +24,8 @@ def lines_of(wanted: Wanted, reply: Reply) -> list[str]:
     """Return what an answer says."""
     if reply.error is not None:
         return [f"{wanted.title}: failed ({reply.error}).", reply.message]
-    how = HOW.get(reply.status, _other)
+    # A sweep's outcomes have the names of a run's, and other fields.
+    how = _other if "sweep" in reply.body else HOW.get(reply.status, _other)
     return [line for line in how(wanted, reply.body) if line]
 
 
@@ -132,7 +133,7 @@ def _standing(run: Mapping[str, Any]) -> str:
 
 
 def _other(wanted: Wanted, body: Mapping[str, Any]) -> list[str]:
-    """Return an answer of which nothing but its status is known, such as a sweep's."""
+    """Return a sweep's answer, or one of which nothing but its status is known: all it tells."""
     facts = {name: value for name, value in body.items() if name not in TOLD_BY_TITLE}
     return [*_said(wanted, body), *_facts(facts)]
 

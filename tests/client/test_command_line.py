@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from ecs_task_recycle.settings.event import settings_from_event
-from ecs_task_recycle.settings.parameters import PARAMETERS
+from ecs_task_recycle.settings.parameters import PARAMETERS, SWEEP_PARAMETERS
 from ecs_task_recycle_client.command_line import (
     COMMANDS_OWN,
     NAMES,
@@ -99,6 +99,10 @@ def test_each_command_is_an_event_that_the_function_takes(
 )  # fmt: skip
 def test_a_sweep_is_an_event_of_many_services(words: str, event: dict[str, object]) -> None:
     assert event_of("sweep", *words.split()) == {"cluster_name": "demo", **event}
+
+
+def test_every_parameter_of_a_sweep_is_an_option() -> None:
+    assert {each.name for each in SWEEP_PARAMETERS} == {*OF_SWEEPS, "sweep"}
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])

@@ -131,12 +131,12 @@ SELF_EXPLAINING: Final = {"SettingsError", "RestoreError", "AwsCallError"}
 def reasons_in(answer: dict[str, Any]) -> set[str]:
     """Return every text of an answer that says why something was not recycled.
 
-    One that tells where another run stands has neither lists nor a reason of its own.
+    One that tells where another run stands has no lists.
     """
     tasks = [text for each in answer.get("tasks", ()) for text in (each.get("note"),)]
     skipped = [each["reason"] for each in answer.get("skipped", ())]
     own = [answer.get("reason")] if answer.get("error") not in SELF_EXPLAINING else []
-    has_reason = answer["status"] not in {"planned", "restored", "continued", "status"}
+    has_reason = answer["status"] not in {"planned", "restored", "continued"}
     return {each for each in (*tasks, *skipped, *(own if has_reason else ())) if each}
 
 
@@ -320,6 +320,8 @@ def _asked_meanwhile(record: Record, bench: Bench) -> None:
         world = World()
         a_service(world)
         world.at(100, lambda w, event=asked: record.ask(bench, w, **event))  # type: ignore[misc]
+        for seconds in (101, 250, 280, 310):
+            world.at(seconds, lambda w: record.ask(bench, w, action="status"))
         record.run_guarded(Guarded(bench, world))
         record.run(bench, world, action="status")
 

@@ -43,6 +43,12 @@ NOT_RECORDED: Final = {
     "There is no DynamoDB table {} for the run record in {}",
     "all tasks are under scale-in protection",
     "another run",
+    "it is behind {}, and AWS does not tell its target groups",
+    "its target group {} does not exist",
+    (
+        "its only task may not run twice (its maximumPercent is {}): to replace it without an "
+        'extra task, so that for a while none runs, add "maintain_service_state": false'
+    ),
     "it is behind VPC Lattice, whose health is not read",
     "it is behind a Classic Load Balancer ({}), whose health is not read",
     (

@@ -266,6 +266,9 @@ def _options(rng: Random, *, calm: bool) -> dict[str, Any]:
     if calm:
         for name in ("registers_targets", "instance_ids", "settled", "instances"):
             options.pop(name, None)
+        if options["desired_count"] == 1:
+            # An only task that may not run twice is refused.
+            options.pop("maximum_percent", None)
     return _possible(options)
 
 

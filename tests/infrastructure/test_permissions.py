@@ -127,7 +127,7 @@ def test_only_what_has_nothing_narrower_is_allowed_everywhere_in_the_region() ->
         if each["Resource"] == "*"
         and [*each["Condition"].values()] == [{"aws:RequestedRegion": "us-east-1"}]
     ]
-    assert actions_of(everywhere) == WITHOUT_ANYTHING_NARROWER
+    assert actions_of(everywhere) == WITHOUT_ANYTHING_NARROWER | WITHOUT_A_CLUSTER
 
 
 def test_one_secret_and_one_role_are_reached_and_only_where_they_are_named() -> None:

@@ -49,7 +49,7 @@ test: check sweeps ## everything, as CI runs it
 
 check: lint types unit ## the fast part of it: lint, types, unit and emulated tests
 
-bench: $(STAMP) ## compare with other ways on emulated services: docs/benchmarks.md (about half an hour)
+bench: $(STAMP) ## compare with other ways on emulated services: docs/benchmarks.md (about ten minutes)
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lint: shell template $(STAMP) ## ruff, shellcheck, and where there is a template: cfn-lint, statelint

@@ -48,7 +48,7 @@ group; the worlds differ from the emulator's defaults in these knobs:
 COSTS: Final = """\
 With a pause of 30 s. *billed* is Lambda's time: a run over 15 minutes has several invocations; a
 script with a waiter could not finish in one. *Processor time* is that of this machine, for the
-function and boto3; a poll of 1,200 tasks reads twelve pages of 100.
+function and boto3.
 """
 CASES_HEADING: Final = "Replacements start {start}, pause {pause} s"
 COST_COLUMNS: Final = (

@@ -171,8 +171,8 @@ def test_every_role_has_the_boundary_that_is_named() -> None:
     assert len(roles) >= 2
     for name in roles:
         bare, bound = (
-            stack().resource(name),
-            stack(PermissionsBoundaryArn=boundary).resource(name),
+            stack(Sweeps="enabled").resource(name),
+            stack(Sweeps="enabled", PermissionsBoundaryArn=boundary).resource(name),
         )
         assert bare
         assert bound

@@ -137,12 +137,13 @@ class Stage:
         self, service: str, count: int, *, within_seconds: float, outcome: str = "Completed"
     ) -> bool:
         """Show the log until so many mails of a service's runs came; tell whether they did."""
-        end = f"{outcome}: {CLUSTER}/{service}"
+        # What has become of it may follow.
+        text = f"{outcome}: {CLUSTER}/{service}"
 
         def have_come() -> bool:
             self.log.show()
             subjects = [str(mail.message["Subject"]) for mail in self.mail_server.mails]
-            return sum(subject.lower().endswith(end.lower()) for subject in subjects) >= count
+            return sum(text.lower() in subject.lower() for subject in subjects) >= count
 
         return becomes_true(have_come, within_seconds=within_seconds, every_seconds=1.0)
 
@@ -349,7 +350,7 @@ def _promises_of_the_schedule(stage: Stage) -> list[Promise]:
         ),
         Promise(
             "every mail is about a run of these",
-            all(subject.endswith(known) for subject in subjects),
+            all(any(name in subject for name in known) for subject in subjects),
             f"{len(mails)} mails",
         ),
         Promise(

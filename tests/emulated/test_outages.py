@@ -66,7 +66,8 @@ def whole_again(bench: Bench, arrange: Callable[[World, Guarded], None]) -> list
     guarded.walk("run")
     world.faults.clear()
     world.faults.allow_all()
-    world.advance(600)
+    # As long as an owner may be alive that nobody heard of again.
+    world.advance(1000)
     checks = {
         f"capacity {capacity(world)}": capacity(world) != FOUND,
         f"in service {service.in_service_count}": service.in_service_count != TASKS,

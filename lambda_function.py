@@ -91,14 +91,14 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         return _swept(work)
     if work.restore is not None:
         # An attempt that fails is no error of the invocation: the guardian tries again.
-        attempt = restore_run(work.run, work.restore)
+        attempt = restore_run(work.run, work.restore, work.raised)
         _tell(work.session, work.mail, attempt.report)
         return attempt.answer()
     if work.is_segment:
         segment = run_segment(work.run)
         _tell(work.session, work.mail, segment.report)
         _require_success(segment.report)
-        return segment.answer(work.run)
+        return segment.answer(work.run, work.raised)
     report = act(work.run)
     answer = _tell(work.session, work.mail, report)
     _require_success(report)
@@ -113,6 +113,7 @@ class Work:
     session: boto3.Session
     mail: Mail | None
     is_segment: bool
+    raised: object
     restore: RestoreOnly | None
 
 
@@ -146,6 +147,7 @@ def _begin(event: object, context: LambdaContext | None) -> Work | SweepWork:
         # Of a run of a sweep, the sweep mails.
         mail=None if is_of_sweep(run_id) else configuration.mail,
         is_segment=invocation.run_id is not None,
+        raised=invocation.raised,
         restore=invocation.restore,
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ecs_task_recycle.aws.errors import retry_until
 from ecs_task_recycle.aws.guardian import LOOK_AGAIN_SECONDS
+from ecs_task_recycle.codec import encode
 from ecs_task_recycle.errors import (
     AlreadyRunningError,
     AwsCallError,
@@ -57,11 +58,16 @@ class Segment:
         """Whether the guardian has to go on."""
         return self.wait_seconds is not None
 
-    def answer(self, run: Run) -> dict[str, Any]:
-        """Return what the state machine goes on with: bounded, whatever the run's size."""
+    def answer(self, run: Run, raised: object) -> dict[str, Any]:
+        """Return what the state machine goes on with: bounded, whatever the run's size.
+
+        ``raised`` is what the execution has carried so far: it carries that on unless the run has
+        gone on in this invocation.
+        """
         body: dict[str, Any] = {"continues": self.continues, "wait_seconds": self.wait_seconds or 0}
         if run.guardian is not None:
-            body["next"] = run.guardian.segment_event(run.progress.scale_up)
+            now_raised = raised if self.report is None else encode(run.progress.scale_up)
+            body["next"] = run.guardian.segment_event(now_raised)
         if self.report is not None:
             progress = self.report.progress
             body |= {
@@ -125,17 +131,19 @@ def _segment_of(report: Report) -> Segment:
     return Segment(report=report)
 
 
-def restore_run(run: Run, only: RestoreOnly) -> Restored:
+def restore_run(run: Run, only: RestoreOnly, raised: object) -> Restored:
     """Put back what a run has raised whose guardian cannot go on with it.
+
+    ``raised`` is what the execution carries: it counts where the record cannot be read.
 
     Somebody is told of the first attempt that fails, and of the one that is done.
     """
     try:
         record = run.record.read_to_restore()
     except (AwsCallError, PreconditionError) as error:
-        return _restore_without_record(run, only, error)
+        return _restore_without_record(run, only, raised, error)
     if record is None:
-        return _restore_without_record(run, only, None)
+        return _restore_without_record(run, only, raised, None)
     if record.run_id != run.run_id or not record.is_open:
         return Restored(is_done=True)
     if record.state is RecordState.RUNNING and record.may_be_alive(run.now_at):
@@ -159,10 +167,12 @@ def _attempted(run: Run, only: RestoreOnly, report: Report) -> Restored:
     return Restored(is_done=False, report=report if only.attempt == 0 else None)
 
 
-def _restore_without_record(run: Run, only: RestoreOnly, error: RecycleError | None) -> Restored:
+def _restore_without_record(
+    run: Run, only: RestoreOnly, raised: object, error: RecycleError | None
+) -> Restored:
     """Restore by the numbers that the execution carries, once no invocation can be at work."""
     try:
-        scale_up = carried(only.raised)
+        scale_up = carried(raised)
     except ValueError as problem:
         logger.error("The execution does not tell what was raised: %s", problem)  # noqa: TRY400
         scale_up = None

@@ -73,13 +73,13 @@ class Guardian:
         """The ARN of the run's execution."""
         return f"{self._machine_arn.replace(':stateMachine:', ':execution:')}:{self._run_id}"
 
-    def segment_event(self, scale_up: ScaleUp | None) -> dict[str, Any]:
-        """Return the event that invokes a segment.
+    def segment_event(self, raised: object) -> dict[str, Any]:
+        """Return the event that invokes a segment; ``raised`` is JSON.
 
         It carries what is raised: should the record be lost, the capacity comes back all the same.
         """
         names = dict(self._names)
-        return {"segment_of": self._run_id, "event": names, "raised": encode(scale_up)}
+        return {"segment_of": self._run_id, "event": names, "raised": raised}
 
     def start(self, clock: Clock, *, deadline_at: float, scale_up: ScaleUp | None) -> None:
         """Start the execution, unless it is running already; it carries what is to be raised.
@@ -90,7 +90,7 @@ class Guardian:
         first_look = min(clock.now() + FIRST_LOOK_SECONDS, deadline_at)
         execution_input = {
             "first_look_at": as_utc(first_look).isoformat(timespec="seconds"),
-            "next": self.segment_event(scale_up),
+            "next": self.segment_event(encode(scale_up)),
         }
         start = partial(self._start, json.dumps(execution_input))
         try:

@@ -24,13 +24,11 @@ _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 class RestoreOnly:
     """That a run is only to be restored, for the ``attempt``-th time, from 0 on.
 
-    ``status`` is how its guardian ended. ``raised`` is what the execution carries of the capacity
-    that was found and written; it is as yet unchecked.
+    ``status`` is how its guardian ended.
     """
 
     status: str
     attempt: int
-    raised: object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +37,13 @@ class Invocation:
 
     ``event`` holds the parameters of a run; of one that is continued only the names, as its record
     holds the others. ``run_id`` is the id of the run to continue, or with ``restore`` to restore.
+    ``raised`` is what the execution carries of the capacity that was found and written; it is as
+    yet unchecked.
     """
 
     event: object
     run_id: str | None = None
+    raised: object = None
     restore: RestoreOnly | None = None
 
 
@@ -66,7 +67,8 @@ def _of_guardian(
     if not is_name or not isinstance(parameters, Mapping):
         raise SettingsError.of("the event", [f"{name} and event do not come from a guardian"])
     names = {each: parameters[each] for each in NAMES if each in parameters}
-    return Invocation(event=names, run_id=str(run_id), restore=restore)
+    raised = event.get("raised")
+    return Invocation(event=names, run_id=str(run_id), raised=raised, restore=restore)
 
 
 def _restore(event: Mapping[str, object]) -> RestoreOnly:
@@ -74,4 +76,4 @@ def _restore(event: Mapping[str, object]) -> RestoreOnly:
     is_status = isinstance(status, str) and status in STATUSES
     if not is_status or not isinstance(attempt, int) or not 0 <= attempt <= LAST_ATTEMPT:
         raise SettingsError.of("the event", ["status and attempt do not come from a guardian"])
-    return RestoreOnly(status=str(status), attempt=attempt, raised=event.get("raised"))
+    return RestoreOnly(status=str(status), attempt=attempt)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from ecs_task_recycle.actions import act
@@ -35,6 +36,8 @@ TURNS_LIMIT: Final = 1_500
 """Of one execution of a lane: its history may have 25,000 events, and a turn makes nine.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 ROUNDS_LIMIT: Final = 100
+GUARDIAN_LOOKS_WITHIN: Final = timedelta(minutes=5)
+"""A guardian that was started goes on with a dead run by then."""
 
 type RunOf = Callable[[Mapping[str, Json], str], Run]
 """Makes the run of one service, of its event and its id."""
@@ -90,9 +93,10 @@ def take_turn(sweep: Sweep, lane: int) -> Turn:
 
 def _work(sweep: Sweep, number: int, run: Run) -> Turn:
     known = _own_record(run)
-    if known is not None and known.is_open:
+    if known is not None and known.may_be_alive(run.now_at - GUARDIAN_LOOKS_WITHIN):
         return Turn(wait_seconds=LOOK_AGAIN_SECONDS)
-    if known is not None:
+    # Died before its guardian was started, a run is begun once more, under its id.
+    if known is not None and not known.is_open:
         sweep.store.note(number, _of_record(run, known))
         return Turn(wait_seconds=0)
     report = act(run)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.synchronize import Barrier
 
-ROUNDS = 300
+ROUNDS = 100
 RUNNERS = 3
 SPEED = 90.0
 ANSWER_SECONDS = 60.0
@@ -129,6 +129,11 @@ def leave_a_dead_run(world: World, service: str) -> None:
     with world.lock:
         world.put_item(RUNS_TABLE, {"service": f"demo/{service}", **to_item(dead)})
         world.set_desired_count("demo", service, 2)
+    # Its extra task may be the one that stays, and is one to recycle if it is old enough.
+    world.clock.sleep(10)
+    with world.lock:
+        world.catch_up()
+        assert world.service("demo", service).in_service_count == 2
 
 
 @pytest.mark.slow
@@ -147,6 +152,8 @@ def test_of_three_runs_at_once_exactly_one_recycles(
                 world.create_service(
                     cluster="demo", name=service, desired_count=1, target_group=True
                 )
+            # What a dead run has left raised is put back first.
+            expected = [1, 2, 1, 2, 1] if number % 2 else [1, 2, 1]
             if number % 2:
                 leave_a_dead_run(world, service)
             for runner in runners:
@@ -158,7 +165,7 @@ def test_of_three_runs_at_once_exactly_one_recycles(
             outcomes[("one after the other",) if took_turns else outcome] += 1
             assert set(counts) == {1, 2}
             assert counts[-1] == 1
-            assert took_turns or counts == [1, 2, 1], "two runs have raised the capacity"
+            assert took_turns or counts == expected, (number, outcome, counts)
             record = world.item(RUNS_TABLE, service=f"demo/{service}") or {}
             assert record["state"] == "ended"
     measured(f"{RUNNERS} at once, {ROUNDS} rounds, half after a dead run: {dict(outcomes)}")

@@ -160,14 +160,14 @@ class Guarded:
         )
         only = invocation.restore
         if only is not None:
-            restored = self._billed(lambda: restore_run(run, only))
+            restored = self._billed(lambda: restore_run(run, only, invocation.raised))
             self._note(restored.report)
             return json.loads(json.dumps(restored.answer()))  # type: ignore[no-any-return]
         segment = self._billed(lambda: run_segment(run))
         self._note(segment.report)
         if segment.report is not None and segment.report.error is not None:
             raise segment.report.error
-        return json.loads(json.dumps(segment.answer(run)))  # type: ignore[no-any-return]
+        return json.loads(json.dumps(segment.answer(run, invocation.raised)))  # type: ignore[no-any-return]
 
     def _note(self, report: Report | None) -> None:
         if report is not None:

@@ -62,7 +62,7 @@ PAIRS = 500
 LARGE = int(os.environ.get("RECYCLE_LARGE", "120"))
 """Tasks of a large service; 1200 take half an hour on one processor."""
 ROTATIONS = 200
-EVENT: dict[str, Any] = {"wait_time": 80, "stabilize_timeout": 300}
+EVENT: dict[str, Any] = {"wait_time": 100, "stabilize_timeout": 300}
 
 
 def test_a_small_run_completes_in_its_first_invocation(bench: Bench) -> None:
@@ -426,7 +426,7 @@ def test_status_says_where_the_run_stands_and_needs_no_right_but_reading(bench: 
         seen.append(without_latency(bench, w, action="status").answer().as_json()["run"])
         w.faults.allow_all()
 
-    for seconds in (115, 400, 5000):
+    for seconds in (135, 400, 5000):
         world.at(seconds, look)
     guarded.recycle(**EVENT)
     world.advance(5000)

@@ -264,7 +264,7 @@ WORLDS = {
     "tasks, wait_time, most",
     [
         (3, 30, 1.06),
-        pytest.param(3, 0, 1.10, marks=pytest.mark.slow),
+        pytest.param(3, 0, 1.15, marks=pytest.mark.slow),
         pytest.param(20, 30, 1.06, marks=pytest.mark.slow),
     ],
 )

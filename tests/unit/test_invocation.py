@@ -41,7 +41,8 @@ def test_an_attempt_to_restore_says_how_the_guardian_ended_and_what_is_raised(st
     assert read_invocation(event) == Invocation(
         event=NAMED,
         run_id="run",
-        restore=RestoreOnly(status=status, attempt=3, raised={"found": 1}),
+        raised={"found": 1},
+        restore=RestoreOnly(status=status, attempt=3),
     )
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 MOST_OF_PERFECT: Final = 1.1
-MOST_OF_BOTO3: Final = 0.45
-"""0.05 s where boto3 takes 0.12 s; a ratio, because machines differ, and are busy at times."""
+MOST_OF_BOTO3: Final = 0.7
+"""0.07 s where boto3 takes 0.12 s; a ratio, because machines differ, and are busy at times."""
 MEMORY_LIMIT_MB: Final = 110
 
 

@@ -58,10 +58,11 @@ AT_ONCE = Knobs(replaces_after_stopped=False)
 IN_SEGMENTS = replace(KNOBS, replaces_after_stopped=False)
 TASKS = 5
 QUICK_LIMIT_SECONDS = 310.0
-PAIRS = 500
+PAIRS = int(os.environ.get("RECYCLE_PAIRS", "200"))
+"""Pairs of kills, at random."""
 LARGE = int(os.environ.get("RECYCLE_LARGE", "120"))
 """Tasks of a large service; 1200 take half an hour on one processor."""
-ROTATIONS = 200
+ROTATIONS = 100
 EVENT: dict[str, Any] = {"wait_time": 100, "stabilize_timeout": 300}
 
 

@@ -9,22 +9,19 @@ import logging
 import os
 import signal
 import threading
-from typing import Final, override
+from typing import override
 
 from lambda_function import lambda_handler
 
 __all__ = ["lambda_handler"]
 
-FATAL_LINE: Final = "Recycling task 2/"
-SECONDS_TO_LIVE: Final = 1.0
-"""From the log line to the end: the stop that the line announces is accepted by then."""
-
 
 class _Death(logging.Handler):
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        if record.getMessage().startswith(FATAL_LINE):
-            threading.Timer(SECONDS_TO_LIVE, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        if record.getMessage().startswith("Recycling task 2/"):
+            # By then the stop that the line announces is accepted.
+            threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 
 logging.getLogger("ecs_task_recycle").addHandler(_Death())

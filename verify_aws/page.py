@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ecs_task_recycle.clock import as_utc
-from verify_aws.watching import GOOD, Client, Figure, Watched, figures, since_stop
+from verify_aws.watching import GOOD, Client, Figure, Watched, figures, stops
 
 RECYCLE: Final = "recycle"
 FIGURES: Final = (
     "Seconds: lowest / median / highest. Instants of ECS are by its own clock; what is only seen "
-    "from outside (draining, in service) is up to about a second late. The last column names the "
+    "from outside (draining, in service) is up to two seconds late. The last column names the "
     "row in docs/emulator.md that says what the emulator does."
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Step:
     """One thing that was done with a service, from when to when (epoch seconds).
 
@@ -25,11 +25,11 @@ class Step:
 
     service: str
     name: str
-    began_at: float
-    ended_at: float
-    lowest_in_service: int | None
-    outcome: str
-    broken: tuple[str, ...] = ()
+    began_at: float = 0.0
+    ended_at: float = 0.0
+    lowest_in_service: int | None = None
+    outcome: str = ""
+    broken: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,14 +114,15 @@ def _figures(findings: Findings) -> str:
 
 def _answers(findings: Findings) -> str:
     """Count the answers by kind; those that are not good with their time since a StopTask."""
-    seconds: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str], list[float]] = {}
+    called = [at["StopTask"] for at in stops(findings.watched.get("balanced", Watched()))]
     for each in findings.clients:
         kind = "kept connection" if each.keeps_connection else "new connection"
         for at, outcome in each.answers:
-            since = None if outcome == GOOD else since_stop(at, findings.watched["balanced"])
-            seconds.setdefault((kind, outcome), []).append(-1.0 if since is None else since)
+            since = min((at - stop for stop in called if stop <= at), default=-1.0)
+            found.setdefault((kind, outcome), []).append(since)
     rows = [
-        (*key, len(found), "" if key[1] == GOOD else Figure(name="", row="", seconds=tuple(found)))
-        for key, found in sorted(seconds.items())
+        (*key, len(seconds), "" if key[1] == GOOD else Figure("", "", tuple(seconds)))
+        for key, seconds in sorted(found.items())
     ]
     return _table(("Client", "Answer", "Times", "Seconds since StopTask (-1: before any)"), rows)

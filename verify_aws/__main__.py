@@ -14,7 +14,7 @@ from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle_client.function import Function
 from verify_aws.account import NAME, VerifyError, connect
 from verify_aws.deployment import Deployment
-from verify_aws.options import bill, read_options
+from verify_aws.options import read_options
 from verify_aws.page import Findings, page
 from verify_aws.verification import Verification, facts
 
@@ -60,7 +60,7 @@ def _verify(options: argparse.Namespace, deployment: Deployment) -> int:
         f"In the account {'*' * 8}{account.account_id[-4:]}, in {account.region}, two stacks:\n"
         f"  {deployment.stacks[0]}: {services} of three Fargate tasks (verify_aws/template.yaml)\n"
         f"  {deployment.stacks[1]}: the function and its guardian (template.yaml)\n"
-        f"It takes about 40 minutes; then both are deleted. It costs at most:\n{bill()}\n"
+        "It takes about 40 minutes and costs about USD 0.20; then both are deleted.\n"
     )
     _require_yes(options, f"{plan}Begin?")
     findings = Findings(began_at=account.clock.now(), facts=facts(options, account))

@@ -1,7 +1,8 @@
 """What only an account can tell: each question a small experiment, its answer a sentence."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import inf
 from typing import Any, Final
@@ -19,6 +20,7 @@ from ecs_task_recycle.settings.event import settings_from_event
 from verify_aws.account import NAME, Account
 from verify_aws.watching import Watched
 
+SIGNAL: Final = re.compile(r"signal \d+ \(\w+\) received")
 SLOW_START_SECONDS: Final = 30
 COUNT_SECONDS: Final = 10
 FADE_SECONDS: Final = 120
@@ -29,6 +31,21 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 """
 PLAIN: Final = {"cluster_name": NAME, "service_name": "plain"}
 LIMITS: Final = ScalableTarget(min_capacity=3, max_capacity=6)
+
+
+def stop_signals(account: Account, watched: Iterable[Watched]) -> str:
+    """Note when the containers said in their log that they were told to stop; tell how many did."""
+    tasks = {id_: at for each in watched for id_, at in each.tasks.items()}
+    pages = account.aws.logs.get_paginator("filter_log_events").paginate(
+        logGroupName=f"/ecs/{NAME}", filterPattern="signal"
+    )
+    count = 0
+    for event in (event for page in pages for event in page["events"]):
+        task = tasks.get(event["logStreamName"].rpartition("/")[2])
+        if task is not None and SIGNAL.search(event["message"]):
+            task.setdefault("signal", event["timestamp"] / 1000)
+            count += 1
+    return f"{count} found"
 
 
 def slow_start(account: Account, watched: Watched) -> str:
@@ -83,8 +100,9 @@ def gateway(account: Account, service: str | None) -> str:
 
 
 def inactive(account: Account) -> str:
-    """Tell how a service that was just deleted answers: at first, and in the end."""
+    """Delete the service `plain`; tell how it answers then: at first, and in the end."""
     ecs, where, service = account.aws.ecs, {"cluster": NAME}, PLAIN["service_name"]
+    ecs.delete_service(service=service, force=True, **where)
     until, states = account.clock.now() + FADE_SECONDS, dict[str, None]()
     while account.clock.now() < until:
         answer = ecs.describe_services(services=[service], **where)

@@ -1,7 +1,6 @@
 """The verification from the first stack to the last figure."""
 
 import platform
-import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,6 @@ from verify_aws.page import RECYCLE, Findings, Step
 from verify_aws.probes import DESIRED, Probes
 from verify_aws.watching import Client, Observer, Watched, meanwhile
 
-SIGNAL: Final = re.compile(r"signal \d+ \(\w+\) received")
 LONGEST_RUN_SECONDS: Final = 3_600
 REQUEST_SECONDS: Final = 0.2
 """Between two requests of each of four clients, two of which keep their connection."""
@@ -63,10 +61,10 @@ class Verification:
                 self._with_each(self._undisturbed)
                 self._ask_with(outputs["LimitsRoleArn"], outputs["GuardianArn"])
                 self._kill_and_heal()
-                self._ask("An INACTIVE service", self._delete)
+            self._ask("An INACTIVE service", lambda: questions.inactive(account))
         finally:
-            self._ask("Stop signals in the containers' logs", self._read_signals)
-            balanced = findings.watched.get("balanced", Watched())
+            seen, balanced = findings.watched.values(), findings.watched.get("balanced", Watched())
+            self._ask("Stop signals in the logs", lambda: questions.stop_signals(account, seen))
             self._ask("Slow start", lambda: questions.slow_start(account, balanced))
 
     def _load(self, url: str | None) -> list[tuple[float, Callable[[], None]]]:
@@ -129,8 +127,6 @@ class Verification:
     def _standing(self, service: str) -> Standing:
         return self._asked(service, action="status").standing
 
-    # -- what it came to -------------------------------------------------------------------------
-
     @contextmanager
     def _step(self, service: str, name: str) -> Iterator[Step]:
         """Note what was done with a service, and how many tasks were in service meanwhile."""
@@ -169,8 +165,6 @@ class Verification:
         found = gateway.service()
         return None if found is None else found.desired_count, gateway.scalable_target()
 
-    # -- what only an account can tell -----------------------------------------------------------
-
     def _ask_with(self, role: str, machine: str) -> None:
         account, named = self.account, self.options.gateway_service
         self._ask("Setting limits (`aws:ViaAWSService`)",
@@ -178,10 +172,6 @@ class Verification:
         self._ask("Authorisation before validation",
                   lambda: questions.authorisation_first(account, role, machine))  # fmt: skip
         self._ask("A service behind an ECS gateway", lambda: questions.gateway(account, named))
-
-    def _delete(self) -> str:
-        self.account.aws.ecs.delete_service(cluster=NAME, service="plain", force=True)
-        return questions.inactive(self.account)
 
     def _ask(self, question: str, answer: Callable[[], str]) -> None:
         """Note the answer, or why there is none: that ends nothing."""
@@ -191,20 +181,6 @@ class Verification:
             told = f"not tried: {error}"
         self.findings.told[question] = told
         self.account.say(f"{question}: {told}")
-
-    def _read_signals(self) -> str:
-        """Note when the containers said in their log that they were told to stop."""
-        watched = self.findings.watched.values()
-        tasks = {id_: at for each in watched for id_, at in each.tasks.items()}
-        where = {"logGroupName": f"/ecs/{NAME}", "filterPattern": "signal"}
-        pages = self.account.aws.logs.get_paginator("filter_log_events").paginate(**where)
-        count = 0
-        for event in (event for page in pages for event in page["events"]):
-            task = tasks.get(event["logStreamName"].rpartition("/")[2])
-            if task is not None and SIGNAL.search(event["message"]):
-                task.setdefault("signal", event["timestamp"] / 1000)
-                count += 1
-        return f"{count} found"
 
 
 def facts(options: Namespace, account: Account) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -122,7 +123,7 @@ class Client:
 
 
 @contextmanager
-def meanwhile(works: Iterable[tuple[float, Callable[[], object]]]) -> Iterator[None]:
+def meanwhile(works: Sequence[tuple[float, Callable[[], object]]]) -> Iterator[None]:
     """Do each work again and again, with pauses of so many seconds, until the block ends."""
     is_over = threading.Event()
 
@@ -130,15 +131,13 @@ def meanwhile(works: Iterable[tuple[float, Callable[[], object]]]) -> Iterator[N
         while not is_over.wait(seconds):
             work()
 
-    threads = [threading.Thread(target=repeat, args=each, daemon=True) for each in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join(timeout=60)
+    with ThreadPoolExecutor(len(works)) as pool:
+        for each in works:
+            pool.submit(repeat, *each)
+        try:
+            yield
+        finally:
+            is_over.set()
 
 
 # ---- As figures ----

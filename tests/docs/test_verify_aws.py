@@ -12,7 +12,7 @@ from tests.docs import guards
 from tests.docs.markdown import codes, headings_of, table
 from tests.docs.pages import PROJECT, guide
 from verify_aws.account import CLIENTS
-from verify_aws.options import DOLLARS, parser
+from verify_aws.options import parser
 from verify_aws.page import Findings, page
 from verify_aws.watching import Watched, figures
 
@@ -43,11 +43,6 @@ def test_the_options_are_those_of_the_command_line() -> None:
     said = {option for row in table(PAGE, "Option") for option in codes(row["Option"])}
     actual = {each.option_strings[-1] for each in parser()._actions} - {"--help"}
     assert guards.different(said, actual, of="option") == []
-
-
-def test_the_price_is_what_is_calculated() -> None:
-    (said,) = re.findall(r"About USD ([\d.]+) with a load balancer", PAGE)
-    assert float(said) == round(DOLLARS, 1)
 
 
 def test_the_page_of_the_emulator_has_todays_form_and_says_whose_it_is() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
 from dataclasses import replace
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -13,6 +15,7 @@ from botocore.stub import Stubber
 from ecs_emulator import Knobs, World
 from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.aws.gateway import Gateway
+from ecs_task_recycle.clock import SystemClock
 from tests.docs.markdown import table
 from tests.docs.pages import PROJECT, guide
 from tests.infrastructure.template import read_template
@@ -22,7 +25,7 @@ from verify_aws.account import NAME, Account, VerifyError, connect
 from verify_aws.deployment import build_zip
 from verify_aws.page import Findings, Step, page
 from verify_aws.probes import Probes
-from verify_aws.watching import Client, Figure, Observer, Watched, figures
+from verify_aws.watching import Client, Figure, Observer, Watched, figures, meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +161,7 @@ def test_the_probes_measure_lag_conflicts_and_reads_that_are_out_of_date(
 
 def test_a_deleted_service_tells_its_states_and_how_calls_are_refused(board: Switchboard) -> None:
     world, account = a_world(board, "plain")
-    world.delete_service(NAME, "plain")
+    account.aws.ecs.delete_service = lambda **_: world.delete_service(NAME, "plain")
     told = questions.inactive(account)
     assert told.startswith("DescribeServices: DRAINING, then INACTIVE; ListTasks: ")
     assert "UpdateService: An error occurred (ServiceNotActiveException)" in told
@@ -195,6 +198,34 @@ def test_the_slow_start_compares_requests_at_first_with_those_later(board: Switc
         told = questions.slow_start(account, watched)
     assert told.startswith("0.5 requests a second to a task in its first 10 s")
     assert "8.0 after 40 s (1 tasks" in told
+
+
+def test_stop_signals_are_set_beside_the_other_instants(board: Switchboard) -> None:
+    _, account = a_world(board, "plain")
+    watched = Watched(tasks={"a": {"createdAt": 1.0, "StopTask": 10.0}})
+    said = "2026/01/05 [notice] 1#1: signal 3 (SIGQUIT) received, shutting down"
+    streams = ("task/web/a", said), ("task/web/a", "a signal"), ("task/web/other", said)
+    events = [{"logStreamName": stream, "timestamp": 12500, "message": message}
+              for stream, message in streams]  # fmt: skip
+    with Stubber(account.aws.logs) as logs:
+        logs.add_response("filter_log_events", {"events": events})
+        assert questions.stop_signals(account, [watched]) == "1 found"
+    (signal,) = [each for each in figures(watched, []) if "stop signal, by" in each.name]
+    assert signal.seconds == (2.5,)
+
+
+@pytest.mark.local_socket
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_clients_note_each_answer_until_all_is_over(is_kept: bool) -> None:  # noqa: FBT001
+    clients = []
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request).start()
+        url = f"http://127.0.0.1:{server.server_port}/nowhere"
+        clients = [Client(each, is_kept, SystemClock()) for each in (url, "http://127.0.0.1:9/")]
+        with meanwhile([(0.01, each.request) for each in clients]):
+            threading.Event().wait(0.2)
+    assert [each.answers[0][1] for each in clients] == ["404", "NewConnectionError"]
+    assert len(clients[1].answers) > 1
 
 
 def test_the_page_sets_answers_against_stops_and_names_what_did_not_hold() -> None:

@@ -16,7 +16,7 @@ from verify_aws.account import NAME, VerifyError, connect
 from verify_aws.deployment import Deployment
 from verify_aws.options import read_options
 from verify_aws.page import Findings, page
-from verify_aws.verification import Verification, facts
+from verify_aws.verification import Verification
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     options = read_options(arguments)
     # SIGINT, too: a shell that starts it in the background leaves that ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)
     try:
         deployment = Deployment(connect())
         return _clean_up(options, deployment) if options.clean_up else _verify(options, deployment)
@@ -32,10 +32,6 @@ def main(arguments: Sequence[str]) -> int:
         # Only from before the beginning, or where nothing but a deletion was asked for.
         sys.stderr.write(f"verify-aws: {str(error) or 'interrupted'}\n")
         return 2
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _clean_up(options: argparse.Namespace, deployment: Deployment) -> int:
@@ -63,7 +59,7 @@ def _verify(options: argparse.Namespace, deployment: Deployment) -> int:
         "It takes about 40 minutes and costs about USD 0.20; then both are deleted.\n"
     )
     _require_yes(options, f"{plan}Begin?")
-    findings = Findings(began_at=account.clock.now(), facts=facts(options, account))
+    findings = Findings(began_at=account.clock.now(), region=account.region)
     verification = Verification(
         options=options,
         account=account,

@@ -71,12 +71,10 @@ class Deployment:
             cloudformation.get_waiter(waiter).wait(StackName=stack, WaiterConfig=PATIENCE)
         except WaiterError as error:
             events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-            failures = [
-                f"{each['LogicalResourceId']}: {each.get('ResourceStatusReason', 'no reason')}"
-                for each in reversed(events)
-                if each["ResourceStatus"].endswith("_FAILED")
-            ]
-            raise VerifyError(f"The stack {stack}: {'; '.join(failures) or error}.") from error
+            failed = [each for each in events if each["ResourceStatus"].endswith("_FAILED")]
+            told = [f"{each['LogicalResourceId']}: {each['ResourceStatusReason']}"
+                    for each in reversed(failed)]  # fmt: skip
+            raise VerifyError(f"The stack {stack}: {'; '.join(told) or error}.") from error
 
     @contextmanager
     def killed_in_the_middle(self) -> Iterator[None]:
@@ -103,33 +101,30 @@ class Deployment:
         """Delete everything; return why what is left is left."""
         session, delete = self.account.session, self.account.aws.cloudformation.delete_stack
         bucket = f"{NAME}-{self.account.account_id}-{self.account.region}"
-        limits = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount",
-                  "ResourceId": f"service/{NAME}/plain"}  # fmt: skip
         deregister = session.client("application-autoscaling").deregister_scalable_target
-        waiter = "stack_delete_complete"
+        limits, waiter = f"service/{NAME}/plain", "stack_delete_complete"
         works: list[tuple[str, Callable[[], object]]] = [
             (bucket, session.resource("s3").Bucket(bucket).objects.all().delete),
             *((each, partial(delete, StackName=each)) for each in self.stacks),
             *((each, partial(self._wait, waiter, each)) for each in self.stacks),
             # Last: a run that was still going on may have set them again.
-            (limits["ResourceId"], partial(deregister, **limits)),
-        ]
-        left: dict[str, str] = {}
+            (limits, partial(deregister, ServiceNamespace="ecs", ResourceId=limits,
+                             ScalableDimension="ecs:service:DesiredCount")),
+        ]  # fmt: skip
+        left = dict[str, str]()
         for what, work in works:
-            reason = left.get(what) or self._why_not(work)
-            left |= {what: reason} if reason else {}
-        return left
+            left[what] = left.get(what) or _why_not(work)
+        return {what: reason for what, reason in left.items() if reason}
 
-    def _why_not(self, work: Callable[[], object]) -> str:
-        """Do something; return why it failed, nothing if it did not, or all was gone already."""
-        try:
-            work()
-        except ClientError as error:
-            gone = error.response["Error"]["Code"] in GONE
-            return "" if gone else self.account.masked(error)
-        except (BotoCoreError, VerifyError) as error:
-            return self.account.masked(error)
-        return ""
+
+def _why_not(work: Callable[[], object]) -> str:
+    """Do something; return why it failed, nothing if it did not, or all was gone already."""
+    try:
+        work()
+    except (BotoCoreError, ClientError, VerifyError) as error:
+        is_gone = getattr(error, "response", {}).get("Error", {}).get("Code") in GONE
+        return "" if is_gone else str(error)
+    return ""
 
 
 def build_zip(folder: Path) -> Path:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import botocore
+
 from ecs_task_recycle.clock import as_utc
 from verify_aws.watching import GOOD, Client, Figure, Watched, figures, stops
 
@@ -37,7 +39,7 @@ class Findings:
     """Everything that the page tells, as far as it is known; `left`: what, and why."""
 
     began_at: float
-    facts: dict[str, str]
+    region: str
     steps: list[Step] = field(default_factory=list)
     probes: list[Figure] = field(default_factory=list)
     watched: dict[str, Watched] = field(default_factory=dict)
@@ -50,10 +52,8 @@ class Findings:
     @property
     def problems(self) -> list[str]:
         """What ended it early, and every promise that did not hold."""
-        steps = [
-            f"{each.service}, {each.name}: {one}" for each in self.steps for one in each.broken
-        ]
-        return [f"It ended early: {self.error}", *steps] if self.error else steps
+        early = [f"It ended early: {self.error}"] if self.error else []
+        return early + [f"{at.service}, {at.name}: {one}" for at in self.steps for one in at.broken]
 
 
 def page(findings: Findings) -> str:
@@ -62,9 +62,9 @@ def page(findings: Findings) -> str:
     errors = ", ".join(f"{count} x {name}" for name, count in findings.read_errors.items())
     left = [f"- {what} is left: {reason}" for what, reason in findings.left.items()]
     parts = [
-        f"# What AWS did on {as_utc(findings.began_at):%Y-%m-%d}",
+        f"# What AWS did in {findings.region} on {as_utc(findings.began_at):%Y-%m-%d}",
         "\n".join(f"- **{each}**" for each in findings.problems) or good,
-        _table(("Circumstance", "Value"), findings.facts.items()),
+        f"Seen by botocore {botocore.__version__}.",
         "## What was done",
         _steps(findings.steps),
         "\n".join(left) or "Everything that was created is deleted.",
@@ -92,19 +92,17 @@ def _cell(value: object) -> str:
 
 def _steps(steps: Iterable[Step]) -> str:
     head = ("Service", "Step", "Begun (UTC)", "Seconds", "Lowest in service", "Outcome")
-    rows = [
-        (each.service, each.name, f"{as_utc(each.began_at):%H:%M:%S}",
-         round(each.ended_at - each.began_at), each.lowest_in_service, each.outcome)
-        for each in steps
-    ]  # fmt: skip
+    rows = [(each.service, each.name, f"{as_utc(each.began_at):%H:%M:%S}",
+             round(each.ended_at - each.began_at), each.lowest_in_service, each.outcome)
+            for each in steps]  # fmt: skip
     return _table(head, rows)
 
 
 def _figures(findings: Findings) -> str:
     rows = [("probe", each) for each in findings.probes]
     for service, watched in findings.watched.items():
-        steps = [each for each in findings.steps if (each.service, each.name) == (service, RECYCLE)]
-        runs = [(each.began_at, each.ended_at) for each in steps]
+        runs = [(each.began_at, each.ended_at) for each in findings.steps
+                if (each.service, each.name) == (service, RECYCLE)]  # fmt: skip
         rows += [(service, each) for each in figures(watched, runs)]
     return _table(
         ("Service", "From, to", "Measured", "Times", "Row"),

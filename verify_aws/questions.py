@@ -109,12 +109,11 @@ def inactive(account: Account) -> str:
         shown = [each["status"] for each in answer["services"]]
         states |= dict.fromkeys(shown + [each["reason"] for each in answer["failures"]])
         account.clock.sleep(1)
-    calls: dict[str, Callable[[], object]] = {
-        "ListTasks": lambda: ecs.list_tasks(serviceName=service, **where),
-        "UpdateService": lambda: ecs.update_service(service=service, desiredCount=0, **where),
-    }
-    told = [f"{name}: {_tried(call)}" for name, call in calls.items()]
-    return "; ".join([f"DescribeServices: {', then '.join(states)}", *told])
+    lists = _tried(partial(ecs.list_tasks, serviceName=service, **where))
+    writes = _tried(partial(ecs.update_service, service=service, desiredCount=0, **where))
+    return (
+        f"DescribeServices: {', then '.join(states)}; ListTasks: {lists}; UpdateService: {writes}"
+    )
 
 
 def via_aws_service(account: Account, role_arn: str) -> str:
@@ -147,8 +146,7 @@ def authorisation_first(account: Account, role_arn: str, machine_arn: str) -> st
     guardian = Guardian(session, machine_arn=machine_arn, run_id="probe", names=PLAIN)
     permissions.trying(("states:StartExecution",), guardian.probe_start)
     permissions.trying(("states:DescribeExecution",), guardian.probe_describe)
-    denied = ", ".join(permissions.lacking) or "none"
-    refused = ", ".join(permissions.allowed) or "none"
+    denied, refused = permissions.lacking or "none", permissions.allowed or "none"
     return f"denied: {denied}; refused for their arguments: {refused}"
 
 

@@ -1,20 +1,20 @@
 """The verification from the first stack to the last figure."""
 
-import platform
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
-
-import botocore
+from io import StringIO
+from typing import Any, Final
 
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import ScalableTarget
 from ecs_task_recycle.watch.reads import read_until
+from ecs_task_recycle_client.follow import Follower
 from ecs_task_recycle_client.function import Function
-from ecs_task_recycle_client.replies import Reply, Standing
+from ecs_task_recycle_client.replies import Reply
+from ecs_task_recycle_client.terminal import Lines
 from verify_aws import questions
 from verify_aws.account import NAME, Account, VerifyError
 from verify_aws.deployment import Deployment
@@ -22,14 +22,10 @@ from verify_aws.page import RECYCLE, Findings, Step
 from verify_aws.probes import DESIRED, Probes
 from verify_aws.watching import Client, Observer, Watched, meanwhile
 
-LONGEST_RUN_SECONDS: Final = 3_600
 REQUEST_SECONDS: Final = 0.2
 """Between two requests of each of four clients, two of which keep their connection."""
 
-EXPECTED: Final = {
-    "plain": (DESIRED, questions.LIMITS),
-    "balanced": (DESIRED, None),
-}
+EXPECTED: Final = {"plain": (DESIRED, questions.LIMITS), "balanced": (DESIRED, None)}
 """The desired count of each service, and its limits."""
 
 
@@ -52,8 +48,7 @@ class Verification:
         outputs = self.deployment.create(given | {"Name": NAME, "ClientCidr": options.client_cidr})
         for service in EXPECTED if options.client_cidr else ("plain",):
             findings.watched[service] = Watched()
-            names = {"cluster_name": NAME, "service_name": service}
-            self.gateways[service] = Gateway(account.session, account.clock, **names)
+            self.gateways[service] = Gateway(account.session, account.clock, **_names(service))
             self._capacity(service)  # Here: a session does not make clients in several threads.
         look = Observer(account, findings.watched, findings.read_errors).look
         try:
@@ -91,9 +86,7 @@ class Verification:
         with self._step(service, "dry run") as step:
             body = self._asked(service, dry_run=True).body
             step.outcome = f"{len(body['tasks'])} tasks, at least {body['at_least_seconds']:.0f} s"
-        with self._step(service, RECYCLE) as step:
-            self.function.invoke(self._event(service))
-            self._judge(step)
+        self._judge(service, RECYCLE, lambda: self._asked(service, wait_time=0))
 
     def _kill_and_heal(self) -> None:
         """Let a run of each service be killed; then, with its own handler back, be healed."""
@@ -102,30 +95,21 @@ class Verification:
             # It works: a function that fails at once would look like one that was killed.
             self._asked("plain", action="status")
             self._with_each(self._kill)
-        self._with_each(self._heal)
+        self._with_each(lambda service: self._judge(service, "heal"))
 
     def _kill(self, service: str) -> None:
         with self._step(service, "kill") as step:
-            reply = self.function.invoke(self._event(service))
+            reply = self.function.invoke({**_names(service), "wait_time": 0})
             step.outcome = f"{reply.error}: {reply.message}"
-            if not reply.was_killed or self._standing(service).has_ended:
+            standing = self._asked(service, action="status").standing
+            if not reply.was_killed or standing.has_ended:
                 raise VerifyError(f"{service}: it was to be killed, but: {reply}")
 
-    def _heal(self, service: str) -> None:
-        with self._step(service, "heal") as step:
-            self._judge(step)
-
-    def _event(self, service: str, **more: object) -> dict[str, object]:
-        return {"cluster_name": NAME, "service_name": service} | (more or {"wait_time": 0})
-
-    def _asked(self, service: str, **more: object) -> Reply:
-        reply = self.function.ask(self._event(service, **more))
+    def _asked(self, service: str, **event: object) -> Reply:
+        reply = self.function.invoke(_names(service) | event)
         if reply.error is not None:
             raise VerifyError(f"{service}: {reply.error}: {reply.message}")
         return reply
-
-    def _standing(self, service: str) -> Standing:
-        return self._asked(service, action="status").standing
 
     @contextmanager
     def _step(self, service: str, name: str) -> Iterator[Step]:
@@ -142,23 +126,22 @@ class Verification:
         self.findings.steps.append(step)
         self.account.say(f"{service}: {name}: {step.outcome}")
 
-    def _judge(self, step: Step) -> None:
+    def _judge(self, service: str, name: str, begin: Callable[[], object] = lambda: None) -> None:
         """Wait for the end of a run; note what it came to, and what does not hold."""
-        clock, service = self.account.clock, step.service
-        until = clock.now() + LONGEST_RUN_SECONDS
-        while not (standing := self._standing(service)).has_ended:
-            if clock.now() > until:
-                raise VerifyError(f"{service}: the run has not ended in an hour: {standing}")
-            clock.sleep(3)
-        run, expected = standing.facts, EXPECTED[service]
-        step.outcome = (
-            f"{run['outcome']}, {run['number']} of {run['total']}, {run['segments']} segments"
-        )
-        if run["outcome"] != "completed":
-            step.broken.append(f"it is {step.outcome}: {run['reason']}")
-        now = read_until(lambda: self._capacity(service), lambda now: now == expected, clock)
-        if now != expected:
-            step.broken.append(f"the capacity is {now}, and was {expected}")
+        clock, quiet, expected = self.account.clock, Lines(StringIO()), EXPECTED[service]
+        question = {**_names(service), "action": "status"}
+        with self._step(service, name) as step:
+            begin()
+            run = Follower(
+                function=self.function, question=question, screen=quiet, clock=clock
+            ).until_ended().body["run"]  # fmt: skip
+            counts = f"{run['number']} of {run['total']}, {run['segments']} segments"
+            step.outcome = f"{run['outcome']}, {counts}"
+            if run["outcome"] != "completed":
+                step.broken.append(f"it is {step.outcome}: {run['reason']}")
+            now = read_until(lambda: self._capacity(service), lambda now: now == expected, clock)
+            if now != expected:
+                step.broken.append(f"the capacity is {now}, and was {expected}")
 
     def _capacity(self, service: str) -> tuple[int | None, ScalableTarget | None]:
         gateway = self.gateways[service]
@@ -183,10 +166,5 @@ class Verification:
         self.account.say(f"{question}: {told}")
 
 
-def facts(options: Namespace, account: Account) -> dict[str, str]:
-    """Return the circumstances that the page names: none that tells whose network it is."""
-    return {
-        "Region": account.region,
-        "botocore, Python": f"{botocore.__version__}, {platform.python_version()}",
-        "Load balancer": "yes" if options.client_cidr else "no",
-    }
+def _names(service: str) -> dict[str, Any]:
+    return {"cluster_name": NAME, "service_name": service}

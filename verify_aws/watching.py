@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from urllib3 import PoolManager
 from urllib3.exceptions import HTTPError
 
 from ecs_task_recycle.aws.responses import task_of
 from ecs_task_recycle.clock import Clock
-from ecs_task_recycle.watch.in_service import why_not_ready
+from ecs_task_recycle.watch.in_service import short, why_not_ready
 from verify_aws.account import NAME, Account
 
 GOOD: Final = "200"
@@ -65,36 +65,26 @@ class Observer:
         (found,) = ecs.describe_services(services=[service], **where)["services"]
         listed = ecs.list_tasks(serviceName=service, **where)["taskArns"]
         stopped = {id_ for id_, at in watched.tasks.items() if "stoppedAt" in at}
-        ids = ({*watched.tasks} | {_id(arn) for arn in listed}) - stopped
+        ids = ({*watched.tasks} | {short(arn) for arn in listed}) - stopped
         tasks = ecs.describe_tasks(tasks=sorted(ids), **where)["tasks"] if ids else []
-        states = self._target_states(found)
+        describe, groups = self.account.aws.elbv2.describe_target_health, found["loadBalancers"]
+        health = [describe(TargetGroupArn=each["targetGroupArn"]) for each in groups]
+        targets = [target for each in health for target in each["TargetHealthDescriptions"]]
+        states = {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in targets}
         now, count = self.account.clock.now(), 0
         for each in tasks:
-            at = watched.tasks.setdefault(_id(each["taskArn"]), {})
+            at = watched.tasks.setdefault(short(each["taskArn"]), {})
             at |= {name: each[name].timestamp() for name in INSTANTS if name in each}
             if "stoppingAt" in at and each.get("stopCode") == "UserInitiated":
                 at["StopTask"] = at["stoppingAt"]
             task = task_of(each, {})
-            state = "healthy" if states is None else states.get(task.ip_address)
+            state = states.get(task.ip_address) if groups else "healthy"
             if state == "draining":
                 at.setdefault("draining", now)
             if state == "healthy" and why_not_ready(task, checks_health=False) is None:
                 at.setdefault("inService", now)
                 count += 1
         watched.in_service.append((now, count))
-
-    def _target_states(self, described: dict[str, Any]) -> dict[str | None, str] | None:
-        """Return the states of the targets by address, None for a service without a group."""
-        for group in described["loadBalancers"]:
-            health = self.account.aws.elbv2.describe_target_health(
-                TargetGroupArn=group["targetGroupArn"]
-            )["TargetHealthDescriptions"]
-            return {each["Target"]["Id"]: each["TargetHealth"]["State"] for each in health}
-        return None
-
-
-def _id(arn: str) -> str:
-    return arn.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +140,16 @@ REPLACED: Final = "When a stopped task is replaced"
 DURATIONS: Final = (
     ("StopTask to the target seen draining", DRAIN, "StopTask", "draining"),
     ("StopTask to the stop signal, by the container's log", DRAIN, "StopTask", "signal"),
-    ("The target seen draining to the stop signal (negative: after)",
-     DRAIN, "draining", "signal"),
+    ("The target seen draining to the stop signal (negative: after)", DRAIN, "draining", "signal"),
     ("StopTask to the end of the container", END, "StopTask", "executionStoppedAt"),
     ("StopTask to STOPPED", END, "StopTask", "stoppedAt"),
     ("StopTask to the replacement's creation", REPLACED, "StopTask", "new createdAt"),
     ("STOPPED to the replacement's creation (negative: before)",
      REPLACED, "stoppedAt", "new createdAt"),
-    ("The replacement's creation to its start",
-     "Phases of a start", "new createdAt", "new startedAt"),
-    ("The replacement's start to in service",
-     "Health after the start", "new startedAt", "new inService"),
+    ("The replacement's creation to its start", "Phases of a start", "new createdAt",
+     "new startedAt"),
+    ("The replacement's start to in service", "Health after the start", "new startedAt",
+     "new inService"),
     ("StopTask to the replacement in service", REPLACED, "StopTask", "new inService"),
 )  # fmt: skip
 

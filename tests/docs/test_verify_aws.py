@@ -46,7 +46,7 @@ def test_the_options_are_those_of_the_command_line() -> None:
 
 
 def test_the_page_of_the_emulator_has_todays_form_and_says_whose_it_is() -> None:
-    made = page(Findings(began_at=0, facts={}))
+    made = page(Findings(began_at=0, region=""))
 
     def form(text: str) -> list[str]:
         heads = re.findall(r"^(.+)\n\| ---", text, re.MULTILINE)

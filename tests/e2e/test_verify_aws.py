@@ -104,8 +104,8 @@ def test_a_verification_from_end_to_end(stage: Stage, subtests: pytest.Subtests)
     assert status == 0, said
     with subtests.test("every step is done with both services, and every promise holds"):
         assert "every promise of the function held" in text
-        steps = {(each["Service"], each["Step"]): each for each in table(text, "Service")
-                 if "Step" in each}  # fmt: skip
+        rows = [each for each in table(text, "Service") if "Step" in each]
+        steps = {(each["Service"], each["Step"]): each for each in rows}
         every = ("dry run", "recycle", "kill", "heal")
         assert steps.keys() == {(service, step) for service in SERVICES for step in every}
         assert {each["Lowest in service"] for each in steps.values()} <= {"3", "4", "-"}

@@ -34,19 +34,29 @@ if TYPE_CHECKING:
     from ecs_emulator.wire.in_process import Switchboard
 
 EXACT: Final = Knobs(
-    scheduler_interval=3.0,
-    replaces_after_stopped=False,
-    provisioning=5.0,
-    pending=10.0,
-    activating=2.0,
-    target_health_delay=12.0,
-    stop_reaction=1.0,
-    drain=20.0,
-    stop_time=4.0,
-    deprovision=6.0,
-    staleness=0.0,
-    latency=0.0,
-)
+    scheduler_interval=3.0, replaces_after_stopped=False, provisioning=5.0, pending=10.0,
+    activating=2.0, target_health_delay=12.0, stop_reaction=1.0, drain=20.0, stop_time=4.0,
+    deprovision=6.0, staleness=0.0, latency=0.0,
+)  # fmt: skip
+BALANCED: Final = {
+    "StopTask to the target seen draining": (1, 1, 2),
+    # A target is registered while its task is ACTIVATING.
+    "The replacement's start to in service": (12 - 2, 1, 2),
+    "StopTask to the replacement in service": (3 + 15 + 12, 1, 2),
+    "StopTask to the end of the container": (1 + 20 + 4, 0, 2),
+    "StopTask to STOPPED": (1 + 20 + 4 + 6, 0, 2),
+    "StopTask to the replacement's creation": (3, 0, 2),
+    "STOPPED to the replacement's creation (negative: before)": (3 - 31, 0, 2),
+    "The replacement's creation to its start": (5 + 10 + 2, 0, 2),
+    "From one stop of a run to the next": (60, 0, 1),
+    "StopTask to the stop signal, by the container's log": (0, 0, 0),
+}
+"""Seconds, how much later they may be seen, and how many times."""
+PLAIN: Final = {
+    "STOPPED to the replacement's creation (negative: before)": (3, 0, 2),
+    "StopTask to the target seen draining": (0, 0, 0),
+    "The replacement's start to in service": (0, 1, 2),
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,61 +71,25 @@ def a_world(board: Switchboard, name: str, **knobs: Any) -> tuple[World, Account
     return world, replace(connect(), clock=world.clock)
 
 
-def two_stops(world: World, account: Account) -> Watched:
-    """Stop two tasks, one each 60 seconds, and look once a second."""
+@pytest.mark.parametrize("name, expected", [("balanced", BALANCED), ("plain", PLAIN)])
+def test_every_figure_is_what_the_knobs_say(
+    board: Switchboard, name: str, expected: dict[str, tuple[int, int, int]]
+) -> None:
+    world, account = a_world(board, name, replaces_after_stopped=name == "plain")
     watched = Watched()
-    observer = Observer(account, {world.services[0].name: watched})
+    observer = Observer(account, {name: watched})
     for at in (5.0, 65.0):
         world.at(at, lambda world: world.stop_task(world.services[0].active_tasks[0]))
     for _ in range(150):
         observer.look()
         world.clock.sleep(1)
-    assert not observer.errors
-    return watched
-
-
-@pytest.mark.parametrize(
-    "name, knobs, expected",
-    [
-        (
-            "balanced",
-            {},
-            {
-                "StopTask to the target seen draining": (1, 1, 2),
-                # A target is registered while its task is ACTIVATING.
-                "The replacement's start to in service": (12 - 2, 1, 2),
-                "StopTask to the replacement in service": (3 + 15 + 12, 1, 2),
-                "StopTask to the end of the container": (1 + 20 + 4, 0, 2),
-                "StopTask to STOPPED": (1 + 20 + 4 + 6, 0, 2),
-                "StopTask to the replacement's creation": (3, 0, 2),
-                "STOPPED to the replacement's creation (negative: before)": (3 - 31, 0, 2),
-                "The replacement's creation to its start": (5 + 10 + 2, 0, 2),
-                "From one stop of a run to the next": (60, 0, 1),
-                "StopTask to the stop signal, by the container's log": (0, 0, 0),
-            },
-        ),
-        (
-            "plain",
-            {"replaces_after_stopped": True},
-            {
-                "STOPPED to the replacement's creation (negative: before)": (3, 0, 2),
-                "StopTask to the target seen draining": (0, 0, 0),
-                "The replacement's start to in service": (0, 1, 2),
-            },
-        ),
-    ],
-)
-def test_every_figure_is_what_the_knobs_say(
-    board: Switchboard, name: str, knobs: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    world, account = a_world(board, name, **knobs)
-    watched = two_stops(world, account)
     found = {each.name: each.seconds for each in figures(watched, [(world.started_at, world.now)])}
     for figure, (seconds, late, times) in expected.items():
         assert len(found[figure]) == times, figure
         assert all(-0.01 <= each - seconds <= late + 0.01 for each in found[figure]), figure
     assert watched.lowest_in_service(world.started_at, world.now) == 2
     assert watched.lowest_in_service(world.started_at, world.started_at + 4) == 3
+    assert not observer.errors
 
 
 def test_one_look_alone_is_not_believed_and_reads_that_fail_are_counted(board: Switchboard) -> None:
@@ -179,7 +153,7 @@ def test_what_is_asked_in_sessions_with_less_and_less_rights(board: Switchboard)
     assert "AccessDeniedException" in never
     world.faults.deny(stop, principal=f"{session}probes")
     told = questions.authorisation_first(account, role, "")
-    assert told.startswith(f"denied: {stop}; refused for their arguments: ecs:UpdateTaskProtection")
+    assert told.startswith(f"denied: ['{stop}']; refused for their arguments: ['ecs:UpdateTask")
     assert questions.gateway(account, None) == "not tried: no --gateway-service"
     told = questions.gateway(account, f"{NAME}/plain")
     assert told.startswith("loadBalancers has 0 entries; revisions show [[")
@@ -215,13 +189,11 @@ def test_stop_signals_are_set_beside_the_other_instants(board: Switchboard) -> N
 
 
 @pytest.mark.local_socket
-@pytest.mark.parametrize("is_kept", [True, False])
-def test_clients_note_each_answer_until_all_is_over(is_kept: bool) -> None:  # noqa: FBT001
-    clients = []
+def test_clients_note_each_answer_until_all_is_over() -> None:
     with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.handle_request).start()
-        url = f"http://127.0.0.1:{server.server_port}/nowhere"
-        clients = [Client(each, is_kept, SystemClock()) for each in (url, "http://127.0.0.1:9/")]
+        urls = (f"http://127.0.0.1:{server.server_port}/nowhere", "http://127.0.0.1:9/")
+        clients = [Client(url, url == urls[0], SystemClock()) for url in urls]
         with meanwhile([(0.01, each.request) for each in clients]):
             threading.Event().wait(0.2)
     assert [each.answers[0][1] for each in clients] == ["404", "NewConnectionError"]
@@ -231,13 +203,13 @@ def test_clients_note_each_answer_until_all_is_over(is_kept: bool) -> None:  # n
 def test_the_page_sets_answers_against_stops_and_names_what_did_not_hold() -> None:
     answers = [(9.0, "502"), (12.0, "502"), (70.0, "200")]
     client = Client("", keeps_connection=False, clock=World().clock, answers=answers)
-    findings = Findings(began_at=0.0, facts={"Image": "a | b"}, clients=[client], error="denied")
-    findings.steps.append(Step("balanced", "heal", broken=["only 2 tasks in service"]))
+    findings = Findings(began_at=0.0, region="us-east-1", clients=[client], error="denied")
+    findings.steps.append(Step("balanced", "heal", outcome="a | b", broken=["only 2 in service"]))
     findings.watched["balanced"] = Watched(tasks={"a": {"createdAt": 1.0, "StopTask": 10.0}})
     text = page(findings)
     assert "- **It ended early: denied**" in text
-    assert "- **balanced, heal: only 2 tasks in service**" in text
-    assert r"| Image | a \| b |" in text
+    assert "- **balanced, heal: only 2 in service**" in text
+    assert r"| a \| b |" in text
     (bad,) = [row for row in table(text, "Client") if row["Answer"] == "502"]
     assert bad["Times"] == "2"
     assert bad["Seconds since StopTask (-1: before any)"] == "-1.0 / 0.5 / 2.0"

@@ -12,7 +12,6 @@ from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 
 NAME: Final = "ecs-recycle-verify"
 """Of all that is created: the cluster, the function, its table, the stack of the services."""
-
 CLIENTS: Final = ("cloudformation", "ecs", "elbv2", "lambda", "logs", "s3", "sts")
 
 
@@ -41,10 +40,8 @@ class Account:
 
 
 def connect() -> Account:
-    """Return the account whose credentials boto3 finds; raises VerifyError without a region."""
+    """Return the account whose credentials boto3 finds; raises BotoCoreError without a region."""
     session: Any = boto3.Session()
-    if session.region_name is None:
-        raise VerifyError("No region is configured: name one by AWS_DEFAULT_REGION.")
     # Here and at once: a session does not make clients in several threads.
     aws = SimpleNamespace(**{name: session.client(name, config=CONFIG) for name in CLIENTS})
     return Account(

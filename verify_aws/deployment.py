@@ -51,11 +51,10 @@ class Deployment:
     def _created(self, stack: str, parameters: dict[str, str], **template: str) -> dict[str, str]:
         """Create a stack; return its outputs. Raises VerifyError with its failures."""
         cloudformation = self.account.aws.cloudformation
+        given = [{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()]
         cloudformation.create_stack(
             StackName=stack,
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
-            ],
+            Parameters=given,
             Capabilities=["CAPABILITY_IAM"],
             Tags=[TAG],
             OnFailure="DO_NOTHING",
@@ -132,9 +131,7 @@ def build_zip(folder: Path) -> Path:
     path, empty = folder / "function.zip", folder / "input.json"
     empty.write_text("{}", encoding="utf-8")
     command = ["bash", f"{PROJECT}/lambda_build.sh", "--output", str(path), "--input", str(empty)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise VerifyError(f"The function's zip was not built: {done.stderr.strip()}")
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     entry = zipfile.ZipInfo(MORTAL.name)
     entry.external_attr = 0o100644 << 16  # Lambda runs as another user
     with zipfile.ZipFile(path, "a") as archive:

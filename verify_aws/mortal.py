@@ -1,8 +1,7 @@
 """The handler of a function that is killed in the middle of a run: after its second stop.
 
-A run leaves time for its own end, so that neither a low timeout nor anything else in Lambda's
-configuration kills it. Hence this module is in the zip, and is the handler for that one invocation.
-The process dies as it would when its machine is lost: by SIGKILL, without a word.
+No configuration of Lambda kills a run, which leaves time for its own end. The process dies as it
+would when its machine is lost: by SIGKILL, without a word.
 """
 
 import logging

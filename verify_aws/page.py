@@ -10,7 +10,6 @@ import botocore
 from ecs_task_recycle.clock import as_utc
 from verify_aws.watching import GOOD, Client, Figure, Watched, figures, stops
 
-RECYCLE: Final = "recycle"
 FIGURES: Final = (
     "Seconds: lowest / median / highest. Instants of ECS are by its own clock; what is only seen "
     "from outside (draining, in service) is up to two seconds late. The last column names the "
@@ -101,9 +100,7 @@ def _steps(steps: Iterable[Step]) -> str:
 def _figures(findings: Findings) -> str:
     rows = [("probe", each) for each in findings.probes]
     for service, watched in findings.watched.items():
-        runs = [(each.began_at, each.ended_at) for each in findings.steps
-                if (each.service, each.name) == (service, RECYCLE)]  # fmt: skip
-        rows += [(service, each) for each in figures(watched, runs)]
+        rows += [(service, each) for each in figures(watched)]
     return _table(
         ("Service", "From, to", "Measured", "Times", "Row"),
         [(service, each.name, each, len(each.seconds), each.row) for service, each in rows],

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from ecs_task_recycle.aws.errors import CONFLICT
+from ecs_task_recycle.aws.errors import CONFLICT, retry_until
 from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.errors import AwsCallError
 from verify_aws.account import Account, VerifyError
@@ -16,7 +17,6 @@ POLL_SECONDS: Final = 0.25
 WATCH_SECONDS: Final = 8
 """How long reads are watched after a write: an old answer may follow a new one."""
 
-SETTLE_SECONDS: Final = 5
 LIMIT_SECONDS: Final = 600
 COUNTS: Final = "StopTask until runningCount leaves the task out"
 
@@ -35,7 +35,7 @@ class Probes:
         self._raise_minimum()
         self._await(DESIRED + 1)
         # No answer is to be from before the fourth task.
-        self.account.clock.sleep(SETTLE_SECONDS)
+        self.account.clock.sleep(5)
         self._stop_a_task()
         self._await(DESIRED + 1)
         self._set_limits(DESIRED)
@@ -47,34 +47,26 @@ class Probes:
     def _raise_minimum(self) -> None:
         """Raise the minimum above the desired count; see when that moves, and what is refused."""
         self._set_limits(DESIRED + 1)
-        clock = self.account.clock
-        began = clock.now()
+        began = self.account.clock.now()
         self._await(DESIRED + 1, of="desiredCount")
         self._note("RegisterScalableTarget to the new desired count",
-                   "How long a raised minimum takes", clock.now() - began)  # fmt: skip
+                   "How long a raised minimum takes", self.account.clock.now() - began)  # fmt: skip
         refused_at = self._set_limits(DESIRED + 1)
         self._note("RegisterScalableTarget to the last ConcurrentUpdateException (0: none)",
                    "Another call meanwhile", max(0.0, refused_at - began))  # fmt: skip
 
     def _set_limits(self, lowest: int) -> float:
         """Set the limits as soon as that is not refused; return when it was refused last, or 0."""
-        clock, refused_at = self.account.clock, 0.0
-        until = clock.now() + LIMIT_SECONDS
-        while self._is_refused(lowest):
-            refused_at = clock.now()
-            if refused_at > until:
-                raise VerifyError(f"The limits of {self.gateway.name} cannot be set.")
-            clock.sleep(1)
-        return refused_at
+        clock, refusals = self.account.clock, [0.0]
 
-    def _is_refused(self, lowest: int) -> bool:
-        try:
-            self.gateway.set_limits(min_capacity=lowest, max_capacity=HIGHEST)
-        except AwsCallError as error:
-            if error.code != CONFLICT:
-                raise
-            return True
-        return False
+        def is_pending(error: AwsCallError) -> bool:
+            refusals.append(clock.now())
+            return error.code == CONFLICT
+
+        call = partial(self.gateway.set_limits, min_capacity=lowest, max_capacity=HIGHEST)
+        until = clock.now() + LIMIT_SECONDS
+        retry_until(call, clock, until=until, every_seconds=1, is_retryable=is_pending)
+        return refusals[-1]
 
     def _stop_a_task(self) -> None:
         """Stop a task; see for how long reads show it as before."""
@@ -112,10 +104,9 @@ class Probes:
                 raise VerifyError(f"{self.gateway.name}: no {of} of {count} in {LIMIT_SECONDS} s.")
             self.account.clock.sleep(POLL_SECONDS)
 
-    def _described(self) -> dict[str, Any]:
+    def _described(self) -> Any:  # noqa: ANN401 - botocore's
         where = {"cluster": self.gateway.cluster_name, "services": [self.gateway.service_name]}
-        found: list[dict[str, Any]] = self.account.aws.ecs.describe_services(**where)["services"]
-        return found[0]
+        return self.account.aws.ecs.describe_services(**where)["services"][0]
 
     def _note(self, name: str, row: str, seconds: float) -> None:
         self.figures.append(Figure(name, row, (seconds,)))

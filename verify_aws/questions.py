@@ -36,11 +36,8 @@ LIMITS: Final = ScalableTarget(min_capacity=3, max_capacity=6)
 def stop_signals(account: Account, watched: Iterable[Watched]) -> str:
     """Note when the containers said in their log that they were told to stop; tell how many did."""
     tasks = {id_: at for each in watched for id_, at in each.tasks.items()}
-    pages = account.aws.logs.get_paginator("filter_log_events").paginate(
-        logGroupName=f"/ecs/{NAME}", filterPattern="signal"
-    )
     count = 0
-    for event in (event for page in pages for event in page["events"]):
+    for event in _events(account, filterPattern="signal"):
         task = tasks.get(event["logStreamName"].rpartition("/")[2])
         if task is not None and SIGNAL.search(event["message"]):
             task.setdefault("signal", event["timestamp"] / 1000)
@@ -57,7 +54,7 @@ def slow_start(account: Account, watched: Watched) -> str:
     late = SLOW_START_SECONDS + COUNT_SECONDS
     began_at = watched.in_service[0][0] if watched.in_service else 0.0
     counts = [
-        [_requests_count(account, id_, at["inService"] + after) for after in (0, late)]
+        [len(_requests(account, id_, at["inService"] + after)) for after in (0, late)]
         for id_, at in watched.tasks.items()
         if at["createdAt"] > began_at and "inService" in at
         if at.get("stoppingAt", inf) > at["inService"] + late + COUNT_SECONDS
@@ -71,15 +68,15 @@ def slow_start(account: Account, watched: Watched) -> str:
     )
 
 
-def _requests_count(account: Account, task: str, since: float) -> int:
-    pages = account.aws.logs.get_paginator("filter_log_events").paginate(
-        logGroupName=f"/ecs/{NAME}",
-        logStreamNames=[f"task/web/{task}"],
-        startTime=int(since * 1000),
-        endTime=int((since + COUNT_SECONDS) * 1000),
-        filterPattern='"GET /" -"ELB-HealthChecker"',
-    )
-    return sum(len(page["events"]) for page in pages)
+def _requests(account: Account, task: str, since: float) -> list[Any]:
+    return _events(account, logStreamNames=[f"task/web/{task}"], startTime=int(since * 1000),
+                   endTime=int((since + COUNT_SECONDS) * 1000),
+                   filterPattern='"GET /" -"ELB-HealthChecker"')  # fmt: skip
+
+
+def _events(account: Account, **which: Any) -> list[Any]:  # noqa: ANN401 - boto3's
+    logs = account.aws.logs.get_paginator("filter_log_events")
+    return [*logs.paginate(logGroupName=f"/ecs/{NAME}", **which).search("events[]")]
 
 
 def gateway(account: Account, service: str | None) -> str:
@@ -111,9 +108,8 @@ def inactive(account: Account) -> str:
         account.clock.sleep(1)
     lists = _tried(partial(ecs.list_tasks, serviceName=service, **where))
     writes = _tried(partial(ecs.update_service, service=service, desiredCount=0, **where))
-    return (
-        f"DescribeServices: {', then '.join(states)}; ListTasks: {lists}; UpdateService: {writes}"
-    )
+    told = f"DescribeServices: {', then '.join(states)}"
+    return f"{told}; ListTasks: {lists}; UpdateService: {writes}"
 
 
 def via_aws_service(account: Account, role_arn: str) -> str:

@@ -18,7 +18,7 @@ from ecs_task_recycle_client.terminal import Lines
 from verify_aws import questions
 from verify_aws.account import NAME, Account, VerifyError
 from verify_aws.deployment import Deployment
-from verify_aws.page import RECYCLE, Findings, Step
+from verify_aws.page import Findings, Step
 from verify_aws.probes import DESIRED, Probes
 from verify_aws.watching import Client, Observer, Watched, meanwhile
 
@@ -50,17 +50,22 @@ class Verification:
             findings.watched[service] = Watched()
             self.gateways[service] = Gateway(account.session, account.clock, **_names(service))
             self._capacity(service)  # Here: a session does not make clients in several threads.
+        role = outputs["LimitsRoleArn"]
         look = Observer(account, findings.watched, findings.read_errors).look
         try:
             with meanwhile([(1.0, look), *self._load(outputs.get("Url"))]):
                 self._with_each(self._undisturbed)
-                self._ask_with(outputs["LimitsRoleArn"], outputs["GuardianArn"])
+                self._ask("Setting limits (`aws:ViaAWSService`)", questions.via_aws_service, role)
+                probes = questions.authorisation_first
+                self._ask("Authorisation before validation", probes, role, outputs["GuardianArn"])
+                named = options.gateway_service
+                self._ask("A service behind an ECS gateway", questions.gateway, named)
                 self._kill_and_heal()
-            self._ask("An INACTIVE service", lambda: questions.inactive(account))
+            self._ask("An INACTIVE service", questions.inactive)
         finally:
-            seen, balanced = findings.watched.values(), findings.watched.get("balanced", Watched())
-            self._ask("Stop signals in the logs", lambda: questions.stop_signals(account, seen))
-            self._ask("Slow start", lambda: questions.slow_start(account, balanced))
+            seen = findings.watched
+            self._ask("Stop signals in the logs", questions.stop_signals, seen.values())
+            self._ask("Slow start", questions.slow_start, seen.get("balanced", Watched()))
 
     def _load(self, url: str | None) -> list[tuple[float, Callable[[], None]]]:
         """Return how often clients of both kinds make requests, and how."""
@@ -86,7 +91,7 @@ class Verification:
         with self._step(service, "dry run") as step:
             body = self._asked(service, dry_run=True).body
             step.outcome = f"{len(body['tasks'])} tasks, at least {body['at_least_seconds']:.0f} s"
-        self._judge(service, RECYCLE, lambda: self._asked(service, wait_time=0))
+        self._judge(service, "recycle", lambda: self._asked(service, wait_time=0))
 
     def _kill_and_heal(self) -> None:
         """Let a run of each service be killed; then, with its own handler back, be healed."""
@@ -148,18 +153,10 @@ class Verification:
         found = gateway.service()
         return None if found is None else found.desired_count, gateway.scalable_target()
 
-    def _ask_with(self, role: str, machine: str) -> None:
-        account, named = self.account, self.options.gateway_service
-        self._ask("Setting limits (`aws:ViaAWSService`)",
-                  lambda: questions.via_aws_service(account, role))  # fmt: skip
-        self._ask("Authorisation before validation",
-                  lambda: questions.authorisation_first(account, role, machine))  # fmt: skip
-        self._ask("A service behind an ECS gateway", lambda: questions.gateway(account, named))
-
-    def _ask(self, question: str, answer: Callable[[], str]) -> None:
+    def _ask(self, question: str, answer: Callable[..., str], *of: object) -> None:
         """Note the answer, or why there is none: that ends nothing."""
         try:
-            told = answer()
+            told = answer(self.account, *of)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
             told = f"not tried: {error}"
         self.findings.told[question] = told

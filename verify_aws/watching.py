@@ -57,8 +57,7 @@ class Observer:
             try:
                 self._look_at(service, watched)
             except Exception as error:  # noqa: BLE001 - else nobody would look any more
-                told = getattr(error, "response", {}).get("Error", {}).get("Code")
-                self.errors[told or type(error).__name__] += 1
+                self.errors[str(error)] += 1
 
     def _look_at(self, service: str, watched: Watched) -> None:
         ecs, where = self.account.aws.ecs, {"cluster": NAME}
@@ -184,13 +183,10 @@ def stops(watched: Watched) -> list[dict[str, float]]:
     return found
 
 
-def figures(watched: Watched, runs: Sequence[tuple[float, float]]) -> list[Figure]:
-    """Return the figures of a service that undisturbed runs recycled from then to then."""
+def figures(watched: Watched) -> list[Figure]:
+    """Return the figures of a service."""
     instants = stops(watched)
-    durations = [
+    return [
         Figure(name, row, tuple(at[end] - at[start] for at in instants if {start, end} <= {*at}))
         for name, row, start, end in DURATIONS
     ]
-    of_runs = [[at["StopTask"] for at in instants if a <= at["StopTask"] <= b] for a, b in runs]
-    pace = tuple(later - before for each in of_runs for before, later in pairwise(each))
-    return [*durations, Figure("From one stop of a run to the next", REPLACED, pace)]

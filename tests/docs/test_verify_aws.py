@@ -55,4 +55,4 @@ def test_the_page_of_the_emulator_has_todays_form_and_says_whose_it_is() -> None
     assert form(SAMPLE) == form(made)
     assert SAMPLE.splitlines()[2].startswith("> This page was made by the emulator")
     said = {row["From, to"] for row in table(SAMPLE, "Service") if "From, to" in row}
-    assert {each.name for each in figures(Watched(), [])} <= said
+    assert {each.name for each in figures(Watched())} <= said

@@ -5,18 +5,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ecs_task_recycle.clock import as_utc
-from verify_aws.watching import GOOD, Client, Figure, Watched, figures, since_stop
+import botocore
 
-RECYCLE: Final = "recycle"
+from ecs_task_recycle.clock import as_utc
+from verify_aws.watching import GOOD, Client, Figure, Watched, figures, stops
+
 FIGURES: Final = (
     "Seconds: lowest / median / highest. Instants of ECS are by its own clock; what is only seen "
-    "from outside (draining, in service) is up to about a second late. The last column names the "
+    "from outside (draining, in service) is up to two seconds late. The last column names the "
     "row in docs/emulator.md that says what the emulator does."
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Step:
     """One thing that was done with a service, from when to when (epoch seconds).
 
@@ -25,11 +26,11 @@ class Step:
 
     service: str
     name: str
-    began_at: float
-    ended_at: float
-    lowest_in_service: int | None
-    outcome: str
-    broken: tuple[str, ...] = ()
+    began_at: float = 0.0
+    ended_at: float = 0.0
+    lowest_in_service: int | None = None
+    outcome: str = ""
+    broken: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Findings:
     """Everything that the page tells, as far as it is known; `left`: what, and why."""
 
     began_at: float
-    facts: dict[str, str]
+    region: str
     steps: list[Step] = field(default_factory=list)
     probes: list[Figure] = field(default_factory=list)
     watched: dict[str, Watched] = field(default_factory=dict)
@@ -50,10 +51,8 @@ class Findings:
     @property
     def problems(self) -> list[str]:
         """What ended it early, and every promise that did not hold."""
-        steps = [
-            f"{each.service}, {each.name}: {one}" for each in self.steps for one in each.broken
-        ]
-        return [f"It ended early: {self.error}", *steps] if self.error else steps
+        early = [f"It ended early: {self.error}"] if self.error else []
+        return early + [f"{at.service}, {at.name}: {one}" for at in self.steps for one in at.broken]
 
 
 def page(findings: Findings) -> str:
@@ -62,9 +61,9 @@ def page(findings: Findings) -> str:
     errors = ", ".join(f"{count} x {name}" for name, count in findings.read_errors.items())
     left = [f"- {what} is left: {reason}" for what, reason in findings.left.items()]
     parts = [
-        f"# What AWS did on {as_utc(findings.began_at):%Y-%m-%d}",
+        f"# What AWS did in {findings.region} on {as_utc(findings.began_at):%Y-%m-%d}",
         "\n".join(f"- **{each}**" for each in findings.problems) or good,
-        _table(("Circumstance", "Value"), findings.facts.items()),
+        f"Seen by botocore {botocore.__version__}.",
         "## What was done",
         _steps(findings.steps),
         "\n".join(left) or "Everything that was created is deleted.",
@@ -92,20 +91,16 @@ def _cell(value: object) -> str:
 
 def _steps(steps: Iterable[Step]) -> str:
     head = ("Service", "Step", "Begun (UTC)", "Seconds", "Lowest in service", "Outcome")
-    rows = [
-        (each.service, each.name, f"{as_utc(each.began_at):%H:%M:%S}",
-         round(each.ended_at - each.began_at), each.lowest_in_service, each.outcome)
-        for each in steps
-    ]  # fmt: skip
+    rows = [(each.service, each.name, f"{as_utc(each.began_at):%H:%M:%S}",
+             round(each.ended_at - each.began_at), each.lowest_in_service, each.outcome)
+            for each in steps]  # fmt: skip
     return _table(head, rows)
 
 
 def _figures(findings: Findings) -> str:
     rows = [("probe", each) for each in findings.probes]
     for service, watched in findings.watched.items():
-        steps = [each for each in findings.steps if (each.service, each.name) == (service, RECYCLE)]
-        runs = [(each.began_at, each.ended_at) for each in steps]
-        rows += [(service, each) for each in figures(watched, runs)]
+        rows += [(service, each) for each in figures(watched)]
     return _table(
         ("Service", "From, to", "Measured", "Times", "Row"),
         [(service, each.name, each, len(each.seconds), each.row) for service, each in rows],
@@ -114,14 +109,15 @@ def _figures(findings: Findings) -> str:
 
 def _answers(findings: Findings) -> str:
     """Count the answers by kind; those that are not good with their time since a StopTask."""
-    seconds: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str], list[float]] = {}
+    called = [at["StopTask"] for at in stops(findings.watched.get("balanced", Watched()))]
     for each in findings.clients:
         kind = "kept connection" if each.keeps_connection else "new connection"
         for at, outcome in each.answers:
-            since = None if outcome == GOOD else since_stop(at, findings.watched["balanced"])
-            seconds.setdefault((kind, outcome), []).append(-1.0 if since is None else since)
+            since = min((at - stop for stop in called if stop <= at), default=-1.0)
+            found.setdefault((kind, outcome), []).append(since)
     rows = [
-        (*key, len(found), "" if key[1] == GOOD else Figure(name="", row="", seconds=tuple(found)))
-        for key, found in sorted(seconds.items())
+        (*key, len(seconds), "" if key[1] == GOOD else Figure("", "", tuple(seconds)))
+        for key, seconds in sorted(found.items())
     ]
     return _table(("Client", "Answer", "Times", "Seconds since StopTask (-1: before any)"), rows)

@@ -1,250 +1,167 @@
 """The verification from the first stack to the last figure."""
 
-import platform
-import re
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Final
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any, Final
 
-import botocore
-from botocore.exceptions import BotoCoreError, ClientError
-
+from ecs_task_recycle.aws.gateway import Gateway
+from ecs_task_recycle.model import ScalableTarget
+from ecs_task_recycle.watch.reads import read_until
+from ecs_task_recycle_client.follow import Follower
+from ecs_task_recycle_client.function import Function
+from ecs_task_recycle_client.replies import Reply
+from ecs_task_recycle_client.terminal import Lines
 from verify_aws import questions
-from verify_aws.account import Account, VerifyError, limits_of
-from verify_aws.function import OPEN, PROJECT, Function, InvocationError, build_zip, template
-from verify_aws.options import Options
-from verify_aws.page import RECYCLE, Findings, Step
-from verify_aws.probes import DESIRED, HIGHEST, WATCH_SECONDS, Probes
-from verify_aws.stacks import Stacks
-from verify_aws.watching import Client, Observer, Watched
+from verify_aws.account import NAME, Account, VerifyError
+from verify_aws.deployment import Deployment
+from verify_aws.page import Findings, Step
+from verify_aws.probes import DESIRED, Probes
+from verify_aws.watching import Client, Observer, Watched, meanwhile
 
-SIGNAL: Final = re.compile(r"signal \d+ \(\w+\) received")
-PROBED: Final = "plain"
-KEPT: Final = (True, False, True, False)
-"""Which clients keep their connection."""
+REQUEST_SECONDS: Final = 0.2
+"""Between two requests of each of four clients, two of which keep their connection."""
+
+EXPECTED: Final = {"plain": (DESIRED, questions.LIMITS), "balanced": (DESIRED, None)}
+"""The desired count of each service, and its limits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """What is needed all the way; what is found is in `findings` at once."""
 
-    options: Options
+    options: Namespace
     account: Account
-    stacks: Stacks
+    deployment: Deployment
     function: Function
     findings: Findings
-    say: Callable[[str], None]
+    gateways: dict[str, Gateway] = field(default_factory=dict)
 
     def run(self) -> None:
         """Deploy; probe, recycle, kill and heal, with somebody looking on."""
-        outputs = self._deploy()
-        load = self._load(outputs.get("Url"))
+        options, account, findings = self.options, self.account, self.findings
+        account.say(f"Creating {' and '.join(self.deployment.stacks)}: some minutes ...")
+        given = {"VpcId": options.vpc, "SubnetIds": options.subnets}
+        outputs = self.deployment.create(given | {"Name": NAME, "ClientCidr": options.client_cidr})
+        for service in EXPECTED if options.client_cidr else ("plain",):
+            findings.watched[service] = Watched()
+            self.gateways[service] = Gateway(account.session, account.clock, **_names(service))
+            self._capacity(service)  # Here: a session does not make clients in several threads.
+        role = outputs["LimitsRoleArn"]
+        look = Observer(account, findings.watched, findings.read_errors).look
         try:
-            with self.account.clock.meanwhile([(1.0, self._observer().look), *load]):
+            with meanwhile([(1.0, look), *self._load(outputs.get("Url"))]):
                 self._with_each(self._undisturbed)
-                self._ask_about_services(outputs["RoleArn"])
+                self._ask("Setting limits (`aws:ViaAWSService`)", questions.via_aws_service, role)
+                probes = questions.authorisation_first
+                self._ask("Authorisation before validation", probes, role, outputs["GuardianArn"])
+                named = options.gateway_service
+                self._ask("A service behind an ECS gateway", questions.gateway, named)
                 self._kill_and_heal()
+            self._ask("An INACTIVE service", questions.inactive)
         finally:
-            self._read_signals()
-            self._ask("Slow start", self._slow_start)
-
-    def _deploy(self) -> dict[str, str]:
-        """Create both stacks; return the outputs of that of the services."""
-        name, (of_function, of_services) = self.options.name, self.stacks.names
-        self.say(f"Creating the stacks {of_function} and {of_services}: some minutes ...")
-        code, text = build_zip(), (PROJECT / "verify_aws/template.yaml").read_text(encoding="utf-8")
-        self.stacks.begin(of_services, text, parameters(self.options))
-        names = dict.fromkeys(("FunctionName", "RunTableName", "ClusterNames"), name)
-        unused = {"LogRetentionDays": "1", "CodeBucket": "none-is-used"}
-        self.stacks.begin(of_function, template(), {**names, **unused})
-        self.stacks.created(of_function)
-        self.function.upload(code)
-        return self.stacks.created(of_services)
-
-    def _observer(self) -> Observer:
-        watched, errors = self.findings.watched, self.findings.read_errors
-        watched |= {service: Watched() for service in self.options.services}
-        cluster = self.options.name
-        return Observer(account=self.account, cluster=cluster, watched=watched, errors=errors)
+            seen = findings.watched
+            self._ask("Stop signals in the logs", questions.stop_signals, seen.values())
+            self._ask("Slow start", questions.slow_start, seen.get("balanced", Watched()))
 
     def _load(self, url: str | None) -> list[tuple[float, Callable[[], None]]]:
         """Return how often clients of both kinds make requests, and how."""
         url, clock = url and (self.options.url or url), self.account.clock
-        clients = [Client(url=url, keeps_connection=kept, clock=clock) for kept in KEPT if url]
-        self.findings.clients.extend(clients)
-        return [(len(KEPT) / self.options.rate, each.request) for each in clients]
+        kinds = (True, False, True, False) if url else ()
+        self.findings.clients.extend(Client(str(url), kept, clock) for kept in kinds)
+        return [(REQUEST_SECONDS, each.request) for each in self.findings.clients]
 
-    def _with_each[T](self, step: Callable[[str], T]) -> dict[str, T]:
+    def _with_each(self, step: Callable[[str], None]) -> None:
         """Do something with every service at the same time."""
-        services = self.options.services
-        pool = ThreadPoolExecutor(len(services))
+        pool = ThreadPoolExecutor(len(self.gateways))
         try:
-            return dict(zip(services, pool.map(step, services), strict=True))
+            [*pool.map(step, self.gateways)]
         finally:
             # Not waited for: an invocation may take another quarter of an hour.
             pool.shutdown(wait=False, cancel_futures=True)
 
-    # -- with each service -----------------------------------------------------------------------
-
     def _undisturbed(self, service: str) -> None:
-        if service == PROBED:
-            self._probe()
-        self._dry_run(service)
-        self._recycle(service)
-
-    def _probe(self) -> None:
-        self.say(f"{PROBED}: probes: autoscaling limits, StopTask, reads ...")
-        figures, cluster = self.findings.probes, self.options.name
-        Probes(account=self.account, cluster=cluster, service=PROBED, figures=figures).run()
-
-    def _dry_run(self, service: str) -> None:
-        began_at = self._begun(service, "dry run")
-        body = self.function.invoke(service, dry_run=True, wait_time=0)
-        if body["status"] != "planned":
-            raise VerifyError(f"{service}: the dry run is {body['status']}: {body['reason']}")
-        planned = f"{len(body['tasks'])} tasks, at least {body['at_least_seconds']:.0f} s"
-        self._done(service, "dry run", began_at, outcome=planned)
-
-    def _recycle(self, service: str) -> None:
-        began_at = self._begun(service, RECYCLE)
-        self.function.invoke(service, wait_time=0)
-        self._judge(service, RECYCLE, began_at)
+        if service == "plain":
+            self.account.say("plain: probes: autoscaling limits, StopTask, reads ...")
+            gateway, figures = self.gateways[service], self.findings.probes
+            Probes(account=self.account, gateway=gateway, figures=figures).run()
+        with self._step(service, "dry run") as step:
+            body = self._asked(service, dry_run=True).body
+            step.outcome = f"{len(body['tasks'])} tasks, at least {body['at_least_seconds']:.0f} s"
+        self._judge(service, "recycle", lambda: self._asked(service, wait_time=0))
 
     def _kill_and_heal(self) -> None:
         """Let a run of each service be killed; then, with its own handler back, be healed."""
-        self.say("The function gets a handler that kills it in the middle of a run ...")
-        with self.function.killed_in_the_middle():
+        self.account.say("The function gets a handler that kills it in the middle of a run ...")
+        with self.deployment.killed_in_the_middle():
             # It works: a function that fails at once would look like one that was killed.
-            self.function.status(PROBED)
-            killed_at = self._with_each(self._kill)
-        self._with_each(lambda service: self._heal(service, killed_at[service]))
+            self._asked("plain", action="status")
+            self._with_each(self._kill)
+        self._with_each(lambda service: self._judge(service, "heal"))
 
-    def _kill(self, service: str) -> float:
-        began_at = self._begun(service, "kill")
-        try:
-            outcome = f"it answers {self.function.invoke(service, wait_time=0)}"
-        except InvocationError as error:
-            outcome = str(error)
-        if self.function.status(service).get("state") not in OPEN:
-            raise VerifyError(f"{service}: it was to be killed, but {outcome}")
-        self._done(service, "kill", began_at, outcome=outcome)
-        return self.account.clock.now()
+    def _kill(self, service: str) -> None:
+        with self._step(service, "kill") as step:
+            reply = self.function.invoke({**_names(service), "wait_time": 0})
+            step.outcome = f"{reply.error}: {reply.message}"
+            standing = self._asked(service, action="status").standing
+            if not reply.was_killed or standing.has_ended:
+                raise VerifyError(f"{service}: it was to be killed, but: {reply}")
 
-    def _heal(self, service: str, killed_at: float) -> None:
-        self.say(f"{service}: the function was killed; its guardian heals it ...")
-        self._judge(service, "heal", killed_at)
+    def _asked(self, service: str, **event: object) -> Reply:
+        reply = self.function.invoke(_names(service) | event)
+        if reply.error is not None:
+            raise VerifyError(f"{service}: {reply.error}: {reply.message}")
+        return reply
 
-    # -- what only an account can tell -----------------------------------------------------------
+    @contextmanager
+    def _step(self, service: str, name: str) -> Iterator[Step]:
+        """Note what was done with a service, and how many tasks were in service meanwhile."""
+        clock, step = self.account.clock, Step(service, name)
+        self.account.say(f"{service}: {name} ...")
+        step.began_at = clock.now()
+        yield step
+        step.ended_at = clock.now()
+        seen = self.findings.watched[service].lowest_in_service(step.began_at, step.ended_at)
+        step.lowest_in_service = seen
+        if seen is not None and seen < DESIRED:
+            step.broken.append(f"only {seen} tasks in service")
+        self.findings.steps.append(step)
+        self.account.say(f"{service}: {name}: {step.outcome}")
 
-    def _ask_about_services(self, role_arn: str) -> None:
-        account, cluster = self.account, self.options.name
+    def _judge(self, service: str, name: str, begin: Callable[[], object] = lambda: None) -> None:
+        """Wait for the end of a run; note what it came to, and what does not hold."""
+        clock, quiet, expected = self.account.clock, Lines(StringIO()), EXPECTED[service]
+        question = {**_names(service), "action": "status"}
+        with self._step(service, name) as step:
+            begin()
+            run = Follower(
+                function=self.function, question=question, screen=quiet, clock=clock
+            ).until_ended().body["run"]  # fmt: skip
+            counts = f"{run['number']} of {run['total']}, {run['segments']} segments"
+            step.outcome = f"{run['outcome']}, {counts}"
+            if run["outcome"] != "completed":
+                step.broken.append(f"it is {step.outcome}: {run['reason']}")
+            now = read_until(lambda: self._capacity(service), lambda now: now == expected, clock)
+            if now != expected:
+                step.broken.append(f"the capacity is {now}, and was {expected}")
 
-        def inactive() -> str:
-            account.aws.ecs.delete_service(cluster=cluster, service="gone")
-            return questions.inactive(account, cluster, "gone")
+    def _capacity(self, service: str) -> tuple[int | None, ScalableTarget | None]:
+        gateway = self.gateways[service]
+        found = gateway.service()
+        return None if found is None else found.desired_count, gateway.scalable_target()
 
-        self._ask("An INACTIVE service", inactive)
-        self._ask("Setting limits (`aws:ViaAWSService`)",
-                  lambda: questions.via_aws_service(account, cluster, role_arn))  # fmt: skip
-        self._ask("A service behind an ECS gateway",
-                  lambda: questions.gateway(account, self.options.gateway_service))  # fmt: skip
-
-    def _slow_start(self) -> str:
-        watched = self.findings.watched.get("balanced", Watched())
-        return questions.slow_start(self.account, self.options.name, watched)
-
-    def _ask(self, question: str, answer: Callable[[], str]) -> None:
+    def _ask(self, question: str, answer: Callable[..., str], *of: object) -> None:
         """Note the answer, or why there is none: that ends nothing."""
         try:
-            told = answer()
+            told = answer(self.account, *of)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
             told = f"not tried: {error}"
         self.findings.told[question] = told
-        self.say(f"{question}: {told}")
-
-    # -- what it came to -------------------------------------------------------------------------
-
-    def _begun(self, service: str, step: str) -> float:
-        self.say(f"{service}: {step} ...")
-        return self.account.clock.now()
-
-    def _judge(self, service: str, step: str, began_at: float) -> None:
-        """Wait for the end of a run; note what it came to, and what does not hold."""
-        run = self.function.ended(service)
-        outcome = f"{run['outcome']}, {run['number']} of {run['total']}, {run['segments']} segments"
-        broken = [] if run["outcome"] == "completed" else [f"it is {outcome}: {run['reason']}"]
-        expected = (DESIRED, DESIRED, HIGHEST) if service == PROBED else (DESIRED,)
-        if (now := self._capacity(service, expected)) != expected:
-            broken.append(f"the capacity is {now}, and was {expected}")
-        self._done(service, step, began_at, outcome=outcome, broken=broken)
-
-    def _capacity(self, service: str, expected: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the desired count, and limits if there are any; read until it is as expected."""
-        name, aws, clock = self.options.name, self.account.aws, self.account.clock
-        until = clock.now() + WATCH_SECONDS
-        while True:
-            (found,) = aws.ecs.describe_services(cluster=name, services=[service])["services"]
-            targets = aws.autoscaling.describe_scalable_targets(
-                ServiceNamespace="ecs", ResourceIds=[limits_of(name, service)["ResourceId"]]
-            )["ScalableTargets"]
-            limits = [each[limit] for each in targets for limit in ("MinCapacity", "MaxCapacity")]
-            now = (found["desiredCount"], *limits)
-            if now == expected or clock.now() > until:
-                return now
-            clock.sleep(1)
-
-    def _done(
-        self, service: str, step: str, began_at: float, *, outcome: str, broken: Sequence[str] = ()
-    ) -> None:
-        ended_at = self.account.clock.now()
-        lowest = self.findings.watched[service].lowest_in_service(began_at, ended_at)
-        if lowest is not None and lowest < DESIRED:
-            broken = [*broken, f"only {lowest} tasks in service"]
-        found = Step(service=service, name=step, began_at=began_at, ended_at=ended_at,
-                     lowest_in_service=lowest, outcome=outcome, broken=tuple(broken))  # fmt: skip
-        self.findings.steps.append(found)
-        self.say(f"{service}: {step}: {outcome}")
-
-    def _read_signals(self) -> None:
-        """Note when the containers said in their log that they were told to stop."""
-        watched = self.findings.watched.values()
-        tasks = {id_: task for each in watched for id_, task in each.tasks.items()}
-        where = {"logGroupName": f"/ecs/{self.options.name}", "filterPattern": "signal"}
-        try:
-            pages = self.account.aws.logs.get_paginator("filter_log_events").paginate(**where)
-            events = [event for page in pages for event in page["events"]]
-        except (ClientError, BotoCoreError) as error:
-            self.say(f"The containers' logs cannot be read: {error}")
-            return
-        for event in events:
-            task = tasks.get(event["logStreamName"].rpartition("/")[2])
-            if task is not None and SIGNAL.search(event["message"]):
-                task.at.setdefault("signal", event["timestamp"] / 1000)
+        self.account.say(f"{question}: {told}")
 
 
-def parameters(options: Options) -> dict[str, str]:
-    """Return the parameters of the stack of the services."""
-    return {
-        "Name": options.name,
-        "VpcId": str(options.vpc),
-        "SubnetIds": ",".join(options.subnets),
-        "LoadBalancerSubnetIds": ",".join(options.load_balancer_subnets or options.subnets),
-        "AssignPublicIp": "DISABLED" if options.no_public_ip else "ENABLED",
-        "Balanced": str("balanced" in options.services).lower(),
-        "Scheme": "internal" if options.internal else "internet-facing",
-        "ListenerPort": options.listener_port,
-        "ClientCidr": options.client_cidr or "127.0.0.1/32",
-        "Image": options.image,
-        "Architecture": options.architecture.upper(),
-    }
-
-
-def facts(options: Options, account: Account) -> dict[str, str]:
-    """Return the circumstances that the page names: none that tells whose network it is."""
-    told = ("image", "architecture", "no_load_balancer", "internal", "rate")
-    return {
-        "Region": account.region,
-        "botocore, Python": f"{botocore.__version__}, {platform.python_version()}",
-        **{f"`--{name.replace('_', '-')}`": str(getattr(options, name)) for name in told},
-    }
+def _names(service: str) -> dict[str, Any]:
+    return {"cluster_name": NAME, "service_name": service}

@@ -2,84 +2,71 @@
 
 Real: both stacks, the zip, the processes, the kill, the guardian, the load, the page, the deletion.
 Not as in AWS: the services of the stack are MiniStack's, those that are recycled the emulator's, of
-the same names; there is no load balancer but a small server; the containers' log is written here;
-and the record of the killed run is taken for dead at once.
+the same names; there is no load balancer and no container's log; MiniStack itself answers the
+clients; and the record of the killed run is taken for dead at once.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
-import threading
-from contextlib import ExitStack, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import boto3
 import pytest
 
 from demo.deployed import Stage, set_stage
-from demo.process import environment_in, processes_of_session
+from demo.process import environment_in
 from demo.stage import PROJECT
 from tests.docs.markdown import table
-from verify_aws.stacks import TAG
+from verify_aws.account import NAME
+from verify_aws.deployment import TAG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from ecs_emulator import World
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc"),
 ]
 
-NAME: Final = "verify"
 SERVICES: Final = ("plain", "balanced")
-# The state machine's pauses: 4 minutes take 5 seconds.
-WAIT_SCALE: Final = "0.02"
-BAD_SECONDS: Final = 0.3
-KINDS: Final = ("kept connection", "new connection")
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    """What stands for an account."""
+    """What stands for an account; the state machine's pause of 4 minutes takes 5 seconds."""
     with ExitStack() as running:
-        made = set_stage(running, tmp_path, SFN_WAIT_SCALE=WAIT_SCALE)
-        for name in SERVICES:
+        made = set_stage(running, tmp_path, SFN_WAIT_SCALE="0.02")
+        for name, has_group in (("plain", False), ("balanced", True)):
+            service = {"cluster": NAME, "name": name, "target_group": has_group}
             # Tasks that have really started: runs expect of replacements what those have taken.
-            made.world.create_service(
-                cluster=NAME,
-                name=name,
-                desired_count=3,
-                target_group=name == "balanced",
-                settled=False,
-            )
+            made.world.create_service(**service, settled=False)  # type: ignore[arg-type]
         yield made
 
 
 def network(stage: Stage) -> list[str]:
     subnets = stage.cloud.client("ec2").describe_subnets()["Subnets"][:2]
     ids = ",".join(each["SubnetId"] for each in subnets)
-    client = ("--client-cidr", "127.0.0.1/32")
-    return ["--vpc", subnets[0]["VpcId"], "--subnets", ids, *client]
+    return ["--vpc", subnets[0]["VpcId"], "--subnets", ids, "--client-cidr", "127.0.0.1/32"]
 
 
 def verify(
     stage: Stage,
     *arguments: str,
     on_line: Callable[[subprocess.Popen[str], str], object] = lambda *_: None,
-) -> tuple[int, str]:
-    """Run the command, without anybody who could answer it; return its status and output."""
+) -> tuple[int, str, str]:
+    """Run the command, without anybody who could answer it; return status, output and page."""
+    folder = stage.tree.parent
     with subprocess.Popen(
-        [sys.executable, "-m", "verify_aws", "--name", NAME, *arguments],
-        env={**environment_in(stage.tree.parent), **stage.function_environment},
-        cwd=PROJECT,
+        [sys.executable, "-m", "verify_aws", *arguments],
+        env={**environment_in(folder), **stage.function_environment, "PYTHONPATH": str(PROJECT)},
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -90,74 +77,19 @@ def verify(
         for line in process.stdout:
             said.append(line)
             on_line(process, line)
-        return process.wait(), "".join(said)
-
-
-@contextmanager
-def load_balancer(world: World) -> Iterator[str]:
-    """Run a server that answers 502 for a moment after each StopTask."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            balanced = {task.arn for task in world.service(NAME, "balanced").tasks}
-            calls = [call for call in world.calls_of("StopTask") if call.wrote]
-            stops = [call.at for call in calls if call.parameters["task"] in balanced]
-            is_bad = bool(stops) and world.clock.now() - stops[-1] < BAD_SECONDS
-            self.send_response(502 if is_bad else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+        status = process.wait()
+    return status, "".join(said), "".join(each.read_text() for each in folder.glob("verify-*.md"))
 
 
 def as_in_aws(stage: Stage, line: str) -> None:
     """Do what AWS would have done by itself, or sooner than here."""
-    if "gets a handler that kills it" in line:
-        end_idle_processes(stage)
-    if found := re.search(r"(\w+): the function was killed", line):
+    if found := re.search(r"(\w+): heal \.\.\.", line):
         table = boto3.resource("dynamodb", endpoint_url=stage.cloud.url).Table(NAME)
         # Else only 30 s after its limit.
         table.update_item(
             Key={"service": f"{NAME}/{found[1]}"},
             UpdateExpression="SET owner_dead_at = run_started_at",
         )
-        write_container_logs(stage, found[1])
-
-
-def end_idle_processes(stage: Stage) -> None:
-    """End the processes with the old code: MiniStack takes ten seconds for that by itself."""
-    mark = f"AWS_LAMBDA_FUNCTION_NAME={NAME}".encode()
-    for process_id in processes_of_session(stage.cloud.process.pid):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            if mark in Path(f"/proc/{process_id}/environ").read_bytes().split(b"\0"):
-                os.kill(process_id, signal.SIGKILL)
-
-
-def write_container_logs(stage: Stage, service: str) -> None:
-    """Write what nginx says: a quarter of a second before the end of each stopped container."""
-    logs = stage.cloud.client("logs")
-    for task in stage.world.service(NAME, service).tasks:
-        ended_at = task.timeline.latest.execution_stopped_at
-        if ended_at is not None:
-            where = {
-                "logGroupName": f"/ecs/{NAME}",
-                "logStreamName": f"task/web/{task.arn.rpartition('/')[2]}",
-            }
-            logs.create_log_stream(**where)
-            message = "2026/01/05 [notice] 1#1: signal 3 (SIGQUIT) received, shutting down"
-            event = {"timestamp": int((ended_at - 0.25) * 1000), "message": message}
-            logs.put_log_events(logEvents=[event], **where)
 
 
 def stacks(stage: Stage) -> set[str]:
@@ -165,106 +97,79 @@ def stacks(stage: Stage) -> set[str]:
     return {each["StackName"] for each in found if each["StackStatus"] != "DELETE_COMPLETE"}
 
 
-def test_a_verification_from_end_to_end(
-    stage: Stage, tmp_path: Path, subtests: pytest.Subtests
-) -> None:
-    path = tmp_path / "page.md"
-    with load_balancer(stage.world) as url:
-        options = ("--yes", "--url", url, "--page", str(path))
-        status, said = verify(
-            stage, *network(stage), *options, on_line=lambda _, line: as_in_aws(stage, line)
-        )
-    text = path.read_text()
+def test_a_verification_from_end_to_end(stage: Stage, subtests: pytest.Subtests) -> None:
+    options = (*network(stage), "--yes", "--url", f"{stage.cloud.url}/_ministack/health")
+    status, said, text = verify(stage, *options, on_line=lambda _, line: as_in_aws(stage, line))
     assert status == 0, said
     with subtests.test("every step is done with both services, and every promise holds"):
         assert "every promise of the function held" in text
-        steps = {(each["Service"], each["Step"]): each for each in table(text, "Service")
-                 if "Step" in each}  # fmt: skip
+        rows = table(text, "Service")
+        steps = {(each["Service"], each["Step"]): each for each in rows if "Step" in each}
         every = ("dry run", "recycle", "kill", "heal")
         assert steps.keys() == {(service, step) for service in SERVICES for step in every}
         assert {each["Lowest in service"] for each in steps.values()} <= {"3", "4", "-"}
         healed = [steps[service, "heal"]["Outcome"] for service in SERVICES]
         assert all("completed" in each and "2 segments" in each for each in healed)
     with subtests.test("the page tells what the emulator did"):
-        the_page_tells_what_the_emulator_did(text)
+        figures = {(each["Service"], each["From, to"]): each for each in rows if "Row" in each}
+        assert figures["balanced", "StopTask to STOPPED"]["Times"] == "6"
+        assert figures["plain", "StopTask to STOPPED"]["Times"] == "7", "one by the probe"
+        # The demo's knobs: 1 s of drain, 0.3 s until the end of the containers.
+        ended = figures["balanced", "StopTask to the end of the container"]["Measured"]
+        assert float(ended.split()[0]) == pytest.approx(1.5, abs=0.2)
+        questions = {each["Question"]: each["Answer"] for each in table(text, "Question")}
+        assert "rights to ECS never: accepted" in questions["Setting limits (`aws:ViaAWSService`)"]
+        assert questions["A service behind an ECS gateway"].startswith("not tried: ")
+        lag = figures["probe", "RegisterScalableTarget to the new desired count"]["Measured"]
+        assert 0.3 <= float(lag) < 2
+        answers = [(each["Client"], each["Answer"]) for each in table(text, "Client")]
+        assert answers == [("kept connection", "200"), ("new connection", "200")]
     with subtests.test("everything is deleted, and the account is not named"):
         assert "Everything that was created is deleted." in text
         assert stacks(stage) == set()
+        buckets = stage.cloud.client("s3").list_buckets()["Buckets"]
         groups = stage.cloud.client("logs").describe_log_groups()["logGroups"]
-        assert not [each for each in groups if NAME in each["logGroupName"]]
+        assert NAME not in str(buckets) + str(groups)
         assert f"service/{NAME}/plain" not in stage.world.autoscaling.targets
         assert stage.world.account.id not in text + said
-        assert "USD" in said
 
 
-def the_page_tells_what_the_emulator_did(text: str) -> None:
-    rows = [each for each in table(text, "Service") if "From, to" in each]
-    figures = {(each["Service"], each["From, to"]): each for each in rows}
-    assert figures["balanced", "StopTask to STOPPED"]["Times"] == "6"
-    assert figures["plain", "StopTask to STOPPED"]["Times"] == "7", "one by the probe"
-    # The demo's knobs: 1 s of drain, 0.3 s until the end of the containers.
-    ended = figures["balanced", "StopTask to the end of the container"]["Measured"]
-    assert float(ended.split()[0]) == pytest.approx(1.5, abs=0.2)
-    told = figures["balanced", "StopTask to the stop signal, by the container's log"]
-    assert float(told["Measured"].split()[0]) == pytest.approx(1.25, abs=0.2)
-    told = figures["balanced", "The target seen draining to the stop signal (negative: after)"]
-    assert float(told["Measured"].split(" / ")[-1]) <= 1.35
-    questions = {each["Question"]: each["Answer"] for each in table(text, "Question")}
-    assert "rights to ECS never: accepted" in questions["Setting limits (`aws:ViaAWSService`)"]
-    assert questions["A service behind an ECS gateway"].startswith("not tried: ")
-    lag = figures["probe", "RegisterScalableTarget to the new desired count"]["Measured"]
-    assert 0.3 <= float(lag) < 2
-    answers = {(each["Client"], each["Answer"]): each for each in table(text, "Client")}
-    assert answers.keys() == {(kind, each) for kind in KINDS for each in ("200", "502")}
-    assert all(int(each["Times"]) > 0 for each in answers.values())
-    for kind in KINDS:
-        since = answers[kind, "502"]["Seconds since StopTask (-1: before any)"].split(" / ")
-        # The median: a request may have begun before the stop, on a busy machine long before.
-        assert -0.1 <= float(since[1]) <= BAD_SECONDS + 0.1
-
-
-def test_without_a_yes_nothing_is_created(stage: Stage) -> None:
-    status, said = verify(stage, *network(stage))
-    assert (status, "about USD" in said) == (2, True)
-    assert (stacks(stage), stage.world.writes) == (set(), [])
-
-
-def test_interrupted_it_writes_the_page_and_deletes_everything(
-    stage: Stage, tmp_path: Path
-) -> None:
+def test_interrupted_it_writes_the_page_and_deletes_everything(stage: Stage) -> None:
     def interrupt(process: subprocess.Popen[str], line: str) -> None:
         if "plain: probes" in line:
             process.send_signal(signal.SIGINT)
 
-    path = tmp_path / "page.md"
-    options = ("--yes", "--page", str(path), "--url", "http://127.0.0.1:9/")
-    status, _ = verify(stage, *network(stage), *options, on_line=interrupt)
+    options = (*network(stage), "--yes", "--url", "http://127.0.0.1:9/")
+    status, _, text = verify(stage, *options, on_line=interrupt)
     assert status == 1
-    assert "It ended early: it was interrupted" in path.read_text()
-    assert "Everything that was created is deleted." in path.read_text()
+    assert "It ended early: it was interrupted" in text
+    assert "Everything that was created is deleted." in text
     assert stacks(stage) == set()
 
 
-def test_what_an_interrupted_one_has_left_is_found_and_deleted_or_named(stage: Stage) -> None:
+def test_only_what_a_verification_has_left_is_deleted_and_only_after_a_yes(stage: Stage) -> None:
     cloudformation = stage.cloud.client("cloudformation")
     topic = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}'
-    protect = cloudformation.update_termination_protection
 
-    def create(stack: str, tag: str) -> None:
-        tags = [{"Key": tag, "Value": stack}]
+    def create(stack: str, *tags: dict[str, str]) -> None:
         cloudformation.create_stack(StackName=stack, TemplateBody=topic, Tags=tags)
         cloudformation.get_waiter("stack_create_complete").wait(StackName=stack)
 
-    for stack, tag in ((NAME, TAG), ("other", TAG), ("stranger", "team")):
-        create(stack, tag)
-    refused, said = verify(stage, *network(stage), "--yes")
-    assert (refused, "Delete it with --clean-up" in said) == (2, True)
+    protect = partial(cloudformation.update_termination_protection, StackName=NAME)
+
+    status, said, _ = verify(stage, *network(stage))
+    assert (status, "about USD" in said) == (2, True)
+    assert (stacks(stage), stage.world.writes) == (set(), [])
+    create(f"{NAME}-function")
+    status, said, _ = verify(stage, *network(stage), "--yes")
+    assert (status, "Delete it with --clean-up" in said) == (2, True)
+    assert verify(stage, "--clean-up", "--yes")[0] == 2, "not ours"
+    cloudformation.delete_stack(StackName=f"{NAME}-function")
+    create(NAME, TAG)
     assert verify(stage, "--clean-up")[0] == 2, "nobody has agreed to it"
-    assert verify(stage, "--clean-up", "--yes", "--name", "stranger")[0] == 2, "not ours"
-    protect(StackName=NAME, EnableTerminationProtection=True)
-    status, said = verify(stage, "--clean-up", "--yes")
-    assert (status, f"delete-stack --stack-name {NAME}\n" in said) == (1, True)
-    protect(StackName=NAME, EnableTerminationProtection=False)
-    status, said = verify(stage, "--clean-up", "--yes")
-    assert (status, "--name other" in said) == (0, True)
-    assert stacks(stage) == {"other", "stranger"}
+    protect(EnableTerminationProtection=True)
+    status, said, _ = verify(stage, "--clean-up", "--yes")
+    assert (status, f"{NAME} is left: " in said) == (1, True)
+    protect(EnableTerminationProtection=False)
+    assert verify(stage, "--clean-up", "--yes")[0] == 0
+    assert stacks(stage) == set()

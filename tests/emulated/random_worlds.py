@@ -233,6 +233,8 @@ FIXED: Final = frozenset(
         "deployment_strategy",
         "resource_management",
         "gateway_connector",
+        "classic_load_balancer",
+        "vpc_lattice",
         "cloud_map",
         "service_connect",
         "tags",

@@ -75,12 +75,14 @@ class AwsCallError(RecycleError):
     """An AWS call was denied or failed; names the IAM action.
 
     ``code`` is AWS's error code; ``transient`` tells whether the same call may succeed later;
-    ``lacking_actions`` names the IAM actions that the caller may not use.
+    ``lacking_actions`` names the IAM actions that the caller may not use, ``hint`` what to do where
+    its policy allows them all the same.
     """
 
     code: str = "Unknown"
     transient: bool = False
     lacking_actions: tuple[str, ...] = ()
+    hint: str = ""
 
     @classmethod
     def of(
@@ -91,11 +93,12 @@ class AwsCallError(RecycleError):
         *,
         transient: bool = False,
         lacking_actions: Sequence[str] = (),
+        hint: str = "",
         **facts: Fact,
     ) -> AwsCallError:
         """Build the error of one call; ``facts``: what it names besides."""
         if lacking_actions:
-            remedy = f"Allow the role {', '.join(lacking_actions)}."
+            remedy = f"Allow the role {', '.join(lacking_actions)}. {hint}".strip()
         else:
             remedy = "Invoke again once AWS answers." if transient else ""
         error = cls(
@@ -108,14 +111,14 @@ class AwsCallError(RecycleError):
         )
         error.code = code
         error.transient = transient
-        error.lacking_actions = tuple(lacking_actions)
+        error.lacking_actions, error.hint = tuple(lacking_actions), hint
         return error
 
     def after(self, sentence: str) -> AwsCallError:
         """Return the same error with a sentence before it that says what it has led to."""
         error = AwsCallError(f"{sentence} {self.sentence}", remedy=self.remedy, **self.facts)
         error.code, error.transient = self.code, self.transient
-        error.lacking_actions = self.lacking_actions
+        error.lacking_actions, error.hint = self.lacking_actions, self.hint
         return error
 
     @property

@@ -168,6 +168,7 @@ class Run:
             seconds_to_start=progress.seconds_to_start,
             interrupted=progress.interrupted,
             opens_at=progress.opens_at,
+            restoring_since_at=progress.restoring_since_at,
         )
 
     def recall(self, record: RunRecord) -> None:

@@ -23,6 +23,9 @@ UNSEEN_SECONDS: Final = 300
 DEAD_SECONDS: Final = 600
 """For so long a run may be dead: its guardian looks for it at least once a minute."""
 
+TO_BE_RESTORED: Final = "the capacity to be restored"
+"""What the function says to be awaited while a run puts the capacity back."""
+
 
 class OutOfSightError(Exception):
     """A run cannot be followed any longer; the sentence says why."""
@@ -138,7 +141,7 @@ def line_of(standing: Standing) -> tuple[str, str] | None:
         return f"Recycling task {number}: {short(standing.task)}", left
     if standing.awaited is None:
         return None
-    if standing.number == standing.total:
+    if standing.awaited == TO_BE_RESTORED or standing.number == standing.total:
         return "Restoring the capacity", ""
     done = f"{standing.number} of {standing.total} tasks recycled"
     return f"Waiting for {standing.awaited}, {done}", left

@@ -229,7 +229,7 @@ class Service:
 
     @property
     def launch_type(self) -> str:
-        """FARGATE, EC2 or EXTERNAL."""
+        """FARGATE, EC2, MANAGED_INSTANCES or EXTERNAL."""
         return self.setup.launch_type or ("FARGATE" if self.awsvpc else "EC2")
 
     @property

@@ -38,6 +38,8 @@ class ServiceOptions(TypedDict, total=False):
     deployment_strategy: str
     resource_management: str
     gateway_connector: bool
+    classic_load_balancer: str | None
+    vpc_lattice: bool
     cloud_map: bool
     service_connect: bool
     instance_ids: bool
@@ -70,23 +72,24 @@ class ServiceSetup:
     tasks have: ipv4, dual-stack or ipv6. `target_ip_address_type`: of the target groups, ipv4 or
     ipv6; None: ipv6 only for tasks without IPv4. `registers_targets`: whether tasks come into the
     target groups at all. `extra_attachments`: types of attachments that each task has before its
-    own network interface. `side_car`: a container beside the first.
-    `health_check_grace_seconds`: for how long after its start a task that
-    fails its checks stays. `slow_start_seconds`: for how long after it is healthy a target of the
-    group gets less than its share (0, or 30 to 900). `deployment_strategy`: ROLLING, BLUE_GREEN,
-    LINEAR or CANARY, as it is told; the emulator rolls. `resource_management`: CUSTOMER, or ECS for
-    Express Mode. `gateway_connector`: whether an ECS Gateway leads to the service. `cloud_map`,
-    `service_connect`: whether clients find the tasks through these. `instance_ids`: whether the
-    cluster's instances show an ec2InstanceId.
-    `launch_type`: FARGATE, EC2 or EXTERNAL (ECS Anywhere: no load balancers); None: what fits the
-    network mode. `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or
-    EXTERNAL. `settled`: start in steady state with tasks of different ages; else with none.
-    `instances`: how many the cluster has (EC2 only); None: enough for one task more. `alarms`:
-    names of the deployment alarms. `availability_zone_rebalancing`: whether it is enabled; None: as
-    the knob az_rebalancing says, but never for those that ECS does not rebalance. `rollout_state`:
-    of the deployment. `tags`: of the service. `secrets`: what its container's environment reads, as
-    `valueFrom` names it; `log_secrets`: likewise what its log driver reads, `registry_secret` what
-    the pull of its image does. `knobs`: others than the world's.
+    own network interface. `side_car`: a container beside the first. `health_check_grace_seconds`:
+    for how long after its start a task that fails its checks stays. `slow_start_seconds`: for how
+    long after it is healthy a target of the group gets less than its share (0, or 30 to 900).
+    `deployment_strategy`: ROLLING, BLUE_GREEN, LINEAR or CANARY, as it is told; the emulator rolls.
+    `resource_management`: CUSTOMER, or ECS for Express Mode. `gateway_connector`: whether an ECS
+    Gateway leads to the service. `classic_load_balancer`: the name of one that does, `vpc_lattice`:
+    whether VPC Lattice does; both are told, and nothing else. `cloud_map`, `service_connect`:
+    whether clients find the tasks through these. `instance_ids`: whether the cluster's instances
+    show an ec2InstanceId. `launch_type`: FARGATE, EC2, MANAGED_INSTANCES (through a capacity
+    provider) or EXTERNAL (ECS Anywhere: no load balancers); None: what fits the network mode.
+    `scheduling_strategy`: REPLICA or DAEMON. `controller`: ECS, CODE_DEPLOY or EXTERNAL. `settled`:
+    start in steady state with tasks of different ages; else with none. `instances`: how many the
+    cluster has (EC2 only); None: enough for one task more. `alarms`: names of the deployment
+    alarms. `availability_zone_rebalancing`: whether it is enabled; None: as the knob az_rebalancing
+    says, but never for those that ECS does not rebalance. `rollout_state`: of the deployment.
+    `tags`: of the service. `secrets`: what its container's environment reads, as `valueFrom` names
+    it; `log_secrets`: likewise what its log driver reads, `registry_secret` what the pull of its
+    image does. `knobs`: others than the world's.
     """
 
     cluster: str
@@ -105,6 +108,8 @@ class ServiceSetup:
     deployment_strategy: str = "ROLLING"
     resource_management: str = "CUSTOMER"
     gateway_connector: bool = False
+    classic_load_balancer: str | None = None
+    vpc_lattice: bool = False
     cloud_map: bool = False
     service_connect: bool = False
     instance_ids: bool = True

@@ -132,7 +132,11 @@ def _from_answer(action: str, error: ClientError) -> AwsCallError:
     if lacking:
         found = re.findall(r"[a-z0-9-]{1,40}:[A-Za-z]{1,60}", lacking.group(1)[:LONGEST_MESSAGE])
         actions = found or [action]
-        return AwsCallError.of(action, code, message, lacking_actions=actions)
+        hint = (
+            f"If its policy allows {', '.join(actions)} already, deploy with "
+            "AutoscalingRights=wide: Application Auto Scaling tries them itself."
+        )
+        return AwsCallError.of(action, code, message, lacking_actions=actions, hint=hint)
     if code in _DENIED:
         return AwsCallError.of(action, code, message, lacking_actions=[action])
     transient = code in _TRANSIENT or status >= _SERVER_ERROR

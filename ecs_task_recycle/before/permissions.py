@@ -40,10 +40,14 @@ NO_TASK_ID: Final = "0" * 32
 
 @dataclass(slots=True)
 class Permissions:
-    """The IAM actions that were tried: which are allowed, which are missing."""
+    """The IAM actions that were tried: which are allowed, which are missing.
+
+    ``hints`` says what to do where a policy allows what seems to be missing.
+    """
 
     allowed: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
     def trying[T](self, actions: tuple[str, ...], call: Callable[[], T]) -> T | None:
         """Make a call; note what it lacks, or that its actions are allowed."""
@@ -53,6 +57,7 @@ class Permissions:
             if not error.denied:
                 raise
             self.lacking += [each for each in error.lacking_actions if each not in self.lacking]
+            self.hints += [error.hint] if error.hint else []
             return None
         self.allow(actions)
         return answer
@@ -82,7 +87,9 @@ class Permissions:
         statement = {"Effect": "Allow", "Action": self.lacking, "Resource": "*"}
         raise PreconditionError(
             f"The role lacks permissions: {', '.join(self.lacking)}.",
-            remedy=f"{untouched} Add to its policy: {json.dumps(statement)}",
+            remedy=" ".join(
+                [untouched, *self.hints, f"Add to its policy: {json.dumps(statement)}"]
+            ),
             lacking_actions=self.lacking,
         )
 

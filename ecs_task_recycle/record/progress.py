@@ -39,7 +39,8 @@ class Progress:
     that are waited for or spared. ``scale_up`` is what is raised, since ``raised_since_at`` by this
     run or an interrupted one; ``raised_at`` is when the extra task began to be awaited, and
     ``seconds_to_start`` what it took. ``segments`` invocations have worked on the run; at
-    ``opens_at`` its window opens, for which it waits.
+    ``opens_at`` its window opens, for which it waits; since ``restoring_since_at`` the capacity is
+    being put back.
 
     The rest is for the answer alone: ``in_service`` is how many were in service and when,
     ``allowed_actions`` are the IAM actions that a dry run has tried. ``ended`` is the outcome,
@@ -57,6 +58,7 @@ class Progress:
     seconds_to_start: float | None = None
     segments: int = 1
     opens_at: datetime | None = None
+    restoring_since_at: datetime | None = None
     interrupted: Interrupted | None = None
     in_service: tuple[InServicePoint, ...] = ()
     allowed_actions: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ class Progress:
         """Note that nothing is raised any more."""
         self.capacity = capacity
         self.scale_up = self.raised_since_at = self.raised_at = self.seconds_to_start = None
+        self.restoring_since_at = None
 
     @property
     def planned(self) -> Plan:

@@ -62,6 +62,7 @@ class Checkpoint:
     seconds_to_start: float | None = None
     interrupted: Interrupted | None = None
     opens_at: datetime | None = None
+    restoring_since_at: datetime | None = field(default=None, metadata=OMIT_NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

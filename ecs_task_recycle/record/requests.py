@@ -6,7 +6,7 @@ Each is one conditional write of an attribute that the run itself never overwrit
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.codec import encode
@@ -16,6 +16,9 @@ from ecs_task_recycle.record.item import QUEUED, STOP
 from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord, progress_of
 from ecs_task_recycle.record.store import RecordStore
 from ecs_task_recycle.record.table import RunTable
+
+TO_BE_RESTORED: Final = "the capacity to be restored"
+"""What a run waits for that puts the capacity back: its client says it in a line of its own."""
 
 
 def request_stop(store: RecordStore, clock: Clock) -> Ended:
@@ -123,11 +126,19 @@ def _awaited(record: RunRecord) -> str:
         return f"the window, which opens at {known.opens_at.isoformat()}"
     if record.state is RecordState.HANDED_OVER:
         return "the guardian's next invocation"
+    if _is_restoring(record, known):
+        return TO_BE_RESTORED
     if record.task is not None:
         return f"the replacement of {record.task}"
     if record.scale_up is not None and known.seconds_to_start is None:
         return "the extra task"
     return "a task without protection" if known.protected else "a task's turn"
+
+
+def _is_restoring(record: RunRecord, known: Checkpoint) -> bool:
+    """Whether the run puts back what it has raised, or what a dead one has left."""
+    is_healing = record.scale_up is not None and known.plan is None
+    return is_healing or known.restoring_since_at is not None
 
 
 def _minutes_left(record: RunRecord, now_at: datetime) -> int | None:

@@ -107,6 +107,7 @@ def _restore(run: Run, how: Exception | None) -> None:
     try:
         condition = OneCanGo(run=run, scale_up=scale_up, doubt=_doubt(run))
         is_whole = _wait_until_one_can_go(run, condition, how)
+        run.progress.restoring_since_at = run.now_at
         if run.record.is_ours:
             run.record.require_ownership(run.kept())
         # A deployment that somebody started has tasks of its own that are still starting.

@@ -416,6 +416,12 @@ def _refused(record: Record, bench: Bench) -> None:
         {"controller": "CODE_DEPLOY"},
         {"rollout_state": "FAILED"},
         {"tasks": 0},
+        {"tasks": 1, "maximum_percent": 100},
+        {"classic_load_balancer": "old", "target_group": False},
+        {"vpc_lattice": True, "target_group": False},
+        {"gateway_connector": True, "target_group": False},
+        {"registers_targets": False},
+        {"network_mode": "bridge", "instance_ids": False},
     ):
         world = World()
         a_service(world, **features)
@@ -425,6 +431,8 @@ def _refused(record: Record, bench: Bench) -> None:
         lambda w: w.delete_service("demo", "web"),
         lambda w: w.set_alarm("web-5xx", "ALARM"),
         lambda w: w.faults.deny("ecs:StopTask"),
+        lambda w: w.take_group_out_of_use("demo", "web"),
+        lambda w: w.faults.fail("DescribeTargetHealth", times=None, code="TargetGroupNotFound"),
         _above_maximum,
     )
     for change in changes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ecs_emulator.accidents.people import THIRD_PARTY
 from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError, RecycleError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import capacity, is_free, stopped_by_us
 from tests.emulated.lived import changes, protected_stops
-from tests.emulated.random_accidents import ALARM
+from tests.emulated.random_accidents import ALARM, MOVES_CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,32 @@ def capacity_comes_back(lived: Lived) -> None:
     assert lived.story.record is not None or is_free(lived.world)
     if not lived.story.is_disturbed:
         assert capacity(lived.world) == lived.found
+
+
+def what_somebody_sets_stays(lived: Lived) -> None:
+    """5: the desired count that somebody has set last is there in the end.
+
+    What they set while no read could show it yet may be written over: neither ECS nor autoscaling
+    compares and sets. A count that is just what the run wrote cannot be told from it.
+    """
+    others = {each.name for each in lived.story.accidents} & MOVES_CAPACITY
+    sets = [each for each in lived.service.desired_history if each[2] == THIRD_PARTY]
+    if others != {"set_desired_count"} or not sets or sets[-1][0] < lived.began_at:
+        return
+    at, count, _ = sets[-1]
+    written = lived.found[0] + 1
+    blind = blind_seconds(lived, poll_seconds=0.0)
+    unseen = [
+        each
+        for each in lived.service.desired_history
+        if at < each[0] <= at + blind and each[2] != THIRD_PARTY
+    ]
+    if count == written or unseen:
+        return
+    now = capacity(lived.world)
+    assert now[0] == count, f"{count} was set at {at}, and is {now[0]}"
+    if now[1] is not None and lived.found[2] is not None:
+        assert now[1:] in {lived.found[1:], (lived.found[1], max(count, lived.found[2]))}, now
 
 
 def one_run_per_service(lived: Lived) -> None:
@@ -165,6 +192,7 @@ PROMISES: Final[tuple[Callable[[Lived], None], ...]] = (
     only_the_work_list,
     protection_is_respected,
     capacity_comes_back,
+    what_somebody_sets_stays,
     one_run_per_service,
     refuses_before_it_touches,
     deployments_and_alarms_end_it,

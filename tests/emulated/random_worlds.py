@@ -233,6 +233,8 @@ FIXED: Final = frozenset(
         "deployment_strategy",
         "resource_management",
         "gateway_connector",
+        "classic_load_balancer",
+        "vpc_lattice",
         "cloud_map",
         "service_connect",
         "tags",
@@ -326,8 +328,8 @@ def _accident(rng: Random) -> Accident:
     return Accident(name=name, at=at, act=ACCIDENTS[name](rng))
 
 
-def story(world_number: int) -> Story:
-    """Return the story of this number."""
+def story(world_number: int, *, is_out: bool = False) -> Story:
+    """Return the story of this number; with ``is_out`` the same, guarded, and with an outage."""
     rng = Random(world_number)
     calm = rng.random() < CALM_SHARE
     options = _options(rng, calm=calm)
@@ -347,13 +349,14 @@ def story(world_number: int) -> Story:
         is_calm=calm,
     )
     told = _with_selection(plain if calm else _with_trouble(plain, rng), rng)
-    return _with_outage(told, Random(f"outage {world_number}"))
+    dice = Random(f"outage {world_number}")
+    if is_out:
+        return _with_outage(replace(told, is_calm=False, is_guarded=True), dice)
+    is_drawn = not told.is_calm and told.is_guarded and dice.random() <= OUTAGE_SHARE
+    return _with_outage(told, dice) if is_drawn else told
 
 
 def _with_outage(told: Story, rng: Random) -> Story:
-    """Let a service be out in some of the worlds that a guardian watches over."""
-    if told.is_calm or not told.is_guarded or rng.random() > OUTAGE_SHARE:
-        return told
     outage = Outage(
         service=rng.choice(OUT),
         begins=round(rng.uniform(0, 700), 1),

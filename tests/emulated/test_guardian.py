@@ -9,6 +9,7 @@ import random
 import re
 import shlex
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ecs_emulator import Killed, Knobs, World
+from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.before import preflight
 from ecs_task_recycle.clock import as_utc
@@ -446,6 +447,47 @@ def test_status_says_where_the_run_stands_and_needs_no_right_but_reading(bench: 
     assert [each.get("written") for each in seen] == [written, written, None]
     assert [each.get("outcomes") for each in (first, second)] == [[], []]
     assert [each["tasks_recycled"] for each in last["outcomes"]] == [TASKS]
+
+
+@pytest.mark.parametrize("failing_after", [0, 1], ids=["extra task", "replacement"])
+def test_status_says_that_a_run_that_fails_puts_the_capacity_back(
+    bench: Bench, failing_after: int
+) -> None:
+    world = World(knobs=Knobs(failing_starts=(FailingStart(after=failing_after),)))
+    a_service(world)
+    autoscaled(world, 1, 5)
+    awaited: list[str] = []
+
+    def look(w: World) -> None:
+        run = without_latency(bench, w, action="status").answer().as_json()["run"]
+        awaited.append(run["awaited"])
+
+    world.after_call("UpdateService", 2, look)  # The raise, then the way back.
+    report = Guarded(bench, world).recycle(wait_time=0)
+
+    assert report.status is Status.FAILED
+    assert awaited == ["the capacity to be restored"]
+    assert capacity(world) == (3, 1, 5)
+
+
+def test_status_says_that_what_a_dead_run_has_left_is_put_back(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    world.kill_at(60)
+    with suppress(Killed):
+        bench.recycle(world, wait_time=0)
+    world.revive()
+    world.advance(1000)
+    awaited: list[str] = []
+
+    def look(w: World) -> None:
+        run = without_latency(bench, w, action="status").answer().as_json()["run"]
+        awaited.append(run["awaited"])
+
+    world.after_call("UpdateService", 1, look)
+    bench.recycle(world, action="restore")
+
+    assert awaited == ["the capacity to be restored"]
 
 
 def test_status_of_a_service_that_was_never_recycled(bench: Bench) -> None:

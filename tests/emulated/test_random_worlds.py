@@ -20,10 +20,11 @@ from ecs_emulator.state.setup import ServiceSetup
 from tests.emulated.lived import live_through
 from tests.emulated.promises import PROMISES
 from tests.emulated.random_accidents import ACCIDENTS
-from tests.emulated.random_worlds import FIXED, KNOBS, OPTIONS, REFUSED, story
+from tests.emulated.random_worlds import FIXED, KNOBS, OPTIONS, OUT, REFUSED, story
 
 if TYPE_CHECKING:
     from tests.emulated.bench import Bench
+    from tests.emulated.random_worlds import Story
 
 WORLDS: Final = int(os.environ.get("RECYCLE_WORLDS", "1000"))
 PARTS: Final = 20
@@ -39,18 +40,43 @@ def numbers(part: int, seed: int) -> list[int]:
     return [seed * 100_000 + index for index in range(part, WORLDS, PARTS)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS))
-def test_the_promises_hold_in_random_worlds(bench: Bench, part: int, seed: int) -> None:
+def broken_promises(bench: Bench, stories: list[Story]) -> list[str]:
+    """Live through worlds, and return which promise was broken in which."""
     broken = []
-    for number in numbers(part, seed):
-        lived = live_through(bench, story(number))
+    for told in stories:
+        lived = live_through(bench, told)
         for promise in PROMISES:
             try:
                 promise(lived)
             except AssertionError as error:
-                broken.append(f"RECYCLE_WORLD={number}: {promise.__name__}: {error}")
-    assert not broken, "\n".join(broken)
+                broken.append(f"RECYCLE_WORLD={told.number}: {promise.__name__}: {error}")
+    return broken
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_promises_hold_in_random_worlds(bench: Bench, part: int, seed: int) -> None:
+    assert broken_promises(bench, [story(number) for number in numbers(part, seed)]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_promises_hold_where_a_service_is_out_for_up_to_three_hours(
+    bench: Bench, part: int, seed: int
+) -> None:
+    stories = [story(number, is_out=True) for number in numbers(part, seed)]
+    assert broken_promises(bench, stories) == []
+
+
+def test_every_service_is_out_in_some_world_for_minutes_and_for_hours() -> None:
+    told = [story(number, is_out=True) for number in range(DRAWN)]
+    drawn = [each.outage for each in told if each.outage is not None and each.is_guarded]
+    assert len(drawn) == DRAWN
+    assert {each.service for each in drawn} == set(OUT)
+    for service in OUT:
+        seconds = [each.seconds for each in drawn if each.service == service]
+        assert min(seconds) < 120
+        assert 7_200 < max(seconds) <= 10_800
 
 
 def test_no_knob_is_forgotten_by_the_draw() -> None:

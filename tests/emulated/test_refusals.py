@@ -8,7 +8,7 @@ import pytest
 
 from ecs_emulator import World
 from ecs_task_recycle.errors import PreconditionError
-from tests.emulated.bench import a_service, autoscaled
+from tests.emulated.bench import a_service, autoscaled, capacity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +159,59 @@ def test_all_missing_permissions_are_named_at_once_with_the_statement_to_add(ben
     sentence = refused(bench, world)
 
     assert [action for action in EVERY_ACTION[1:] if f'"{action}"' not in sentence] == []
+
+
+WIDER = "AutoscalingRights=wide"
+
+
+def test_what_autoscaling_finds_missing_names_the_parameter_that_widens_the_role(
+    bench: Bench,
+) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 5)
+    world.faults.deny("cloudwatch:PutMetricAlarm")
+
+    error = bench.recycle(world, dry_run=True).error
+
+    assert isinstance(error, PreconditionError)
+    assert error.facts["lacking_actions"] == ["cloudwatch:PutMetricAlarm"]
+    assert WIDER in error.remedy
+
+
+@pytest.mark.parametrize("nth", [2, 3], ids=["raising", "putting back"])
+def test_it_is_named_also_where_autoscaling_tries_only_when_the_limits_are_written(
+    bench: Bench, nth: int
+) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 5)
+    world.faults.fail(
+        "RegisterScalableTarget",
+        nth=nth,
+        times=None,
+        code="ValidationException",
+        message="User is missing the following permissions: [ecs:UpdateService]",
+    )
+
+    error = bench.recycle(world, wait_time=0).error
+
+    assert error is not None
+    assert "ecs:UpdateService" in str(error)
+    assert WIDER in str(error)
+    assert capacity(world)[0] == 3
+
+
+def test_a_call_of_the_run_s_own_that_is_denied_does_not_name_it(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    autoscaled(world, 1, 5)
+    world.faults.deny("ecs:StopTask")
+
+    error = bench.recycle(world, dry_run=True).error
+
+    assert isinstance(error, PreconditionError)
+    assert WIDER not in error.remedy
 
 
 def test_a_dry_run_refuses_what_the_run_would_refuse(bench: Bench) -> None:

@@ -25,6 +25,8 @@ REACHED: list[dict[str, Any]] = [
     {"ip_family": "dual-stack"},
     {"ip_family": "dual-stack", "target_ip_address_type": "ipv6"},
     {"extra_attachments": ("elb", "ElasticNetworkInterface")},
+    {"launch_type": "MANAGED_INSTANCES"},
+    {"launch_type": "MANAGED_INSTANCES", "network_mode": "host"},
     {"network_mode": "bridge", "launch_type": "EXTERNAL", "target_group": False},
     {
         "network_mode": "bridge",
@@ -65,6 +67,23 @@ def test_targets_on_instances_without_an_ec2_id_are_refused(bench: Bench, *, sur
     a_service(world, network_mode="bridge", instance_ids=False)
 
     assert "without an EC2 instance id (ECS Anywhere)" in refused(bench, world, surge=surge)
+
+
+@SURGE
+@pytest.mark.parametrize(
+    "ingress, words",
+    [
+        ({"classic_load_balancer": "old"}, "behind a Classic Load Balancer (old)"),
+        ({"vpc_lattice": True}, "behind VPC Lattice"),
+    ],
+)
+def test_an_ingress_whose_health_is_not_read_is_refused(
+    bench: Bench, ingress: dict[str, Any], words: str, *, surge: bool
+) -> None:
+    world = World()
+    a_service(world, target_group=False, **ingress)
+
+    assert f"{words}, whose health is not read" in refused(bench, world, surge=surge)
 
 
 def no_listener(world: World) -> None:

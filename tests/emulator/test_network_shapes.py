@@ -123,6 +123,23 @@ def test_an_instance_may_show_no_ec2_instance_id(bench: Bench) -> None:
     assert "ec2InstanceId" not in instance_of(bench, service.tasks[0].arn)
 
 
+@pytest.mark.parametrize("network_mode", ["awsvpc", "host"])
+def test_managed_instances_are_told_by_a_capacity_provider_and_the_tasks_launch_type(
+    bench: Bench, network_mode: str
+) -> None:
+    service = bench.furnish(
+        network_mode=network_mode, launch_type="MANAGED_INSTANCES", target_group=True
+    )
+    arn = service.tasks[0].arn
+    described = (bench.service(), bench.service()["deployments"][0])
+    for each in described:
+        assert each["capacityProviderStrategy"][0]["capacityProvider"] == "managed"
+        assert "launchType" not in each
+    assert bench.task(arn)["launchType"] == "MANAGED_INSTANCES"
+    assert bench.task(arn)["capacityProviderName"] == "managed"
+    assert instance_of(bench, arn)["ec2InstanceId"].startswith("i-")
+
+
 def test_external_services_have_no_load_balancers(bench: Bench) -> None:
     with pytest.raises(EmulatorError, match="no load balancers"):
         bench.furnish(network_mode="bridge", launch_type="EXTERNAL", target_group=True)

@@ -42,6 +42,19 @@ def test_in_express_mode_the_target_groups_are_ecss_own(bench: Bench) -> None:
     assert path["targetGroups"][0]["arn"] == service.target_groups[0].arn
 
 
+def test_a_classic_load_balancer_is_told_by_its_name(bench: Bench) -> None:
+    bench.furnish(classic_load_balancer="old")
+    (told,) = bench.service()["loadBalancers"]
+    assert told["loadBalancerName"] == "old"
+    assert "targetGroupArn" not in told
+
+
+def test_vpc_lattice_is_told_with_the_deployment(bench: Bench) -> None:
+    bench.furnish(vpc_lattice=True)
+    (told,) = bench.service()["deployments"][0]["vpcLatticeConfigurations"]
+    assert told["portName"] == "http"
+
+
 def test_a_service_tells_how_clients_find_its_tasks(bench: Bench) -> None:
     bench.furnish(cloud_map=True, service_connect=True)
     service = bench.service()

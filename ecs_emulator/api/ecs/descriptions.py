@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ecs_emulator.state.model import Task
+from ecs_emulator.state.model import Service, Task
 from ecs_emulator.state.task_state import TaskState
 
 type Description = dict[str, Any]
@@ -13,6 +13,8 @@ CONTAINER_NAME = "app"
 IMAGE = "registry.invalid/app:1"
 SUBNET = "subnet-0emulated"
 SECURITY_GROUP = "sg-0emulated"
+MANAGED_INSTANCES = "MANAGED_INSTANCES"
+CAPACITY_PROVIDER = "managed"
 
 
 class Known(dict[str, Any]):
@@ -36,6 +38,17 @@ def count_of(tasks: Sequence[tuple[Task, TaskState]], *last_statuses: str) -> in
 def instant(at: float | None) -> float | None:
     """ECS gives milliseconds."""
     return None if at is None else round(at, 3)
+
+
+def capacity_of(service: Service) -> Description:
+    """Return where the tasks run: by a launch type, or by a capacity provider, never by both.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
+    """
+    if service.launch_type != MANAGED_INSTANCES:
+        return {"launchType": service.launch_type}
+    strategy = {"capacityProvider": CAPACITY_PROVIDER, "weight": 1, "base": 0}
+    return {"capacityProviderStrategy": [strategy]}
 
 
 def given(members: Description) -> Description:

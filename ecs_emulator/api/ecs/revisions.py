@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceRevision.ht
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/gateway-connect-service.html
 """
 
-from ecs_emulator.api.ecs.descriptions import CONTAINER_NAME, Description, instant
+from ecs_emulator.api.ecs.descriptions import CONTAINER_NAME, Description, capacity_of, instant
 from ecs_emulator.api.ecs.lookup import missing
 from ecs_emulator.api.ecs.service_descriptions import load_balancers, service_revision_arn
 from ecs_emulator.api.registry import Answer, Request, operation
@@ -40,7 +40,7 @@ def _revision(arn: str, service: Service, deployment: Deployment) -> Description
         "serviceArn": service.arn,
         "clusterArn": service.cluster.arn,
         "taskDefinition": deployment.task_definition_arn,
-        "launchType": service.launch_type,
+        **capacity_of(service),
         "loadBalancers": load_balancers(service),
         "createdAt": instant(deployment.created_at),
         "resolvedConfiguration": {"loadBalancers": groups},

@@ -13,6 +13,7 @@ from ecs_emulator.api.ecs.descriptions import (
     SUBNET,
     Description,
     Known,
+    capacity_of,
     count_of,
     given,
     instant,
@@ -57,7 +58,7 @@ def describe_service(service: Service, at: float) -> Description:
         "desiredCount": state.desired_count,
         "runningCount": count_of(tasks, "RUNNING"),
         "pendingCount": count_of(tasks, *COMING),
-        "launchType": service.launch_type,
+        **capacity_of(service),
         "taskDefinition": state.primary.task_definition_arn,
         "deploymentConfiguration": deployment_configuration(service, state),
         "deployments": [],
@@ -127,17 +128,14 @@ def _current_revision(
 
 
 def load_balancers(service: Service) -> list[Description]:
-    """Describe the target groups that the service's owner attached."""
+    """Describe the target groups, or the classic load balancer, that the owner attached."""
     if service.managed_by_ecs:
         return []
-    return [
-        {
-            "targetGroupArn": group.arn,
-            "containerName": CONTAINER_NAME,
-            "containerPort": CONTAINER_PORT,
-        }
-        for group in service.target_groups
-    ]
+    container = {"containerName": CONTAINER_NAME, "containerPort": CONTAINER_PORT}
+    classic = service.setup.classic_load_balancer
+    if classic is not None:
+        return [{"loadBalancerName": classic, **container}]
+    return [{"targetGroupArn": group.arn, **container} for group in service.target_groups]
 
 
 def _network_configuration() -> Description:
@@ -207,7 +205,7 @@ def _deployment(
         "failedTasks": deployment.failed_tasks,
         "createdAt": instant(deployment.created_at),
         "updatedAt": instant(deployment.updated_at),
-        "launchType": service.launch_type,
+        **capacity_of(service),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason
         or f"ECS deployment {deployment.id} completed.",
@@ -216,7 +214,19 @@ def _deployment(
         members["networkConfiguration"] = _network_configuration()
     if service.setup.service_connect:
         members["serviceConnectConfiguration"] = {"enabled": True, "namespace": "apps"}
+    if service.setup.vpc_lattice:
+        members["vpcLatticeConfigurations"] = [_lattice(service)]
     return members
+
+
+def _lattice(service: Service) -> Description:
+    """Describe a target group of VPC Lattice.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_VpcLatticeConfiguration.html
+    """
+    arn = service.arn.replace(":ecs:", ":vpc-lattice:").rpartition(":")[0]
+    role_arn = service.arn.rsplit(":", 1)[0].replace(":ecs:", ":iam:") + ":role/lattice"
+    return {"roleArn": role_arn, "targetGroupArn": f"{arn}:targetgroup/tg-0", "portName": "http"}
 
 
 def service_revision_arn(service: Service, deployment: Deployment) -> str:
@@ -285,7 +295,7 @@ def _task_set(
         "runningCount": running,
         "createdAt": instant(deployment.created_at),
         "updatedAt": instant(deployment.updated_at),
-        "launchType": service.launch_type,
+        **capacity_of(service),
         "loadBalancers": load_balancers(service),
         "scale": {"value": 100.0, "unit": "PERCENT"},
         "stabilityStatus": "STEADY_STATE" if steady else "STABILIZING",

@@ -4,9 +4,11 @@ https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
 """
 
 from ecs_emulator.api.ecs.descriptions import (
+    CAPACITY_PROVIDER,
     COMING,
     CONTAINER_NAME,
     IMAGE,
+    MANAGED_INSTANCES,
     SUBNET,
     Description,
     Known,
@@ -33,6 +35,9 @@ def _task(task: Task, state: TaskState) -> Description:
     members = {
         "attachments": _attachments(task, state),
         "availabilityZone": task.placement.availability_zone,
+        "capacityProviderName": CAPACITY_PROVIDER
+        if service.launch_type == MANAGED_INSTANCES
+        else None,
         "clusterArn": service.cluster.arn,
         "connectivity": "CONNECTED" if state.pull_stopped_at else None,
         "connectivityAt": instant(state.pull_stopped_at),

@@ -274,15 +274,14 @@ def end_of_restore(run: Run) -> None:
 
 def requests(run: Run) -> Iterator[Request]:
     """Yield the event's own request, then each that is queued until the record is closed."""
-    yield Request.of(run)
+    yield Request()
     while run.record.is_ours:
         before_at = run.unserved_before_at
         if before_at is None:
             run.progress.end(Ended(Status.COMPLETED))
             close(run)
         else:
-            by_creation = Selection(before_at=before_at, by=By.CREATION)
-            yield Request(selection=by_creation, is_queued=True)
+            yield Request(queued=Selection(before_at=before_at, by=By.CREATION))
 
 
 def begin(run: Run, request: Request) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ecs_task_recycle.codec import Json, encode
-from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.errors import PreconditionError, SettingsError
 from ecs_task_recycle.settings import parameters as known
 from ecs_task_recycle.settings.parameters import (
     PARAMETERS,
@@ -24,7 +24,7 @@ from ecs_task_recycle.settings.parameters import (
     ProtectedTasks,
 )
 from ecs_task_recycle.settings.sources import source_of
-from ecs_task_recycle.settings.values import Located, NamedTask, Resource, shown
+from ecs_task_recycle.settings.values import HoursTag, Located, NamedTask, Resource, shown
 from ecs_task_recycle.settings.window import Window
 
 _LONGEST_LIST: Final = 20
@@ -52,7 +52,7 @@ class Settings:
     finish_within_minutes: int | None = None
     window: Window | None = None
     if_running: IfRunning = IfRunning.REFUSE
-    older_than_hours: float | None = None
+    older_than_hours: float | HoursTag | None = None
     tasks: tuple[NamedTask, ...] = ()
     alarms: tuple[str, ...] = ()
     region: str | None = None
@@ -76,11 +76,22 @@ class Settings:
             event["tasks"] = [each.id for each in self.tasks]
         return event
 
-    def started_before_at(self, now_at: datetime) -> datetime:
-        """Return the instant before which a task must have started, if the run starts now."""
-        if self.older_than_hours is not None:
-            return now_at - timedelta(hours=self.older_than_hours)
-        return self.started_before or now_at
+    def started_before_at(self, now_at: datetime, tags: Mapping[str, str]) -> datetime:
+        """Return the instant before which a task must have started, if the run starts now.
+
+        Raises PreconditionError where the tags of the service lack the hours that they have to say.
+        """
+        hours = self.older_than_hours
+        if hours is None:
+            return self.started_before or now_at
+        try:
+            hours = known.hours_of(hours, tags) if isinstance(hours, HoursTag) else hours
+        except ValueError as problem:
+            raise PreconditionError(
+                f"Service {self.cluster_name}/{self.service_name} is not recycled: {problem}.",
+                remedy="Correct the tag, or name the hours in the event.",
+            ) from None
+        return now_at - timedelta(hours=hours)
 
 
 def settings_from_event(event: object) -> Settings:

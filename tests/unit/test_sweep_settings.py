@@ -57,7 +57,12 @@ def test_an_event_that_names_one_service_or_none_is_no_sweep(event: object) -> N
 
 
 def test_what_holds_for_each_run_is_what_an_event_for_one_service_may_say() -> None:
-    given_ones = {"wait_time": "5", "protected_tasks": "skip", "if_running": "queue"}
+    given_ones = {
+        "wait_time": "5",
+        "protected_tasks": "skip",
+        "if_running": "queue",
+        "older_than_hours": {"tag": "max-task-age-hours"},
+    }
     read = sweep_from({"detail": {"uses": SECRET, **given_ones}}, DEFAULTS)
     assert read is not None
     names = {"cluster_name": "a", "service_name": "b"}

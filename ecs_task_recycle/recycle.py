@@ -90,6 +90,7 @@ def reported(run: Run) -> Iterator[None]:
     _note_still_stopping(run)
     run.progress.note_departures(run.watch.memory.stopped_tasks())
     run.progress.in_service = run.watch.timeline.points
+    run.progress.oldest_started_at = run.watch.memory.oldest_started_at
     run.progress.finished_at = run.now_at
     log_end(report_of(run))
 

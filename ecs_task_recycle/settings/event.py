@@ -7,7 +7,7 @@ Nothing in this module calls AWS or reads a clock. It finds every problem before
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,6 +27,8 @@ from ecs_task_recycle.settings.sources import source_of
 from ecs_task_recycle.settings.values import HoursTag, Located, NamedTask, Resource, shown
 from ecs_task_recycle.settings.window import Window
 
+_NAMES: Final = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
+_OF_A_RUN: Final = tuple(each for each in PARAMETERS if each not in _NAMES)
 _LONGEST_LIST: Final = 20
 """How many problems of one kind an error lists."""
 
@@ -125,7 +127,7 @@ def settings_from_event(event: object) -> Settings:
         alarms=known.ALARMS.of(given),
         region=cluster.region or service.region,
         account=cluster.account or service.account,
-        parameters=_other_than_default(given),
+        parameters=other_than_default(given, _OF_A_RUN),
     )
 
 
@@ -220,10 +222,12 @@ def _differences(name: str, located: Located, cluster: Resource) -> Iterator[str
             yield f"{name} is in {kind} {found}, expected {expected}"
 
 
-def _other_than_default(given: Mapping[str, object]) -> dict[str, Json]:
-    named = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
+def other_than_default(
+    given: Mapping[str, object], parameters: Iterable[Parameter[object]]
+) -> dict[str, Json]:
+    """Return those of the parameters that an event sets to something else, as an event has them."""
     return {
         each.name: encode(str(value) if isinstance(value, Window) else value)
-        for each in PARAMETERS
-        if each not in named and (value := each.of(given)) != each.default
+        for each in parameters
+        if (value := each.of(given)) != each.default
     }

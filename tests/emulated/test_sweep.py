@@ -182,6 +182,19 @@ def test_those_that_refuse_or_have_nothing_to_do_are_told_and_are_no_failures(be
     assert "DAEMON" in str(found["a/daemon"].reason)
 
 
+def test_a_sweep_with_a_window_waits_for_it_with_nothing_raised(bench: Bench) -> None:
+    world = World()
+    (one,) = services(world, "a/one", tasks=2)
+    originals = arns(one)
+    swept = Swept(bench, world)
+    answer = swept.sweep(**QUICK, services=["a/one"], window="Tue 02:00-05:00 UTC")
+    assert answer.status is SweepStatus.COMPLETED
+    assert stops(world) == dict.fromkeys(originals, 1)
+    stopped = [each.at for each in world.calls_of("StopTask") if each.wrote]
+    hours = {datetime.fromtimestamp(each, UTC).strftime("%a %H") for each in stopped}
+    assert hours == {"Tue 02"}
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_each_service_may_have_an_age_of_its_own_and_those_without_are_told(
     bench: Bench, *, dry_run: bool

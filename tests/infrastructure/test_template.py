@@ -49,9 +49,9 @@ looks; a schedule need not queue behind the run that it would repeat."""
 
 
 def rule_input(**given: str) -> dict[str, Any]:
-    schedule = stack(**SCHEDULED, **given).resource("Schedule")
+    schedule = stack(**SCHEDULED, **given).resource("RunSchedule")
     assert schedule
-    document = json.loads(schedule["Targets"][0]["Input"])
+    document = json.loads(schedule["Target"]["Input"])
     assert isinstance(document, dict)
     return document
 
@@ -178,8 +178,8 @@ def test_every_role_has_the_boundary_that_is_named() -> None:
     assert len(roles) >= 2
     for name in roles:
         bare, bound = (
-            stack(Sweeps="enabled").resource(name),
-            stack(Sweeps="enabled", PermissionsBoundaryArn=boundary).resource(name),
+            stack(**SCHEDULED, Sweeps="enabled").resource(name),
+            stack(**SCHEDULED, Sweeps="enabled", PermissionsBoundaryArn=boundary).resource(name),
         )
         assert bare
         assert bound
@@ -234,10 +234,10 @@ def test_the_outputs_say_what_is_deployed_and_the_build_fills_them_in() -> None:
 
 def test_a_failed_event_is_not_repeated_and_a_queued_one_does_not_run_late() -> None:
     invocations = stack().resource("FunctionInvocations")
-    schedule = stack(**SCHEDULED).resource("Schedule")
+    schedule = stack(**SCHEDULED).resource("RunSchedule")
     assert invocations
     assert schedule
-    for limits in (invocations, schedule["Targets"][0]["RetryPolicy"]):
+    for limits in (invocations, schedule["Target"]["RetryPolicy"]):
         assert limits["MaximumRetryAttempts"] == 0
         assert limits["MaximumEventAgeInSeconds"] == 60
 
@@ -337,9 +337,9 @@ def test_what_a_schedule_says_reaches_the_function() -> None:
 def test_a_schedule_may_hold_a_cluster_to_the_age_that_each_service_says() -> None:
     every = {"ScheduledServiceName": "*", "ScheduledAgeTag": "max age", "SweepAtOnce": "5"}
     deployed = stack(**{**SCHEDULED, **every})
-    schedule = deployed.resource("Schedule")
+    schedule = deployed.resource("RunSchedule")
     assert schedule
-    read = sweep_from(json.loads(schedule["Targets"][0]["Input"]), NoticeDefaults())
+    read = sweep_from(json.loads(schedule["Target"]["Input"]), NoticeDefaults())
     assert read is not None
     assert (read.cluster_name, read.services, read.tagged) == ("production", None, {})
     assert (read.at_once, read.on_error) == (5, OnError.CONTINUE)
@@ -349,9 +349,9 @@ def test_a_schedule_may_hold_a_cluster_to_the_age_that_each_service_says() -> No
 
 def test_a_schedule_of_many_services_is_for_those_with_the_stacks_tag() -> None:
     given = {**SCHEDULED, "ScheduledServiceName": "*", "RecycleTag": "recycle=nightly"}
-    schedule = stack(**given).resource("Schedule")
+    schedule = stack(**given).resource("RunSchedule")
     assert schedule
-    read = sweep_from(json.loads(schedule["Targets"][0]["Input"]), NoticeDefaults())
+    read = sweep_from(json.loads(schedule["Target"]["Input"]), NoticeDefaults())
     assert read is not None
     assert (read.cluster_name, read.tagged) == ("production", {"recycle": ("nightly",)})
     assert stack(**SCHEDULED, RecycleTag="recycle=nightly").resource("SweepMachine") is None
@@ -371,11 +371,33 @@ def test_what_the_stack_says_of_notices_reaches_the_function() -> None:
     }
 
 
-def test_a_schedule_may_invoke_the_function_and_nothing_else_of_eventbridge_may() -> None:
-    permission = stack(**SCHEDULED).resource("ScheduleMayInvoke")
-    assert permission
-    assert permission["SourceArn"] == "<Schedule.Arn>"
-    assert permission["Principal"] == "events.amazonaws.com"
+def test_a_schedule_may_invoke_the_function_and_nothing_else() -> None:
+    deployed = stack(**SCHEDULED)
+    schedule, role = deployed.resource("RunSchedule"), deployed.resource("RunScheduleRole")
+    assert schedule
+    assert role
+    target = schedule["Target"]
+    assert (target["Arn"], target["RoleArn"]) == ("<Function.Arn>", "<RunScheduleRole.Arn>")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
+    (policy,) = role["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    assert statement["Resource"] == "<Function.Arn>"
+
+
+def test_a_schedule_has_a_time_zone_and_may_be_flexible() -> None:
+    exact = stack(**SCHEDULED).resource("RunSchedule")
+    given = {"ScheduleTimeZone": "Europe/Berlin", "ScheduleFlexibleMinutes": "30"}
+    flexible = stack(**SCHEDULED, **given).resource("RunSchedule")
+    assert exact
+    assert flexible
+    assert exact["ScheduleExpressionTimezone"] == "UTC"
+    assert exact["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert flexible["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert flexible["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE"
+    assert int(flexible["FlexibleTimeWindow"]["MaximumWindowInMinutes"]) == 30
 
 
 def test_the_limits_of_a_schedule_are_those_of_an_event() -> None:

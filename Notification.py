@@ -19,6 +19,7 @@ from ecs_task_recycle.channels.mail.smtp import (
     hand_over,
     reason_of,
 )
+from ecs_task_recycle.channels.mail.sweep import sweep_digest
 from ecs_task_recycle.channels.mail.text import as_text
 from ecs_task_recycle.channels.mail.times import TimeFormat
 from ecs_task_recycle.clock import SystemClock, as_utc
@@ -27,7 +28,6 @@ from ecs_task_recycle.report.answer import Answer
 from ecs_task_recycle.report.sweep_answer import SweepAnswer
 from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.input_json import Mail
-from ecs_task_recycle.sweep.mail import sweep_digest
 from ecs_task_recycle.text import one_line
 
 WHAT: Final = "ECS Service Task Recycle"

@@ -20,7 +20,7 @@ from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.channels.chat import tell_chat
 from ecs_task_recycle.channels.event_bus import tell_event_bus, tell_event_bus_of_start
-from ecs_task_recycle.channels.mail.secret import with_login
+from ecs_task_recycle.channels.mail_secret import with_login
 from ecs_task_recycle.clock import Clock, SystemClock, as_utc
 from ecs_task_recycle.codec import Json
 from ecs_task_recycle.errors import AwsCallError, PreconditionError, SettingsError
@@ -28,7 +28,7 @@ from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.record.refused import once_an_hour
 from ecs_task_recycle.record.table import RunTable
 from ecs_task_recycle.report.answer import Answer
-from ecs_task_recycle.report.final_record import log_final_record
+from ecs_task_recycle.report.final_record import log_final_record, log_oldest_task
 from ecs_task_recycle.report.report import Report
 from ecs_task_recycle.report.sweep_answer import SweepAnswer
 from ecs_task_recycle.run import Run
@@ -203,6 +203,8 @@ def _sweep_work(
         run_of=lambda event, run_id: _run(
             settings_from_event(event), session, run_id=run_id, context=context
         ),
+        # The sweep mails, at its end.
+        tell=partial(_tell, session, None),
     )
     return SweepWork(asked=asked, sweep=sweep, session=session, mail=configuration.mail)
 
@@ -212,10 +214,7 @@ def _swept(work: SweepWork) -> dict[str, Any]:
     sweep = work.sweep
     match work.asked:
         case SweepTurn() as asked:
-            turn = take_turn(sweep, asked.lane)
-            # The sweep mails, at its end.
-            _tell(work.session, None, turn.report)
-            return turn.answer(asked)
+            return take_turn(sweep, asked)
         case SweepEnd() as asked:
             ended = end(sweep, asked.rounds)
             if ended.answer is not None:
@@ -271,8 +270,11 @@ def _tell(session: boto3.Session, mail: Mail | None, report: Report | None) -> J
     if report is None:
         return None
     answer = report.answer()
+    function_name = stack_from(os.environ).function_name
+    if report.is_only_a_look:
+        log_oldest_task(answer, function_name=function_name)
     if report.is_worth_a_mail:
-        log_final_record(answer, function_name=stack_from(os.environ).function_name)
+        log_final_record(answer, function_name=function_name)
         function = replace(
             function_context_from(os.environ),
             service_region=session.region_name,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
+from ecs_task_recycle.before.selection import tags_for
 from ecs_task_recycle.errors import AlreadyRunningError
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.requests import request_more, request_stop, status_of
@@ -30,16 +32,22 @@ def act(run: Run) -> Report:
 
 def _recycle_or_queue(run: Run) -> Report:
     """Recycle; where a run goes on already, let it take this request, too."""
-    before_at = run.settings.started_before_at(run.now_at)
+    asked_at = run.now_at
     while True:
         again = run.anew()
         report = recycle(again)
         if not isinstance(report.error, AlreadyRunningError) or run.settings.dry_run:
             return report
-        asked = _asked(again.anew(), lambda: request_more(run.record, before_at, run.clock))
+        asked = _asked(again.anew(), lambda: _request_more(run, asked_at))
         # Without an end, the other run has ended meanwhile: then this one need not be queued.
         if asked.error is not None or asked.progress.ended is not None:
             return asked
+
+
+def _request_more(run: Run, asked_at: datetime) -> Ended | None:
+    tags = tags_for(run.gateway, run.settings)
+    before_at = run.settings.started_before_at(asked_at, tags)
+    return request_more(run.record, before_at, run.clock)
 
 
 def _asked(run: Run, ask: Callable[[], Ended | None]) -> Report:

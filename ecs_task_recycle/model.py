@@ -7,7 +7,7 @@ Instants (``_at``) are aware UTC.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -94,6 +94,7 @@ class Service:
     hooks pause one. ``found_through`` names how clients find the tasks without a load balancer.
     ``revision_arn`` is the one service revision that its tasks have. ``is_managed``: its ingress
     and its autoscaling are ECS's own (Express Mode). ``untold_ingress`` is as in ``Ingress``.
+    ``tags`` are told only where they were asked for.
     """
 
     arn: str
@@ -112,6 +113,7 @@ class Service:
     revision_arn: str | None = None
     is_managed: bool = False
     untold_ingress: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,7 @@ def reported(run: Run) -> Iterator[None]:
     _note_still_stopping(run)
     run.progress.note_departures(run.watch.memory.stopped_tasks())
     run.progress.in_service = run.watch.timeline.points
+    run.progress.oldest_started_at = run.watch.memory.oldest_started_at
     run.progress.finished_at = run.now_at
     log_end(report_of(run))
 
@@ -274,15 +275,14 @@ def end_of_restore(run: Run) -> None:
 
 def requests(run: Run) -> Iterator[Request]:
     """Yield the event's own request, then each that is queued until the record is closed."""
-    yield Request.of(run)
+    yield Request()
     while run.record.is_ours:
         before_at = run.unserved_before_at
         if before_at is None:
             run.progress.end(Ended(Status.COMPLETED))
             close(run)
         else:
-            by_creation = Selection(before_at=before_at, by=By.CREATION)
-            yield Request(selection=by_creation, is_queued=True)
+            yield Request(queued=Selection(before_at=before_at, by=By.CREATION))
 
 
 def begin(run: Run, request: Request) -> None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling import ApplicationAutoScalingClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.literals import ServiceFieldType
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 
@@ -134,12 +135,12 @@ class Gateway:
         """
         return f"service:{self.service_name}"
 
-    def service(self) -> Service | None:
+    def service(self, *include: ServiceFieldType) -> Service | None:
         """Return the service, or None where there is no such cluster or service."""
         try:
             with translated("ecs:DescribeServices"):
                 answer = self._ecs.describe_services(
-                    cluster=self.cluster_name, services=[self.service_name]
+                    cluster=self.cluster_name, services=[self.service_name], include=include
                 )
         except AwsCallError as error:
             if error.code != "ClusterNotFoundException":

@@ -69,7 +69,16 @@ def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botoco
         found_through=_found_through(described),
         revision_arn=_revision_arn(described.get("currentServiceRevisions", ())),
         is_managed=described.get("resourceManagementType") == "ECS",
+        tags=tags_of(described),
     )
+
+
+def tags_of(described: Any) -> dict[str, str]:  # noqa: ANN401 - an answer of botocore's
+    """Return the tags of a service: none where they were not asked for, or it has a short ARN.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-using-tags.html
+    """
+    return {each["key"]: each.get("value", "") for each in described.get("tags", ())}
 
 
 def _found_through(described: Any) -> tuple[str, ...]:  # noqa: ANN401 - an answer of botocore's

@@ -65,6 +65,7 @@ from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record import table
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import ProtectedTasks
+from ecs_task_recycle.settings.values import HoursTag
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.reads import read_until, seconds_until_current
 
@@ -81,13 +82,12 @@ logger = logging.getLogger(__name__)
 class Request:
     """Which tasks a run is asked for: by its event, or by a request that was queued for it."""
 
-    selection: Selection
-    is_queued: bool = False
+    queued: Selection | None = None
 
-    @classmethod
-    def of(cls, run: Run) -> Request:
-        """Return the request of the run's own event."""
-        return cls(selection=selection_of(run.settings, run.progress.started_at))
+    @property
+    def is_queued(self) -> bool:
+        """Whether it was queued."""
+        return self.queued is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,16 +110,17 @@ def preflight(run: Run, request: Request) -> None:
     partial where it is refused; one with nothing to do has an empty plan.
     """
     permissions = Permissions()
-    _let_reads_settle(run, request)
-    facts, selected = _select(run, request, _settled(run, _read(run, permissions)))
-    plan = _plan(run, request, selected, facts)
+    selection = request.queued or _own_selection(run, permissions)
+    _let_reads_settle(run, selection)
+    facts, selected = _select(run, selection, _settled(run, _read(run, permissions)))
+    plan = _plan(run, selection, selected, facts, is_queued=request.is_queued)
     reasons = _reasons(run, facts, selected)
     if request.is_queued:
         _require_servable(run, plan, reasons)
         logger.info(
             "Going on with a queued request: %d tasks created before %s",
             len(plan.originals),
-            request.selection.before_at.isoformat(),
+            selection.before_at.isoformat(),
             extra={"tasks": len(plan.originals)},
         )
     run.progress.begin(plan)
@@ -133,15 +134,27 @@ def preflight(run: Run, request: Request) -> None:
 # -- facts -----------------------------------------------------------------------------------------
 
 
-def _let_reads_settle(run: Run, request: Request) -> None:
+def _own_selection(run: Run, permissions: Permissions) -> Selection:
+    """Return which tasks the event asks for. Raises PreconditionError, AwsCallError."""
+    settings, started_at = run.settings, run.progress.started_at
+    if not isinstance(settings.older_than_hours, HoursTag):
+        return selection_of(settings, started_at, {})
+    service = permissions.trying(("ecs:DescribeServices",), partial(run.gateway.service, "TAGS"))
+    if service is not None:
+        return selection_of(settings, started_at, service.tags)
+    if not permissions.lacking:
+        require_service(run.gateway, None, account=settings.account)
+    return Selection(before_at=started_at)  # The reads that follow name what else is missing.
+
+
+def _let_reads_settle(run: Run, selection: Selection) -> None:
     """Wait until no read can show any more what a run that has just ended had raised.
 
     Nor lack a task that was created before a request that goes by creation: it takes all of those.
     """
     record = None if run.record.is_ours else run.record.last_read
     ended_at = None if record is None else record.ended_at
-    goes_by_creation = request.selection.by is By.CREATION
-    before_at = request.selection.before_at if goes_by_creation else None
+    before_at = selection.before_at if selection.by is By.CREATION else None
     now = run.clock.now()
     since = [at for at in (ended_at, run.restored_at, before_at) if at is not None]
     run.clock.sleep(max((seconds_until_current(now, at) for at in since), default=0.0))
@@ -236,12 +249,12 @@ def _probe_writes(
 # -- plan ------------------------------------------------------------------------------------------
 
 
-def _select(run: Run, request: Request, facts: Facts) -> tuple[Facts, Selected]:
+def _select(run: Run, selection: Selection, facts: Facts) -> tuple[Facts, Selected]:
     """Return the tasks that are asked for, and the facts with all of them."""
     find = partial(
         select,
         run.gateway,
-        selection=request.selection,
+        selection=selection,
         names=run.settings.tasks,
         now_at=run.now_at,
     )
@@ -255,7 +268,9 @@ def _select(run: Run, request: Request, facts: Facts) -> tuple[Facts, Selected]:
     return facts, find(facts.snapshot)
 
 
-def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
+def _plan(
+    run: Run, selection: Selection, selected: Selected, facts: Facts, *, is_queued: bool
+) -> Plan:
     snapshot = facts.snapshot
     found = Capacity.of(snapshot.service, facts.target)
     remarks = (*_remarks(run, facts, selected), *window_remarks(run.settings, run.now_at))
@@ -263,10 +278,10 @@ def _plan(run: Run, request: Request, selected: Selected, facts: Facts) -> Plan:
     done = run.progress.results
     originals = tuple(task for task in selected.originals if task.arn not in done)
     # ECS is about to stop every task of a service that wants none.
-    originals = originals if found.desired_count or not request.is_queued else ()
+    originals = originals if found.desired_count or not is_queued else ()
     arns = {task.arn for task in originals}
     return Plan(
-        selection=request.selection,
+        selection=selection,
         deployment_id=next((each.id for each in snapshot.service.deployments), ""),
         originals=originals,
         found=found,

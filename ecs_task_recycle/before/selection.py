@@ -11,7 +11,7 @@ from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.model import By, Original, Plan, Selection
 from ecs_task_recycle.settings.event import Settings
 from ecs_task_recycle.settings.parameters import IfRunning
-from ecs_task_recycle.settings.values import NamedTask
+from ecs_task_recycle.settings.values import HoursTag, NamedTask
 from ecs_task_recycle.task import Task
 from ecs_task_recycle.watch.in_service import Snapshot, short
 
@@ -31,15 +31,18 @@ class Selected:
     refusals: tuple[str, ...] = ()
 
 
-def selection_of(settings: Settings, run_started_at: datetime) -> Selection:
-    """Return which tasks an event asks for.
+def selection_of(
+    settings: Settings, run_started_at: datetime, tags: Mapping[str, str]
+) -> Selection:
+    """Return which tasks an event asks for; ``tags`` are the service's, where it goes by one.
 
     A request that may be queued gets the same whether a run is in progress or not: by creation.
+    Raises PreconditionError where the tag does not say what it has to.
     """
     if settings.tasks:
         return Selection(before_at=run_started_at, by=By.NAMES)
     queues = settings.if_running is IfRunning.QUEUE
-    before_at = settings.started_before_at(run_started_at)
+    before_at = settings.started_before_at(run_started_at, tags)
     return Selection(before_at=before_at, by=By.CREATION if queues else By.START)
 
 
@@ -59,6 +62,14 @@ def select(
             return Selected(originals=_created_before(snapshot, selection.before_at))
         case By.START:
             return Selected(originals=_started_before(snapshot, selection.before_at, now_at))
+
+
+def tags_for(gateway: Gateway, settings: Settings) -> Mapping[str, str]:
+    """Return the service's tags if the event goes by one of them. Raises AwsCallError."""
+    if not isinstance(settings.older_than_hours, HoursTag):
+        return {}
+    service = gateway.service("TAGS")
+    return {} if service is None else service.tags
 
 
 def why_nothing_to_do(plan: Plan) -> str | None:

@@ -43,6 +43,7 @@ class Progress:
     being put back.
 
     The rest is for the answer alone: ``in_service`` is how many were in service and when,
+    ``oldest_started_at`` when the oldest task in service at the end had started,
     ``allowed_actions`` are the IAM actions that a dry run has tried. ``ended`` is the outcome,
     ``errors`` are what made the run fail, the first one first.
     """
@@ -61,6 +62,7 @@ class Progress:
     restoring_since_at: datetime | None = None
     interrupted: Interrupted | None = None
     in_service: tuple[InServicePoint, ...] = ()
+    oldest_started_at: datetime | None = None
     allowed_actions: tuple[str, ...] = ()
     capacity: CapacityReport | None = None
     ended: Ended | None = None

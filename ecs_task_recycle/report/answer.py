@@ -91,6 +91,7 @@ class Answer:
     if_running: str | None = field(default=None, metadata=OMIT_NONE)
     permissions: tuple[str, ...] | None = field(default=None, metadata=OMIT_NONE)
     at_least_seconds: int | None = field(default=None, metadata=OMIT_NONE)
+    oldest_task_hours: float | None = field(default=None, metadata=OMIT_NONE)
     execution: str | None = field(default=None, metadata=OMIT_NONE)
     segments: int | None = field(default=None, metadata=OMIT_NONE)
     run: Mapping[str, object] | None = field(default=None, metadata=OMIT_NONE)

@@ -30,8 +30,10 @@ UNITS: Final[Mapping[str, str]] = {
     "MissingInService": "Count",
     "SecondsToReplace": "Seconds",
     "Duration": "Seconds",
+    "OldestTaskHours": "None",
 }
-"""The metrics, and their units."""
+"""The metrics, and their units. CloudWatch has none for hours.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html"""
 
 VALUES_LIMIT: Final = 100
 """How many values of one metric a record may have."""
@@ -58,6 +60,20 @@ def log_final_record(answer: Answer, *, function_name: str) -> None:
         "_aws": _directive(answer.timestamp, metrics),
     }
     logger.info("Task recycle report", extra=facts)
+
+
+def log_oldest_task(answer: Answer, *, function_name: str) -> None:
+    """Log the age of a service's oldest task, and its metric: all that a dry run counts for."""
+    hours = answer.oldest_task_hours
+    metrics = {"OldestTaskHours": hours}
+    facts = {
+        "cluster": answer.cluster,
+        "service": answer.service,
+        "function": function_name,
+        **metrics,
+        "_aws": _directive(answer.timestamp, metrics),
+    }
+    logger.info("The oldest task in service started %s hours ago", hours, extra=facts)
 
 
 def _cut(answer: Answer) -> Answer:
@@ -90,6 +106,7 @@ def _metrics(answer: Answer) -> dict[str, Any]:
         "MissingInService": _missing(answer.lowest_in_service, answer.required_in_service),
         "SecondsToReplace": _seconds_to_replace(answer) or None,
         "Duration": answer.duration_seconds,
+        "OldestTaskHours": answer.oldest_task_hours,
     }
     return {name: value for name, value in values.items() if value is not None}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ecs_task_recycle.errors import AlreadyRunningError
@@ -67,6 +67,11 @@ class Report:
         is_twice = isinstance(self.error, AlreadyRunningError)
         return not (is_question or is_twice or self.status in (Status.CONTINUED, Status.QUEUED))
 
+    @property
+    def is_only_a_look(self) -> bool:
+        """Whether a dry run has seen the service: its tasks' age is told, and nothing else."""
+        return self.settings.dry_run and self.progress.oldest_started_at is not None
+
     def answer(self) -> Answer:
         """Return the answer, without any secret."""
         progress, plan = self.progress, self.progress.plan
@@ -96,6 +101,7 @@ class Report:
             if_running=self._if_running(),
             permissions=progress.allowed_actions if is_planned else None,
             at_least_seconds=self._at_least_seconds() if is_planned else None,
+            oldest_task_hours=self._oldest_task_hours(),
             execution=self.execution_arn if spans_invocations else None,
             segments=progress.segments if spans_invocations else None,
             run=self.run_status,
@@ -170,6 +176,13 @@ class Report:
         if self.progress.finished_at is None:
             return None
         return round((self.progress.finished_at - self.progress.started_at).total_seconds(), 1)
+
+    def _oldest_task_hours(self) -> float | None:
+        """Return how old the oldest task in service is as the run ends."""
+        started_at, ended_at = self.progress.oldest_started_at, self.progress.finished_at
+        if started_at is None or ended_at is None:
+            return None
+        return round((ended_at - started_at) / timedelta(hours=1), 3)
 
     def _at_least_seconds(self) -> int | None:
         """Return the sum of all pauses and of the quickest start seen, extra task included."""

@@ -7,13 +7,13 @@ Nothing in this module calls AWS or reads a clock. It finds every problem before
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from ecs_task_recycle.codec import Json, encode
-from ecs_task_recycle.errors import SettingsError
+from ecs_task_recycle.errors import PreconditionError, SettingsError
 from ecs_task_recycle.settings import parameters as known
 from ecs_task_recycle.settings.parameters import (
     PARAMETERS,
@@ -24,9 +24,11 @@ from ecs_task_recycle.settings.parameters import (
     ProtectedTasks,
 )
 from ecs_task_recycle.settings.sources import source_of
-from ecs_task_recycle.settings.values import Located, NamedTask, Resource, shown
+from ecs_task_recycle.settings.values import HoursTag, Located, NamedTask, Resource, shown
 from ecs_task_recycle.settings.window import Window
 
+_NAMES: Final = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
+_OF_A_RUN: Final = tuple(each for each in PARAMETERS if each not in _NAMES)
 _LONGEST_LIST: Final = 20
 """How many problems of one kind an error lists."""
 
@@ -52,7 +54,7 @@ class Settings:
     finish_within_minutes: int | None = None
     window: Window | None = None
     if_running: IfRunning = IfRunning.REFUSE
-    older_than_hours: float | None = None
+    older_than_hours: float | HoursTag | None = None
     tasks: tuple[NamedTask, ...] = ()
     alarms: tuple[str, ...] = ()
     region: str | None = None
@@ -76,11 +78,22 @@ class Settings:
             event["tasks"] = [each.id for each in self.tasks]
         return event
 
-    def started_before_at(self, now_at: datetime) -> datetime:
-        """Return the instant before which a task must have started, if the run starts now."""
-        if self.older_than_hours is not None:
-            return now_at - timedelta(hours=self.older_than_hours)
-        return self.started_before or now_at
+    def started_before_at(self, now_at: datetime, tags: Mapping[str, str]) -> datetime:
+        """Return the instant before which a task must have started, if the run starts now.
+
+        Raises PreconditionError where the tags of the service lack the hours that they have to say.
+        """
+        hours = self.older_than_hours
+        if hours is None:
+            return self.started_before or now_at
+        try:
+            hours = known.hours_of(hours, tags) if isinstance(hours, HoursTag) else hours
+        except ValueError as problem:
+            raise PreconditionError(
+                f"Service {self.cluster_name}/{self.service_name} is not recycled: {problem}.",
+                remedy="Correct the tag, or name the hours in the event.",
+            ) from None
+        return now_at - timedelta(hours=hours)
 
 
 def settings_from_event(event: object) -> Settings:
@@ -114,7 +127,7 @@ def settings_from_event(event: object) -> Settings:
         alarms=known.ALARMS.of(given),
         region=cluster.region or service.region,
         account=cluster.account or service.account,
-        parameters=_other_than_default(given),
+        parameters=other_than_default(given, _OF_A_RUN),
     )
 
 
@@ -209,10 +222,12 @@ def _differences(name: str, located: Located, cluster: Resource) -> Iterator[str
             yield f"{name} is in {kind} {found}, expected {expected}"
 
 
-def _other_than_default(given: Mapping[str, object]) -> dict[str, Json]:
-    named = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
+def other_than_default(
+    given: Mapping[str, object], parameters: Iterable[Parameter[object]]
+) -> dict[str, Json]:
+    """Return those of the parameters that an event sets to something else, as an event has them."""
     return {
         each.name: encode(str(value) if isinstance(value, Window) else value)
-        for each in PARAMETERS
-        if each not in named and (value := each.of(given)) != each.default
+        for each in parameters
+        if (value := each.of(given)) != each.default
     }

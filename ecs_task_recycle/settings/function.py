@@ -22,6 +22,7 @@ CLUSTERS_VARIABLE: Final = "CLUSTER_NAMES"
 EVERY_CLUSTER: Final = "*"
 NOTICE_VARIABLES: Final[Mapping[str, str]] = {
     "wait_time": "SWEEP_WAIT_TIME",
+    "window": "SWEEP_WINDOW",
     "at_once": "SWEEP_AT_ONCE",
 }
 TAG_VARIABLE: Final = "RECYCLE_TAG"

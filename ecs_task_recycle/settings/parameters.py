@@ -11,12 +11,14 @@ from typing import Final
 from ecs_task_recycle.settings.values import (
     CLUSTER_ARN,
     SERVICE_ARN,
+    HoursTag,
     NamedTask,
     Resource,
     UnusableEntryError,
     UnusableHereError,
     alarm_name,
     boolean,
+    hours,
     instant,
     list_of,
     named_task,
@@ -154,10 +156,11 @@ STARTED_BEFORE: Final = Parameter[datetime | None](
     expected="an ISO 8601 instant with a zone, such as 2026-01-31T02:00:00Z",
     default=None,
 )
-OLDER_THAN_HOURS: Final = Parameter[float | None](
+_HOURS: Final = f"a number of hours above 0, at most {LONGEST_AGE_HOURS}"
+OLDER_THAN_HOURS: Final = Parameter[float | HoursTag | None](
     name="older_than_hours",
-    parse=positive(LONGEST_AGE_HOURS),
-    expected=f"a number of hours above 0, at most {LONGEST_AGE_HOURS}",
+    parse=hours(LONGEST_AGE_HOURS),
+    expected=f'{_HOURS}, or {{"tag": "KEY"}}',
     default=None,
 )
 TASKS: Final = Parameter[tuple[NamedTask, ...]](
@@ -226,6 +229,13 @@ PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     DRY_RUN,
     ACTION,
 )
+
+
+def hours_of(tag: HoursTag, tags: Mapping[str, str]) -> float:
+    """Return the hours that a service's tag says. Raises ValueError, a sentence."""
+    name = f"its tag {tag.tag}"
+    said = Parameter[float](name=name, parse=positive(LONGEST_AGE_HOURS), expected=_HOURS)
+    return said.of({name: tags[tag.tag]} if tag.tag in tags else {})
 
 
 # ---- Many services in one event ----

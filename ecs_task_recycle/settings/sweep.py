@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from ecs_task_recycle.codec import Json, encode
+from ecs_task_recycle.codec import Json
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings import parameters as known
 from ecs_task_recycle.settings.event import (
     conflicts_of_choices,
+    other_than_default,
     parameters_of,
     problem_of,
     readable,
@@ -172,7 +173,7 @@ def _read(given: Mapping[str, object], *, is_notice: bool = False) -> SweepSetti
         at_once=known.AT_ONCE.of(given),
         on_error=known.ON_ERROR.of(given),
         dry_run=known.DRY_RUN.of(given),
-        parameters=_other_than_default(given),
+        parameters=other_than_default(given, _OF_EACH_RUN),
         region=next((each.region for each in places if each.region), None),
         account=next((each.account for each in places if each.account), None),
         is_notice=is_notice,
@@ -186,14 +187,6 @@ def _unreadable(given: Mapping[str, object]) -> Iterator[str]:
         is_looked_at = each.name in given and each not in _OF_ONE_SERVICE
         if is_looked_at and (problem := problem_of(each, given)):
             yield problem
-
-
-def _other_than_default(given: Mapping[str, object]) -> dict[str, Json]:
-    return {
-        each.name: encode(value)
-        for each in _OF_EACH_RUN
-        if (value := each.of(given)) != each.default
-    }
 
 
 def _conflicts_of_ways(given: Mapping[str, object]) -> Iterator[str]:

@@ -68,6 +68,13 @@ class NamedTask(Located):
     id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoursTag:
+    """The key of a tag whose value is a service's own number of hours."""
+
+    tag: str
+
+
 class UnusableEntryError(ValueError):
     """One entry of a list is not what is expected."""
 
@@ -134,6 +141,20 @@ def positive(highest: float) -> Callable[[object], float]:
         if not 0 < value <= highest:
             raise ValueError
         return float(value)
+
+    return parse
+
+
+def hours(highest: float) -> Callable[[object], float | HoursTag]:
+    """Return a reader for hours: a number above 0, or the tag that says it."""
+    number = positive(highest)
+
+    def parse(value: object) -> float | HoursTag:
+        if not isinstance(value, dict):
+            return number(value)
+        if value.keys() != {"tag"}:
+            raise ValueError
+        return HoursTag(tag=_tag(value["tag"], 0))
 
     return parse
 

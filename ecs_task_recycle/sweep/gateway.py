@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.aws.errors import expect_only_missing, retry_until, translated
 from ecs_task_recycle.aws.gateway import CONFIG
-from ecs_task_recycle.aws.responses import secret_sources_of
+from ecs_task_recycle.aws.responses import secret_sources_of, tags_of
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
 
@@ -109,7 +109,7 @@ class SweepGateway:
                 name=ServiceName(cluster=cluster, service=each["serviceName"]),
                 account=each["serviceArn"].split(":")[4],
                 task_definition_arn=each.get("taskDefinition"),
-                tags={tag["key"]: tag.get("value", "") for tag in each.get("tags", ())},
+                tags=tags_of(each),
             )
             for each in answer["services"]
             if each["status"] != "INACTIVE"

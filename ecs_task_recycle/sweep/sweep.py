@@ -93,7 +93,9 @@ def _planned(sweep: Sweep, settings: SweepSettings, services: Sequence[ServiceNa
         if number < PLANS_LIMIT and has_time:
             names = {"cluster_name": each.cluster, "service_name": each.service}
             event = {**settings.parameters, **names, "dry_run": True}
-            plans.append(outcome_of(act(sweep.run_of(event, run_id_of(sweep.id, number)))))
+            report = act(sweep.run_of(event, run_id_of(sweep.id, number)))
+            sweep.tell(report)
+            plans.append(outcome_of(report))
         else:
             plans.append(SweptService(service=str(each), status=SweptStatus.WAITING))
     return _answer(sweep, settings, SweepStatus.PLANNED, plans)

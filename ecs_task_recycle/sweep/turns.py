@@ -45,66 +45,65 @@ type RunOf = Callable[[Mapping[str, Json], str], Run]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """The context of a sweep: its record, and how a run of it is made."""
+    """The context of a sweep: its record, how a run of it is made, and its report told."""
 
     id: str
     store: SweepStore
     clock: Clock
     deadline_at: float
     run_of: RunOf
+    tell: Callable[[Report], object]
 
     def run(self, record: SweepRecord, number: int) -> Run:
         """Return the run of a service."""
         return self.run_of(record.event_of(number), run_id_of(self.id, number))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """What came of a turn; ``report`` is that of a run that has ended in it."""
+def take_turn(sweep: Sweep, asked: SweepTurn) -> dict[str, Any]:
+    """Begin or go on with the service that a lane has in hand; take the next one if it has none.
 
-    wait_seconds: int | None = None
-    report: Report | None = None
-
-    def answer(self, asked: SweepTurn) -> dict[str, Any]:
-        """Return what the state machine goes on with."""
-        turns = asked.turns + 1
-        return {
-            "sweep_turn": asked.sweep,
-            "lane": asked.lane,
-            "turns": turns,
-            "continues": self.wait_seconds is not None and turns < TURNS_LIMIT,
-            "wait_seconds": self.wait_seconds or 0,
-        }
+    Returns what the state machine goes on with.
+    """
+    in_hand = _in_hand(sweep, asked.lane)
+    turns = asked.turns + 1
+    return {
+        "sweep_turn": asked.sweep,
+        "lane": asked.lane,
+        "turns": turns,
+        "continues": in_hand is not None and turns < TURNS_LIMIT,
+        "wait_seconds": 0 if in_hand is None else _work(sweep, *in_hand),
+    }
 
 
-def take_turn(sweep: Sweep, lane: int) -> Turn:
-    """Begin or go on with the service that a lane has in hand; take the next one if it has none."""
+def _in_hand(sweep: Sweep, lane: int) -> tuple[SweepRecord, int] | None:
+    """Return the service that a lane has to work on, by its number; None where none is left."""
     record = sweep.store.read()
     if record is None or record.status is not None:
-        return Turn()
+        return None
     number = record.in_hand.get(lane)
     if number is None or number in record.outcomes:
         number = sweep.store.take_next(lane)
         record = sweep.store.read()
-    if number is None or record is None:
-        return Turn()
-    return _work(sweep, number, sweep.run(record, number))
+    return None if number is None or record is None else (record, number)
 
 
-def _work(sweep: Sweep, number: int, run: Run) -> Turn:
+def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
+    """Begin or go on with a service; return after how many seconds to look again."""
+    run = sweep.run(record, number)
     known = _own_record(run)
     if known is not None and known.may_be_alive(run.now_at - GUARDIAN_LOOKS_WITHIN):
-        return Turn(wait_seconds=LOOK_AGAIN_SECONDS)
+        return LOOK_AGAIN_SECONDS
     # Died before its guardian was started, a run is begun once more, under its id.
     if known is not None and not known.is_open:
         sweep.store.note(number, _of_record(run, known))
-        return Turn(wait_seconds=0)
+        return 0
     report = act(run)
     is_twice = isinstance(report.error, AlreadyRunningError) and _own_record(run) is not None
     if report.status is Status.CONTINUED or is_twice:
-        return Turn(wait_seconds=LOOK_AGAIN_SECONDS)
+        return LOOK_AGAIN_SECONDS
     sweep.store.note(number, outcome_of(report))
-    return Turn(wait_seconds=0, report=report)
+    sweep.tell(report)
+    return 0
 
 
 def _own_record(run: Run) -> RunRecord | None:

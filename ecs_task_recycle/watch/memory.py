@@ -201,6 +201,12 @@ class ServiceMemory:
         """
         return len(self._in_service)
 
+    @property
+    def oldest_started_at(self) -> datetime | None:
+        """When the oldest task in service started, None where none is."""
+        starts = (self.tasks[arn].started_at for arn in self._in_service)
+        return min((at for at in starts if at is not None), default=None)
+
     def all_stopped_at(self, arns: Collection[str]) -> datetime | None:
         """Return when the last of these tasks was STOPPED, None while one of them is not."""
         if not self.stopped.issuperset(arns):

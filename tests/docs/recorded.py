@@ -16,9 +16,9 @@ from AWSSession import get_aws_session
 from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.access.permissions import action_of, resource_of
 from ecs_emulator.wire.in_process import Switchboard, attach, virtual_sleep
-from ecs_task_recycle.channels.mail.secret import with_login
+from ecs_task_recycle.channels.mail_secret import with_login
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.report.final_record import log_final_record
+from ecs_task_recycle.report.final_record import log_final_record, log_oldest_task
 from ecs_task_recycle.settings.input_json import AwsCredentials, Mail
 from tests.emulated import guarded as guarded_runs
 from tests.emulated import swept as swept_services
@@ -104,6 +104,8 @@ class Record:
         answer = report.answer()
         self.answers.append(answer.as_json())
         self.reasons |= reasons_in(self.answers[-1])
+        if report.is_only_a_look:
+            log_oldest_task(answer, function_name="recycler")
         if report.is_worth_a_mail:
             log_final_record(answer, function_name="recycler")
 

@@ -12,10 +12,12 @@ from ecs_task_recycle.channels.mail.smtp import Envelope
 from ecs_task_recycle.errors import RecycleError, SettingsError
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.report.answer import Answer
-from ecs_task_recycle.report.final_record import UNITS
+from ecs_task_recycle.report.final_record import NAMESPACE, UNITS
+from ecs_task_recycle.settings.function import DEFAULT_FUNCTION
 from ecs_task_recycle.settings.input_json import Mail
 from Notification import _all_served, send_notification
 from tests.docs import guards
+from tests.docs.commands import aws_commands
 from tests.docs.markdown import codes, headings_of, section, table, without_fences
 from tests.docs.pages import GUIDES, MANUAL, PROJECT, README, README_PATH, guide
 from tests.docs.recorded import SELF_EXPLAINING
@@ -129,6 +131,16 @@ def test_the_fields_of_the_body_are_those_of_the_answers(record: Record) -> None
 def test_the_metrics_are_those_that_the_function_writes() -> None:
     rows = {name: row["Unit"] for row in table(MANUAL, "Metric") for name in codes(row["Metric"])}
     assert rows == UNITS
+
+
+def test_the_alarms_of_the_pages_watch_metrics_that_the_function_writes() -> None:
+    put = [each for each in aws_commands(MANUAL) if each[:2] == ["cloudwatch", "put-metric-alarm"]]
+    options = [dict(zip(each[2::2], each[3::2], strict=True)) for each in put]
+    assert options
+    for each in options:
+        assert each["--namespace"] == NAMESPACE
+        assert each["--metric-name"] in UNITS
+        assert each["--dimensions"] == f"Name=function,Value={DEFAULT_FUNCTION}"
 
 
 def test_the_fields_of_a_task_are_those_of_the_answers(record: Record) -> None:

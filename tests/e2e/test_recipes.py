@@ -115,6 +115,7 @@ class Recipe:
     variables: dict[str, str]
     table: Any
     events: Any
+    scheduler: Any
     secrets: Any
 
     @classmethod
@@ -128,6 +129,7 @@ class Recipe:
             variables={"REGION": "us-east-1", "ACCOUNT_ID": str(account)},
             table=boto3.resource("dynamodb", endpoint_url=stage.cloud.url).Table(RUNS_TABLE),
             events=stage.cloud.client("events"),
+            scheduler=stage.cloud.client("scheduler"),
             secrets=stage.cloud.client("secretsmanager"),
         )
 
@@ -234,9 +236,9 @@ def recipe_under(heading: str) -> str:
 
 def the_nightly_run_renews_only_what_is_older_than_a_week(web: Recipe) -> None:
     old, _ = web.service.active_tasks
-    rule = web.events.describe_rule(Name=SCHEDULE)
-    assert f"'ScheduleExpression={rule['ScheduleExpression']}'" in web.text
-    (target,) = web.events.list_targets_by_rule(Rule=SCHEDULE)["Targets"]
+    schedule = web.scheduler.get_schedule(Name=SCHEDULE)
+    assert f"'ScheduleExpression={schedule['ScheduleExpression']}'" in web.text
+    target = schedule["Target"]
     function, payload = target["Arn"].rpartition(":")[2], target["Input"]
     sent = ("--invocation-type", "Event", "--payload", payload, "night.json")
     assert web.stage.type("aws", *INVOKE, function, *sent).returncode == 0

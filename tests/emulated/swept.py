@@ -7,7 +7,7 @@ virtual time that ten lanes would.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ecs_emulator import Knobs
+    from ecs_task_recycle.report.report import Report
     from ecs_task_recycle.report.sweep_answer import SweepAnswer
     from tests.emulated.bench import Bench
 
@@ -116,6 +117,7 @@ class Swept:
     answer: SweepAnswer | None = None
     deaths: int = 0
     turns: int = 0
+    reports: list[Report] = field(default_factory=list)
     walk: Walk | None = None
 
     def begin(self, sweep_id: str = "s", **event: Any) -> SweepAnswer:  # noqa: ANN401 - users' events
@@ -157,6 +159,7 @@ class Swept:
                 guardian_arn=MACHINE_ARN,
                 **event,
             ),
+            tell=self.reports.append,
         )
 
     def go_on(self, sweep: str = "s") -> str:
@@ -192,10 +195,10 @@ class Swept:
         if isinstance(step, SweepTurn):
             self.turns += 1
             sweep = self.context(step.sweep)
-            turn = take_turn(sweep, step.lane)
-            if turn.wait_seconds:
+            answer = take_turn(sweep, step)
+            if answer["wait_seconds"]:
                 self._let_guardian_go_on(sweep, step.lane)
-            return turn.answer(step)
+            return answer
         assert isinstance(step, SweepEnd)
         sweep = self.context(step.sweep)
         ended = end(sweep, step.rounds)

@@ -17,7 +17,7 @@ from ecs_emulator import FailingStart, Knobs, World
 from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.log import JsonFormatter
 from ecs_task_recycle.report.final_record import LISTED_LIMIT, NAMESPACE, UNITS, log_final_record
-from tests.emulated.bench import a_service
+from tests.emulated.bench import CLUSTER, SERVICE, a_service
 from tests.emulated.test_handler import EVENT, Context
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def broken_rules(document: dict[str, Any]) -> list[str]:
         "Timestamp": type(document["_aws"]["Timestamp"]) is int,
         "members": set(directive) == {"Namespace", "Dimensions", "Metrics"},
         "number of metrics": 1 <= len(names) <= 100,
-        "units": {each["Unit"] for each in directive["Metrics"]} <= {"Count", "Seconds"},
+        "units": {each["Unit"] for each in directive["Metrics"]} <= {"Count", "Seconds", "None"},
         "dimension sets": all(1 <= len(each) <= 30 for each in directive["Dimensions"]),
         "dimensions": all(
             isinstance(document[name], str) and 1 <= len(document[name]) <= 1024
@@ -109,6 +109,79 @@ def test_a_completed_run_ends_its_log_with_its_answer_and_metrics(
     (directive,) = record["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == NAMESPACE
     assert {each["Name"]: each["Unit"] for each in directive["Metrics"]} == UNITS
+
+
+def hours_of_the_oldest(world: World, name: str = SERVICE) -> float:
+    """Return how old the oldest task in service is, by what the emulator has recorded."""
+    tasks = [task for task in world.service(CLUSTER, name).tasks if task.in_service]
+    starts = [next(at for at, last, *_ in task.history if last == "RUNNING") for task in tasks]
+    return (world.now - min(starts)) / 3600
+
+
+def ages_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """Return the records with the metric of age, as CloudWatch gets them."""
+    formatter = JsonFormatter(run_id="request-1")
+    records = [json.loads(formatter.format(each)) for each in caplog.records]
+    return [each for each in records if "OldestTaskHours" in each]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"dry_run": True}, {"older_than_hours": 87_600}, {"maintain_service_state": False}],
+    ids=str,
+)
+def test_the_age_of_the_oldest_task_is_told_as_the_run_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    parameters: dict[str, object],
+) -> None:
+    world = World()
+    a_service(world)
+    found = hours_of_the_oldest(world)
+
+    body = invoked(world, monkeypatch, **parameters)
+
+    (record,) = ages_of(caplog)
+    assert broken_rules(record) == []
+    assert (record["cluster"], record["service"]) == (CLUSTER, SERVICE)
+    (directive,) = record["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["cluster", "service"], ["function"]]
+    assert record["OldestTaskHours"] == pytest.approx(hours_of_the_oldest(world), abs=0.01)
+    recycles = not {"dry_run", "older_than_hours"} & parameters.keys()
+    assert (record["OldestTaskHours"] < found - 0.1) == recycles
+    assert isinstance(body, dict)
+    assert body["oldest_task_hours"] == record["OldestTaskHours"]
+
+
+def test_a_task_that_a_run_has_left_keeps_its_age(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    service = a_service(world)
+    oldest = min(service.active_tasks, key=lambda task: task.created_at)
+    world.protect_task(oldest)
+
+    invoked(world, monkeypatch, protected_tasks="skip")
+
+    (record,) = ages_of(caplog)
+    assert record["Partial"] == 1
+    assert oldest.in_service
+    assert record["OldestTaskHours"] == pytest.approx(hours_of_the_oldest(world), abs=0.01)
+
+
+def test_a_service_that_is_refused_tells_its_age_and_one_without_tasks_tells_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    a_service(world, rollout_state="FAILED")
+    world.create_service(cluster=CLUSTER, name="empty", desired_count=0)
+
+    invoked(world, monkeypatch)
+    invoked(world, monkeypatch, service_name="empty")
+
+    (record,) = ages_of(caplog)
+    assert (record["service"], record["Failed"]) == (SERVICE, 1)
+    assert len(records_of(caplog)) == 2
 
 
 def test_a_partial_run_counts_what_it_leaves(

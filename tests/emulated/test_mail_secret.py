@@ -13,7 +13,7 @@ import lambda_function
 import Notification
 from ecs_emulator import World
 from ecs_emulator.wire.in_process import attach
-from ecs_task_recycle.channels.mail.secret import ACTION, with_login
+from ecs_task_recycle.channels.mail_secret import ACTION, with_login
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.log import configure_logging
 from ecs_task_recycle.settings.input_json import AwsCredentials, Configuration, Mail

@@ -92,6 +92,107 @@ def test_the_next_night_makes_up_for_a_run_that_ended_early(bench: Bench) -> Non
     assert originals <= stopped_by_us(service)
 
 
+def test_the_age_may_be_the_services_own_by_its_tag(bench: Bench) -> None:
+    world = World()
+    tags: dict[str, str] = {}
+    service = a_service(world, tasks=4, tags=tags)
+    oldest, second, *_ = sorted(arns_of(service), key=lambda arn: -hours_old(world, arn))
+    limit = (hours_old(world, oldest) + hours_old(world, second)) / 2
+    tags["max-age"] = f"{limit:.6f}"
+
+    report = bench.recycle(world, older_than_hours={"tag": "max-age"}, wait_time=0)
+
+    assert report.status is Status.COMPLETED
+    assert stopped_by_us(service) == {oldest}
+    assert report.answer().as_json()["parameters"]["older_than_hours"] == {"tag": "max-age"}
+
+
+@pytest.mark.parametrize(
+    "tags, said",
+    [
+        ({}, "its tag max-age is missing"),
+        ({"Max-Age": "24"}, "its tag max-age is missing"),
+        *(
+            ({"max-age": value}, f"its tag max-age is {value!r}")
+            for value in ("", "a week", "0", "-1", "87600.5", "1e3", " 24")
+        ),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_tag_that_says_no_hours_is_a_refusal_that_names_service_and_tag(
+    bench: Bench, tags: dict[str, str], said: str, *, dry_run: bool
+) -> None:
+    world = World()
+    a_service(world, tags=tags)
+
+    report = bench.recycle(world, older_than_hours={"tag": "max-age"}, dry_run=dry_run)
+
+    assert isinstance(report.error, PreconditionError)
+    for text in ("Service demo/web", said, "expected a number of hours above 0, at most 87600"):
+        assert text in report.error.sentence
+    assert world.writes == []
+
+
+def test_the_age_by_a_tag_is_asked_for_only_where_it_counts(bench: Bench) -> None:
+    world = World()
+    a_service(world, tags={"max-age": "24"})
+    bench.recycle(world, older_than_hours=24)
+    assert [each for each in world.calls_of("DescribeServices") if each.parameters["include"]] == []
+
+
+def test_the_absence_of_the_service_is_told_before_that_of_its_tag(bench: Bench) -> None:
+    world = World()
+    a_service(world)
+    by_tag = {"tag": "max-age"}
+    report = bench.recycle(world, service_name="none", older_than_hours=by_tag)
+    assert isinstance(report.error, PreconditionError)
+    assert "no service none" in report.error.sentence
+
+
+def test_a_read_that_is_denied_is_named_with_all_others(bench: Bench) -> None:
+    world = World()
+    service = a_service(world)
+    world.faults.deny("ecs:DescribeServices")
+    world.faults.deny("ecs:ListTasks")
+    report = bench.recycle(world, older_than_hours={"tag": "max-age"})
+    assert isinstance(report.error, PreconditionError)
+    assert "ecs:DescribeServices, ecs:ListTasks" in report.error.sentence
+    assert stopped_by_us(service) == set()
+
+
+def test_a_queued_request_goes_by_the_tag_too(bench: Bench) -> None:
+    world = World()
+    service = a_service(world, tags={"max-age": "0.000001"})
+    originals = set(arns_of(service))
+
+    def ask(_: World) -> None:
+        asked = bench.recycle(
+            world, run_id="more", if_running="queue", older_than_hours={"tag": "max-age"}
+        )
+        assert asked.status is Status.QUEUED
+
+    world.after_call("StopTask", 2, ask)
+    report = bench.recycle(world, wait_time=0)
+
+    assert report.status is Status.COMPLETED
+    assert originals < stopped_by_us(service)
+
+
+def test_a_tag_that_goes_away_meanwhile_does_not_end_a_run_that_goes_on(bench: Bench) -> None:
+    world = World()
+    tags = {"max-age": "0.000001"}
+    service = a_service(world, tasks=3, tags=tags)
+    originals = set(arns_of(service))
+
+    world.after_call("StopTask", 1, lambda _: tags.clear())
+    guarded = Guarded(bench, world)
+    report = guarded.recycle(older_than_hours={"tag": "max-age"}, wait_time=400)
+
+    assert report.status is Status.COMPLETED
+    assert guarded.invocations > 1
+    assert stopped_by_us(service) == originals
+
+
 def test_the_answer_names_the_instant_to_go_on_with(bench: Bench) -> None:
     world = World()
     a_service(world)

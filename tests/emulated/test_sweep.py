@@ -182,6 +182,44 @@ def test_those_that_refuse_or_have_nothing_to_do_are_told_and_are_no_failures(be
     assert "DAEMON" in str(found["a/daemon"].reason)
 
 
+def test_a_sweep_with_a_window_waits_for_it_with_nothing_raised(bench: Bench) -> None:
+    world = World()
+    (one,) = services(world, "a/one", tasks=2)
+    originals = arns(one)
+    swept = Swept(bench, world)
+    answer = swept.sweep(**QUICK, services=["a/one"], window="Tue 02:00-05:00 UTC")
+    assert answer.status is SweepStatus.COMPLETED
+    assert stops(world) == dict.fromkeys(originals, 1)
+    stopped = [each.at for each in world.calls_of("StopTask") if each.wrote]
+    hours = {datetime.fromtimestamp(each, UTC).strftime("%a %H") for each in stopped}
+    assert hours == {"Tue 02"}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_each_service_may_have_an_age_of_its_own_and_those_without_are_told(
+    bench: Bench, *, dry_run: bool
+) -> None:
+    world = World()
+    (old,) = services(world, "a/old", tasks=1, tags={"max-age": "0.01"})
+    services(world, "a/young", tasks=1, tags={"max-age": "87600"})
+    services(world, "a/none", tasks=1)
+    services(world, "a/odd", tasks=1, tags={"max-age": "a week"})
+    originals = arns(old)
+    age = {"tag": "max-age"}
+    event: dict[str, Any] = {"cluster_name": "a", "services": "all", "older_than_hours": age}
+    swept = Swept(bench, world)
+    answer = swept.begin(**event, dry_run=True) if dry_run else swept.sweep(**QUICK, **event)
+    found = {each.service: (each.status, each.reason or "") for each in answer.services}
+    assert found["a/old"][0] is (SweptStatus.PLANNED if dry_run else SweptStatus.COMPLETED)
+    assert found["a/young"][0] is SweptStatus.NOTHING_TO_DO
+    for service, said in (("a/none", "is missing"), ("a/odd", "is 'a week'")):
+        status, reason = found[service]
+        assert status is SweptStatus.REFUSED
+        assert f"Service {service} is not recycled: its tag max-age {said}" in reason
+    assert answer.status is (SweepStatus.PLANNED if dry_run else SweepStatus.COMPLETED)
+    assert stops(world) == ({} if dry_run else dict.fromkeys(originals, 1))
+
+
 @pytest.mark.parametrize(
     "on_error, last", [("stop", SweptStatus.NOT_BEGUN), ("continue", SweptStatus.COMPLETED)]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,26 @@ class Deployed:
             while (turn := self.invoke(turn))["continues"]:
                 self.world.advance(turn["wait_seconds"])
         return self.invoke(begun)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_each_service_of_a_sweep_tells_how_old_its_oldest_task_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, dry_run: bool
+) -> None:
+    caplog.set_level(logging.INFO, "ecs_task_recycle")
+    world = World()
+    for name in ("one", "two"):
+        world.create_service(cluster="a", name=name, desired_count=1)
+    function = Deployed(world, monkeypatch)
+    event = {"services": "all", "cluster_name": "a", "wait_time": 0, "older_than_hours": 87_600}
+
+    begun = function.invoke({**event, "dry_run": dry_run})
+    if not dry_run:
+        function.go_on(begun["body"]["sweep"])
+
+    told = [vars(each) for each in caplog.records if "OldestTaskHours" in vars(each)]
+    assert [each["service"] for each in told] == ["one", "two"]
+    assert all(each["OldestTaskHours"] > 0 for each in told)
 
 
 def test_a_sweep_answers_202_and_mails_once_at_its_end(

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ecs_task_recycle.settings.event import settings_from_event
+from ecs_task_recycle.settings.function import NoticeDefaults, stack_from
 from ecs_task_recycle.settings.parameters import (
     FINISH_WITHIN_LIMITS_MINUTES,
     LONGEST_AGE_HOURS,
     MAX_WAIT_TIME_SECONDS,
     PARAMETERS,
     STABILIZE_TIMEOUT_SECONDS,
+    OnError,
     ProtectedTasks,
 )
+from ecs_task_recycle.settings.sweep import sweep_from
 from tests.docs.markdown import codes, table
 from tests.docs.pages import MANUAL
 from tests.infrastructure.policy import listed
@@ -33,6 +36,10 @@ SCHEDULED: Final = {
     "ScheduledClusterName": "production",
     "ScheduledServiceName": "web",
 }
+NEEDS_THE_GUARDIAN: Final = (
+    "Sweeps, OnSecretChange, OnParameterChange, OnRetirement and a schedule for many services "
+    "need the Guardian."
+)
 TOPIC: Final = "arn:aws:sns:us-east-1:123456789012:on-call"
 BUS: Final = "arn:aws:events:us-east-1:123456789012:event-bus/default"
 QUEUE: Final = "arn:aws:sqs:us-east-1:123456789012:failed-runs"
@@ -42,9 +49,9 @@ looks; a schedule need not queue behind the run that it would repeat."""
 
 
 def rule_input(**given: str) -> dict[str, Any]:
-    schedule = stack(**SCHEDULED, **given).resource("Schedule")
+    schedule = stack(**SCHEDULED, **given).resource("RunSchedule")
     assert schedule
-    document = json.loads(schedule["Targets"][0]["Input"])
+    document = json.loads(schedule["Target"]["Input"])
     assert isinstance(document, dict)
     return document
 
@@ -171,8 +178,8 @@ def test_every_role_has_the_boundary_that_is_named() -> None:
     assert len(roles) >= 2
     for name in roles:
         bare, bound = (
-            stack(Sweeps="enabled").resource(name),
-            stack(Sweeps="enabled", PermissionsBoundaryArn=boundary).resource(name),
+            stack(**SCHEDULED, Sweeps="enabled").resource(name),
+            stack(**SCHEDULED, Sweeps="enabled", PermissionsBoundaryArn=boundary).resource(name),
         )
         assert bare
         assert bound
@@ -227,10 +234,10 @@ def test_the_outputs_say_what_is_deployed_and_the_build_fills_them_in() -> None:
 
 def test_a_failed_event_is_not_repeated_and_a_queued_one_does_not_run_late() -> None:
     invocations = stack().resource("FunctionInvocations")
-    schedule = stack(**SCHEDULED).resource("Schedule")
+    schedule = stack(**SCHEDULED).resource("RunSchedule")
     assert invocations
     assert schedule
-    for limits in (invocations, schedule["Targets"][0]["RetryPolicy"]):
+    for limits in (invocations, schedule["Target"]["RetryPolicy"]):
         assert limits["MaximumRetryAttempts"] == 0
         assert limits["MaximumEventAgeInSeconds"] == 60
 
@@ -327,11 +334,70 @@ def test_what_a_schedule_says_reaches_the_function() -> None:
     assert settings.alarms == ("web 5xx", "queue-age")
 
 
-def test_a_schedule_may_invoke_the_function_and_nothing_else_of_eventbridge_may() -> None:
-    permission = stack(**SCHEDULED).resource("ScheduleMayInvoke")
-    assert permission
-    assert permission["SourceArn"] == "<Schedule.Arn>"
-    assert permission["Principal"] == "events.amazonaws.com"
+def test_a_schedule_may_hold_a_cluster_to_the_age_that_each_service_says() -> None:
+    every = {"ScheduledServiceName": "*", "ScheduledAgeTag": "max age", "SweepAtOnce": "5"}
+    deployed = stack(**{**SCHEDULED, **every})
+    schedule = deployed.resource("RunSchedule")
+    assert schedule
+    read = sweep_from(json.loads(schedule["Target"]["Input"]), NoticeDefaults())
+    assert read is not None
+    assert (read.cluster_name, read.services, read.tagged) == ("production", None, {})
+    assert (read.at_once, read.on_error) == (5, OnError.CONTINUE)
+    assert read.parameters == {"older_than_hours": {"tag": "max age"}}
+    assert deployed.resource("SweepMachine")
+
+
+def test_a_schedule_of_many_services_is_for_those_with_the_stacks_tag() -> None:
+    given = {**SCHEDULED, "ScheduledServiceName": "*", "RecycleTag": "recycle=nightly"}
+    schedule = stack(**given).resource("RunSchedule")
+    assert schedule
+    read = sweep_from(json.loads(schedule["Target"]["Input"]), NoticeDefaults())
+    assert read is not None
+    assert (read.cluster_name, read.tagged) == ("production", {"recycle": ("nightly",)})
+    assert stack(**SCHEDULED, RecycleTag="recycle=nightly").resource("SweepMachine") is None
+
+
+def test_what_the_stack_says_of_notices_reaches_the_function() -> None:
+    window = "Mon-Fri 02:00-05:00 Europe/Berlin"
+    given = {"RecycleTag": "a=b", "SweepWaitTime": "7", "SweepWindow": window, "SweepAtOnce": "3"}
+    function = stack(OnSecretChange="enabled", **given).resource("Function")
+    assert function
+    notices = stack_from(function["Environment"]["Variables"]).notices
+    assert notices.parameters == {
+        "wait_time": "7",
+        "window": window,
+        "at_once": "3",
+        "tagged": {"a": "b"},
+    }
+
+
+def test_a_schedule_may_invoke_the_function_and_nothing_else() -> None:
+    deployed = stack(**SCHEDULED)
+    schedule, role = deployed.resource("RunSchedule"), deployed.resource("RunScheduleRole")
+    assert schedule
+    assert role
+    target = schedule["Target"]
+    assert (target["Arn"], target["RoleArn"]) == ("<Function.Arn>", "<RunScheduleRole.Arn>")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
+    (policy,) = role["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "lambda:InvokeFunction"
+    assert statement["Resource"] == "<Function.Arn>"
+
+
+def test_a_schedule_has_a_time_zone_and_may_be_flexible() -> None:
+    exact = stack(**SCHEDULED).resource("RunSchedule")
+    given = {"ScheduleTimeZone": "Europe/Berlin", "ScheduleFlexibleMinutes": "30"}
+    flexible = stack(**SCHEDULED, **given).resource("RunSchedule")
+    assert exact
+    assert flexible
+    assert exact["ScheduleExpressionTimezone"] == "UTC"
+    assert exact["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert flexible["ScheduleExpressionTimezone"] == "Europe/Berlin"
+    assert flexible["FlexibleTimeWindow"]["Mode"] == "FLEXIBLE"
+    assert int(flexible["FlexibleTimeWindow"]["MaximumWindowInMinutes"]) == 30
 
 
 def test_the_limits_of_a_schedule_are_those_of_an_event() -> None:
@@ -377,6 +443,15 @@ def test_alarm_names_that_would_break_the_rules_input_are_not_accepted(names: st
             ],
         ),
         ({"ScheduledClusterName": "production"}, []),
+        ({**SCHEDULED, "ScheduledServiceName": "*"}, []),
+        (
+            {**SCHEDULED, "ScheduledServiceName": "*", "Guardian": "disabled"},
+            [NEEDS_THE_GUARDIAN],
+        ),
+        (
+            {**SCHEDULED, "ScheduledOlderThanHours": "24", "ScheduledAgeTag": "max-age"},
+            ["ScheduledOlderThanHours and ScheduledAgeTag cannot be combined."],
+        ),
         ({"SubnetIds": "subnet-0a1b2c3d"}, ["SubnetIds needs SecurityGroupIds."]),
         ({"SecurityGroupIds": "sg-0a1b2c3d"}, ["SecurityGroupIds needs SubnetIds."]),
     ],
@@ -486,6 +561,11 @@ def test_a_value_that_can_be_is_taken(parameter: str, value: str) -> None:
         ("ScheduleExpression", 'rate(1 minute)"'),
         ("ScheduledClusterName", 'a","dry_run":"b'),
         ("ScheduledServiceName", "a b"),
+        ("ScheduledServiceName", "web*"),
+        ("ScheduledAgeTag", 'a"},"dry_run":{"b'),
+        ("ScheduledAgeTag", "a\\"),
+        ("RecycleTag", 'a=b","c'),
+        ("SweepWindow", "02:00-05:00"),
         ("ScheduledWindow", "02:00-05:00"),
         ("ScheduledWindow", '02:00-05:00 UTC","dry_run":"b'),
         ("MailSecretArn", "mail/login"),

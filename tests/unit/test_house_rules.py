@@ -144,7 +144,7 @@ GROUND: Final = "ground"
 """All modules of the package that stand in no room, but for the story and the run."""
 
 BELOW: Final = {
-    "sweep": {"story", "run", "watch", "record", "aws", "settings", "report", "channels"},
+    "sweep": {"story", "run", "watch", "record", "aws", "settings", "report"},
     "report": {"run", "watch", "record", "settings"},
     "channels": {"report", "settings"},
     "story": {"before", "steps", "run", "watch", "record", "aws", "settings", "report"},

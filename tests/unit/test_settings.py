@@ -24,7 +24,7 @@ from ecs_task_recycle.settings.input_json import (
     read_configuration,
 )
 from ecs_task_recycle.settings.parameters import PARAMETERS, REQUIRED, Action, ProtectedTasks
-from ecs_task_recycle.settings.values import NamedTask
+from ecs_task_recycle.settings.values import HoursTag, NamedTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -592,6 +592,7 @@ TASK_ID: Final = "0123456789abcdef" * 2
         ("older_than_hours", 168, 168.0),
         ("older_than_hours", "0.5", 0.5),
         ("older_than_hours", 87_600, 87_600.0),
+        ("older_than_hours", {"tag": "max age"}, HoursTag(tag="max age")),
         ("tasks", [TASK_ID, TASK_ID], (NamedTask(id=TASK_ID),)),
         (
             "tasks",
@@ -615,6 +616,9 @@ def test_tasks_are_chosen_and_alarms_named(name: str, value: object, read: objec
     [
         *(("older_than_hours", each, repr(each)) for each in (0, -1, True, "", "1e3", ARABIC_ONE)),
         *(("older_than_hours", each, str(each)) for each in (87_600.1, float("nan"), float("inf"))),
+        *(("older_than_hours", each, repr(each)) for each in ({}, {"tag": ""}, {"tag": 1}, [24])),
+        ("older_than_hours", {"tag": "a", "days": 1}, "days"),
+        ("older_than_hours", {"tag": "a" * 129}, "aaa"),
         ("tasks", [], "[]"),
         ("tasks", TASK_ID, repr(TASK_ID)),
         ("tasks", [TASK_ID, TASK_ID[:8]], repr(TASK_ID[:8])),

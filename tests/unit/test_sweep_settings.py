@@ -57,7 +57,13 @@ def test_an_event_that_names_one_service_or_none_is_no_sweep(event: object) -> N
 
 
 def test_what_holds_for_each_run_is_what_an_event_for_one_service_may_say() -> None:
-    given_ones = {"wait_time": "5", "protected_tasks": "skip", "if_running": "queue"}
+    given_ones = {
+        "wait_time": "5",
+        "protected_tasks": "skip",
+        "if_running": "queue",
+        "older_than_hours": {"tag": "max-task-age-hours"},
+        "window": "Mon-Fri 02:00-05:00 Europe/Berlin",
+    }
     read = sweep_from({"detail": {"uses": SECRET, **given_ones}}, DEFAULTS)
     assert read is not None
     names = {"cluster_name": "a", "service_name": "b"}
@@ -111,13 +117,19 @@ def test_a_question_takes_the_id_and_an_action() -> None:
 def test_a_change_asks_for_tasks_created_before_it_and_for_what_the_stack_says(
     event: dict[str, Any],
 ) -> None:
-    environment = {"RECYCLE_TAG": "k=v=w", "SWEEP_WAIT_TIME": "7", "SWEEP_AT_ONCE": "3"}
+    environment = {
+        "RECYCLE_TAG": "k=v=w",
+        "SWEEP_WAIT_TIME": "7",
+        "SWEEP_AT_ONCE": "3",
+        "SWEEP_WINDOW": "02:00-05:00 UTC",
+    }
     read = sweep_from(event, stack_from(environment).notices)
     assert read is not None
     assert read.uses == event["resources"][0]
     assert (read.tagged, read.at_once) == ({"k": ("v=w",)}, 3)
     assert read.parameters == {
         "wait_time": 7,
+        "window": "02:00-05:00 UTC",
         "started_before": "2026-01-31T02:00:00+00:00",
         "if_running": "queue",
     }

@@ -56,6 +56,8 @@ class Guarded:
     is_throttled: Callable[[World], bool] = lambda _: False
     """Whether Lambda throttles the function at the moment."""
     on_revival: list[Callable[[], object]] = field(default_factory=list)
+    sleep: Callable[[float], None] | None = None
+    """How the state machine waits; without it nothing else goes on meanwhile."""
 
     def recycle(self, run_id: str = "run", **event: Any) -> Report:  # noqa: ANN401
         """Invoke the function, let its guardian do the rest, and return the last report."""
@@ -127,6 +129,7 @@ class Guarded:
                 execution=execution,
                 document=machine(),
                 invoke=self._invoke,
+                sleep=self.sleep,
                 states_limit=self.states_limit,
             )
             walk.run()

@@ -115,21 +115,27 @@ def untrue(swept: Swept, originals: dict[str, set[str]]) -> Iterator[str]:
     if len({str(each.services) for each in told}) > 1:
         yield f"told differently: {told}"
     asked = stops(swept.world)
-    for each in told[-1].services:
-        tasks = originals[each.service.partition("/")[2]]
-        yield from lies(each, stopped=len(tasks & asked.keys()), tasks=len(tasks))
+    for service in swept.world.services:
+        tasks = originals[service.name]
+        gone, stopped = len(tasks - tasks_of(service)), len(tasks & asked.keys())
+        named = [each for each in told[-1].services if each.service == f"a/{service.name}"]
+        for each in named:
+            yield from lies(each, gone=gone, stopped=stopped, tasks=len(tasks))
     if key_of("s") and swept.world.item(RUNS_TABLE, service=key_of("s")):
         yield from told_otherwise(swept, told[-1])
 
 
-def lies(told: SweptService, *, stopped: int, tasks: int) -> Iterator[str]:
-    """Yield in what a service's outcome is not what became of its tasks."""
-    what = f"{told}: stopped {stopped} of {tasks}"
+def lies(told: SweptService, *, gone: int, stopped: int, tasks: int) -> Iterator[str]:
+    """Yield in what a service's outcome is not what became of its tasks.
+
+    Of those that are gone, ECS may have stopped one itself, as the capacity was put back.
+    """
+    what = f"{told}: gone {gone}, stopped {stopped} of {tasks}"
     match told.status:
         case SweptStatus.COMPLETED:
-            is_true = told.tasks_recycled == told.tasks == stopped == tasks
+            is_true = told.tasks_recycled == told.tasks and gone == tasks
         case SweptStatus.NOTHING_TO_DO:
-            is_true = stopped == tasks
+            is_true = gone == tasks
         case SweptStatus.PARTIAL | SweptStatus.FAILED:
             is_true = bool(told.reason) and (told.tasks_recycled or 0) <= stopped
         case SweptStatus.NOT_BEGUN | SweptStatus.REFUSED:

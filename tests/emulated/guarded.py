@@ -166,7 +166,7 @@ class Guarded:
             restored = self._billed(lambda: restore_run(run, only, invocation.raised))
             self._note(restored.report)
             return json.loads(json.dumps(restored.answer()))  # type: ignore[no-any-return]
-        segment = self._billed(lambda: run_segment(run))
+        segment = self._billed(lambda: run_segment(run, invocation.raised))
         self._note(segment.report)
         if segment.report is not None and segment.report.error is not None:
             raise segment.report.error

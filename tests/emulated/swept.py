@@ -26,10 +26,11 @@ from tests.infrastructure.machine import definition
 from tests.infrastructure.template import stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ecs_emulator.neighbours.executions import Execution
     from ecs_task_recycle.report.sweep_answer import SweepAnswer
+    from ecs_task_recycle.run import Run
     from tests.emulated.bench import Bench
 
 SWEEP_ARN = MACHINE_ARN.replace("guardian", "sweep")
@@ -39,6 +40,10 @@ THROTTLED = "Lambda.TooManyRequestsException"
 @cache
 def machine() -> dict[str, Any]:
     return definition(stack(Sweeps="enabled"), "SweepMachine")
+
+
+def _dies(*_: object, **__: object) -> None:
+    raise Killed
 
 
 class GuardedAmongOthers(Guarded):
@@ -65,6 +70,9 @@ class Swept:
     has_machine: bool = True
     limit_seconds: float = LAMBDA_SECONDS
     is_throttled: Callable[[World], bool] = lambda _: False
+    fails_with: Callable[[World], str | None] = lambda _: None
+    kills: str = ""
+    """The service of which no run survives its first look at it."""
     answers: dict[str, list[SweepAnswer]] = field(default_factory=dict)
     walks: dict[str, Walk] = field(default_factory=dict)
     visited: list[str] = field(default_factory=list)
@@ -121,14 +129,20 @@ class Swept:
             store=SweepStore(table, clock),
             clock=clock,
             deadline_at=clock.now() + self.limit_seconds,
-            run_of=lambda event, run_id: self.bench.run(
-                self.world,
-                run_id=run_id,
-                deadline_seconds=self.limit_seconds,
-                guardian_arn=MACHINE_ARN,
-                **event,
-            ),
+            run_of=self._run_of,
         )
+
+    def _run_of(self, event: Mapping[str, Any], run_id: str) -> Run:
+        run = self.bench.run(
+            self.world,
+            run_id=run_id,
+            deadline_seconds=self.limit_seconds,
+            guardian_arn=MACHINE_ARN,
+            **event,
+        )
+        if event["service_name"] == self.kills:
+            vars(run.gateway)["service"] = _dies
+        return run
 
     def go_on(self) -> None:
         """Let every execution walk to its end."""
@@ -180,6 +194,8 @@ class Swept:
     def _invoke(self, payload: dict[str, Any]) -> dict[str, Any]:
         if self.is_throttled(self.world):
             raise TaskFailedError(THROTTLED)
+        if name := self.fails_with(self.world):
+            raise TaskFailedError(name)
         try:
             with self.clock.dies_after(self.limit_seconds):
                 return json.loads(json.dumps(self._step(payload)))  # type: ignore[no-any-return]

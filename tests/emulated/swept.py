@@ -74,6 +74,7 @@ class Swept:
     kills: str = ""
     """The service of which no run survives its first look at it."""
     answers: dict[str, list[SweepAnswer]] = field(default_factory=dict)
+    refused: list[RecycleError] = field(default_factory=list)
     walks: dict[str, Walk] = field(default_factory=dict)
     visited: list[str] = field(default_factory=list)
     deaths: int = 0
@@ -112,7 +113,14 @@ class Swept:
 
     def later(self, sweep_id: str = "s", **event: Any) -> None:  # noqa: ANN401 - likewise
         """Invoke the function beside what goes on; to be called while something does."""
-        self.clock.begin(lambda: self.begin(sweep_id, **event))
+
+        def begin() -> None:
+            try:
+                self.begin(sweep_id, **event)
+            except RecycleError as error:
+                self.refused.append(error)
+
+        self.clock.begin(begin)
 
     def sweep(self, sweep_id: str = "s", **event: Any) -> SweepAnswer:  # noqa: ANN401 - likewise
         """Begin a sweep, let everything come to its end, and return what is told then."""

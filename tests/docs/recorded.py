@@ -496,9 +496,10 @@ def _swept(record: Record, bench: Bench) -> None:
     """Every way to select services, and a sweep to its end."""
     world = world_of_lanes()
     a_service(world, tags={"recycle": "yes"}, secrets=("api/token",))
+    swept = swept_services.Swept(bench, world)
     for event in ({"tagged": {"recycle": "yes"}}, {"cluster_name": "demo", "services": "all"}):
-        swept_services.Swept(bench, world).begin(**event, uses="api/token", dry_run=True)
-    swept_services.Swept(bench, world).sweep(services=["demo/web"])
+        swept.begin(**event, uses="api/token", dry_run=True)
+    swept.sweep(services=["demo/web"])
     record.note_calls(world)
 
 

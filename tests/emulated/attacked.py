@@ -55,6 +55,8 @@ def attacked(bench: Bench, arrange: Arrange, **event: Any) -> tuple[Swept, list[
     arrange(swept)
     swept.go_on()
     world.faults.clear()
+    # A death that was to come later than the end.
+    world.revive()
     # As long as an owner may be alive that nobody heard of again.
     world.advance(1000)
     return swept, [*broken(swept, originals)]

@@ -95,7 +95,7 @@ def lambda_handler(event: object, context: LambdaContext | None) -> dict[str, An
         _tell(work.session, work.mail, attempt.report)
         return attempt.answer()
     if work.is_segment:
-        segment = run_segment(work.run)
+        segment = run_segment(work.run, work.raised)
         _tell(work.session, work.mail, segment.report)
         _require_success(segment.report)
         return segment.answer(work.run, work.raised)

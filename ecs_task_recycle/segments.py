@@ -94,16 +94,29 @@ class Restored:
         return {"is_done": self.is_done}
 
 
-def run_segment(run: Run) -> Segment:
-    """Go on with the run that has this id, if it needs that and no invocation works on it."""
+def run_segment(run: Run, raised: object) -> Segment:
+    """Go on with the run that has this id, if it needs that and no invocation works on it.
+
+    ``raised`` is what the execution carries: it is restored where the record is gone.
+    """
     try:
-        early = _prepare(run, _read(run))
+        record = _read(run)
+        if record is None and raised is not None:
+            _raise(_gone(run))
+        early = _prepare(run, record)
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody is told
         return Segment(report=_failed(run, error))
     if early is not None:
         return early
     only_restores = run.settings.action is Action.RESTORE
     return _segment_of(restore(run) if only_restores else recycle(run))
+
+
+def _gone(run: Run) -> PreconditionError:
+    return PreconditionError(
+        f"The record of run {run.run_id} of {run.gateway.name} is gone.",
+        remedy="Its guardian restores the capacity by what its execution carries.",
+    )
 
 
 def _prepare(run: Run, record: RunRecord | None) -> Segment | None:

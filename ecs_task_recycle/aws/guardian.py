@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 START: Final = "states:StartExecution"
 DESCRIBE: Final = "states:DescribeExecution"
 ALREADY_STARTED: Final = "ExecutionAlreadyExists"
+NOT_STARTED: Final = "ExecutionDoesNotExist"
+RUNNING: Final = "RUNNING"
 
 FIRST_LOOK_SECONDS: Final = 240.0
 """The guardian first checks its run after this time: small runs have ended by then."""
@@ -110,17 +112,24 @@ class Guardian:
         """Raise Ended if somebody has stopped the execution, and so asks the run to stop.
 
         The run goes on if the execution cannot be read.
-        https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
         """
         try:
-            with translated(DESCRIBE):
-                answer = self._client.describe_execution(executionArn=self.execution_arn)
+            status = self.read_status()
         except AwsCallError as error:
             text = "Could not read the guardian's execution: %s"
             logger.warning(text, error, extra=dict(error.facts))
             return
-        if answer["status"] != "RUNNING":
-            raise Ended(Status.PARTIAL, f"the guardian's execution is {answer['status']}")
+        if status != RUNNING:
+            raise Ended(Status.PARTIAL, f"the guardian's execution is {status}")
+
+    def read_status(self) -> str:
+        """Return the execution's status, "RUNNING" while it watches.
+
+        Raises AwsCallError, with the code ``NOT_STARTED`` where there is no such execution.
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+        """
+        with translated(DESCRIBE):
+            return self._client.describe_execution(executionArn=self.execution_arn)["status"]
 
     def probe_start(self) -> None:
         """Call StartExecution with an invalid name and input. AWS denies or rejects it."""

@@ -43,8 +43,8 @@ class SweepRecord:
     """A sweep as its item tells it.
 
     ``services`` are what was selected, by their numbers; ``in_hand`` is the number that each lane
-    has taken last, ``taken_at`` when a number was taken, ``outcomes`` how its run ended. The
-    numbers below ``next_number`` are taken.
+    has taken last, ``taken_at`` when a number was taken, ``attempts`` how often its run was begun,
+    ``outcomes`` how that ended. The numbers below ``next_number`` are taken.
     """
 
     services: tuple[ServiceName, ...]
@@ -55,6 +55,7 @@ class SweepRecord:
     next_number: int
     in_hand: Mapping[int, int]
     taken_at: Mapping[int, datetime]
+    attempts: Mapping[int, int]
     outcomes: Mapping[int, SweptService]
     has_failed: bool = False
     stop_requested_at: datetime | None = None
@@ -98,9 +99,8 @@ class SweepRecord:
         """Return how a service stands."""
         if number in self.outcomes:
             return self.outcomes[number]
-        status = SweptStatus.RUNNING if number in self.taken_at else SweptStatus.WAITING
-        if self.status is not None:
-            status = SweptStatus.NOT_BEGUN
+        ended_or_not = SweptStatus.WAITING if self.status is None else SweptStatus.NOT_BEGUN
+        status = SweptStatus.RUNNING if number in self.taken_at else ended_or_not
         return SweptService(service=str(self.services[number]), status=status)
 
 
@@ -167,6 +167,10 @@ class SweepStore:
             # The answer to a write that did take it may have been lost.
             if found is not None and found.in_hand.get(lane) == number:
                 return number
+
+    def note_attempt(self, number: int, count: int) -> None:
+        """Write down that the run of a service is begun, for the ``count``-th time."""
+        self._write({f"attempts_{number}": count}, {"format": FORMAT})
 
     def note(self, number: int, outcome: SweptService) -> None:
         """Write down how the run of a service ended, once."""
@@ -235,6 +239,7 @@ def _read(item: Item) -> SweepRecord:
         next_number=item["next"],
         in_hand=_numbered(item, "lane_"),
         taken_at={number: datetime.fromisoformat(at) for number, at in taken.items()},
+        attempts=_numbered(item, "attempts_"),
         outcomes=outcomes,
         has_failed="has_failed" in item,
         stop_requested_at=_instant(item, "stop_requested_at"),

@@ -8,7 +8,7 @@ from typing import Final
 from ecs_task_recycle.actions import act
 from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.clock import as_utc
-from ecs_task_recycle.errors import PreconditionError
+from ecs_task_recycle.errors import AwsCallError, PreconditionError
 from ecs_task_recycle.record.requests import request_stop
 from ecs_task_recycle.report.sweep_answer import (
     SweepAnswer,
@@ -57,7 +57,11 @@ def begin(
         at_once=settings.at_once,
         on_error=settings.on_error,
     )
-    machine.start(sweep.id, lanes=min(settings.at_once, len(services)), clock=sweep.clock)
+    try:
+        machine.start(sweep.id, lanes=min(settings.at_once, len(services)), clock=sweep.clock)
+    except AwsCallError:
+        sweep.store.close(SweepStatus.FAILED)
+        raise
     waiting = [SweptService(service=str(each), status=SweptStatus.WAITING) for each in services]
     return _answer(
         sweep, settings, SweepStatus.SWEEPING, waiting, execution=machine.execution_arn(sweep.id)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from ecs_task_recycle.actions import act
+from ecs_task_recycle.aws.guardian import NOT_STARTED, RUNNING
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.codec import Json
-from ecs_task_recycle.errors import AlreadyRunningError
-from ecs_task_recycle.outcome import Status
-from ecs_task_recycle.record.record import RunRecord, progress_of
+from ecs_task_recycle.errors import AlreadyRunningError, AwsCallError, PreconditionError
+from ecs_task_recycle.outcome import Ended, Status
+from ecs_task_recycle.record.record import RecordState, RunRecord, progress_of
 from ecs_task_recycle.report.report import Report
 from ecs_task_recycle.report.sweep_answer import (
     SweepAnswer,
@@ -36,8 +37,8 @@ TURNS_LIMIT: Final = 1_500
 """Of one execution of a lane: its history may have 25,000 events, and a turn makes nine.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 ROUNDS_LIMIT: Final = 100
-GUARDIAN_LOOKS_WITHIN: Final = timedelta(minutes=5)
-"""A guardian that was started goes on with a dead run by then."""
+ATTEMPTS_LIMIT: Final = 3
+"""How often a run is begun that dies before it has a guardian: that allows as many deaths."""
 
 type RunOf = Callable[[Mapping[str, Json], str], Run]
 """Makes the run of one service, of its event and its id."""
@@ -89,16 +90,31 @@ def _in_hand(sweep: Sweep, lane: int) -> tuple[SweepRecord, int] | None:
 
 def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
     """Begin or go on with a service; return after how many seconds to look again."""
-    run = sweep.run(record, number)
-    known = _own_record(run)
-    if known is not None and known.may_be_alive(run.now_at - GUARDIAN_LOOKS_WITHIN):
+    run, attempts = sweep.run(record, number), record.attempts.get(number, 0)
+    if attempts == 0:
+        return _begin(sweep, number, run)
+    ended = _outcome(run)
+    if ended is not None:
+        sweep.store.note(number, ended)
+        return 0
+    if _goes_on(run):
         return LOOK_AGAIN_SECONDS
     # Died before its guardian was started, a run is begun once more, under its id.
-    if known is not None and not known.is_open:
-        sweep.store.note(number, _of_record(run, known))
+    return _begin(sweep, number, run, attempts)
+
+
+def _begin(sweep: Sweep, number: int, run: Run, attempts: int = 0) -> int:
+    """Begin the run of a service, unless it has died too often; return as ``_work`` does."""
+    if attempts >= ATTEMPTS_LIMIT:
+        reason = f"its run was begun {attempts} times and died each time"
+        sweep.store.note(number, _failed(run, reason))
         return 0
+    sweep.store.note_attempt(number, attempts + 1)
+    run.tell_start = partial(_tell_start, sweep, run.tell_start)
     report = act(run)
-    is_twice = isinstance(report.error, AlreadyRunningError) and _own_record(run) is not None
+    # Step Functions may have invoked twice: then the run is another invocation's, or is asked more.
+    is_in_the_way = isinstance(report.error, AlreadyRunningError) or report.status is Status.QUEUED
+    is_twice = is_in_the_way and _own_record(run) is not None
     if report.status is Status.CONTINUED or is_twice:
         return LOOK_AGAIN_SECONDS
     sweep.store.note(number, outcome_of(report))
@@ -106,10 +122,73 @@ def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
     return 0
 
 
+def _tell_start(sweep: Sweep, tell_start: Callable[[], object]) -> None:
+    """Tell that a run begins. Raises Ended if the sweep was asked to stop before it had a record.
+
+    Whoever asks later finds the record, and asks the run itself.
+    """
+    record = sweep.store.read()
+    if record is not None and record.stop_requested_at is not None:
+        raise Ended(Status.PARTIAL, record.early_end)
+    tell_start()
+
+
+def _outcome(run: Run) -> SweptService | None:
+    """Read how a run that was begun has ended; None where it has not."""
+    own = _own_record(run)
+    if own is not None:
+        # Of one that has left something raised, the guardian puts it back.
+        has_ended = not own.is_open or own.state is RecordState.UNRESTORED
+        return _of_record(run, own) if has_ended else None
+    there = run.record.last_read
+    past = (
+        next((each for each in there.outcomes if each.run_id == run.run_id), None)
+        if there
+        else None
+    )
+    if past is not None:
+        return SweptService(
+            service=run.gateway.name,
+            status=SweptStatus(past.status),
+            reason=past.reason,
+            tasks_recycled=past.tasks_recycled,
+        )
+    if _guardian_status(run) is None:
+        return None
+    return _failed(run, "its run record is gone or not understood; its guardian restores")
+
+
+def _goes_on(run: Run) -> bool:
+    """Read whether an invocation of a run may be alive, or its guardian goes on with it."""
+    record = run.record.last_read
+    is_own = record is not None and record.run_id == run.run_id
+    may_be_alive = record is not None and is_own and record.may_be_alive(run.now_at)
+    return may_be_alive or _guardian_status(run) == RUNNING
+
+
 def _own_record(run: Run) -> RunRecord | None:
-    """Return the record that this run has left, None where there is none or another run's."""
-    record = run.record.read()
+    """Return the record that this run has left, None where there is none that can be read."""
+    try:
+        record = run.record.read()
+    except PreconditionError:
+        return None
     return record if record is not None and record.run_id == run.run_id else None
+
+
+def _guardian_status(run: Run) -> str | None:
+    """Read how the guardian of a run stands, None where it was not started. Raises AwsCallError."""
+    if run.guardian is None:
+        return None
+    try:
+        return run.guardian.read_status()
+    except AwsCallError as error:
+        if error.code != NOT_STARTED:
+            raise
+        return None
+
+
+def _failed(run: Run, reason: str) -> SweptService:
+    return SweptService(service=run.gateway.name, status=SweptStatus.FAILED, reason=reason)
 
 
 def _of_record(run: Run, record: RunRecord) -> SweptService:
@@ -152,7 +231,7 @@ def end(sweep: Sweep, rounds: int) -> End:
     """End a sweep whose lanes have all ended, unless a service is left that has to be done."""
     record = sweep.store.read()
     if record is None:
-        return End()
+        return End(has_failed=True, answer=_answer_without_record(sweep))
     is_left = bool(record.running) or record.may_begin_another
     if record.status is None and is_left and rounds < ROUNDS_LIMIT:
         return End(continues=True)
@@ -175,6 +254,15 @@ def _status_of(record: SweepRecord) -> SweepStatus:
     if SweptStatus.PARTIAL in found or not is_whole:
         return SweepStatus.PARTIAL
     return SweepStatus.COMPLETED
+
+
+def _answer_without_record(sweep: Sweep) -> SweepAnswer:
+    return SweepAnswer(
+        sweep=sweep.id,
+        status=SweepStatus.FAILED,
+        reason="the record of the sweep is gone; each service's own run record says how it stands",
+        timestamp=as_utc(sweep.clock.now()),
+    )
 
 
 def answer_of(sweep: Sweep, record: SweepRecord, status: SweepStatus) -> SweepAnswer:

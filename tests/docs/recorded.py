@@ -25,6 +25,7 @@ from tests.emulated import swept as swept_services
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.bench import record as item_of
 from tests.emulated.guarded import Guarded
+from tests.emulated.lanes import world_of_lanes
 from tests.emulated.observers import perfect_seconds
 
 if TYPE_CHECKING:
@@ -503,11 +504,12 @@ def _short_of_time(record: Record, bench: Bench) -> None:
 
 def _swept(record: Record, bench: Bench) -> None:
     """Every way to select services, and a sweep to its end."""
-    world = World()
+    world = world_of_lanes()
     a_service(world, tags={"recycle": "yes"}, secrets=("api/token",))
+    swept = swept_services.Swept(bench, world)
     for event in ({"tagged": {"recycle": "yes"}}, {"cluster_name": "demo", "services": "all"}):
-        swept_services.Swept(bench, world).begin(**event, uses="api/token", dry_run=True)
-    swept_services.Swept(bench, world).sweep(services=["demo/web"])
+        swept.begin(**event, uses="api/token", dry_run=True)
+    swept.sweep(services=["demo/web"])
     record.note_calls(world)
 
 

@@ -40,6 +40,7 @@ NOT_RECORDED: Final = {
     "Another run of {} started at the same time",
     "Run {} no longer owns the record of {}: {} has taken it over",
     "The capacity of {} was changed while the run was starting",
+    "The record of run {} of {} is gone",
     "The run record of {} in table {} is not one that this version understands:",
     "The run record of {} names a task of another account, region or cluster: {}",
     "There is no DynamoDB table {} for the run record in {}",

@@ -56,6 +56,8 @@ class Guarded:
     is_throttled: Callable[[World], bool] = lambda _: False
     """Whether Lambda throttles the function at the moment."""
     on_revival: list[Callable[[], object]] = field(default_factory=list)
+    sleep: Callable[[float], None] | None = None
+    """How the state machine waits; without it nothing else goes on meanwhile."""
 
     def recycle(self, run_id: str = "run", **event: Any) -> Report:  # noqa: ANN401
         """Invoke the function, let its guardian do the rest, and return the last report."""
@@ -127,6 +129,7 @@ class Guarded:
                 execution=execution,
                 document=machine(),
                 invoke=self._invoke,
+                sleep=self.sleep,
                 states_limit=self.states_limit,
             )
             walk.run()
@@ -163,7 +166,7 @@ class Guarded:
             restored = self._billed(lambda: restore_run(run, only, invocation.raised))
             self._note(restored.report)
             return json.loads(json.dumps(restored.answer()))  # type: ignore[no-any-return]
-        segment = self._billed(lambda: run_segment(run))
+        segment = self._billed(lambda: run_segment(run, invocation.raised))
         self._note(segment.report)
         if segment.report is not None and segment.report.error is not None:
             raise segment.report.error

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EVENTS: Final = {"Wait": 2, "Task": 5, "Choice": 2, "Pass": 2, "Map": 5, "Succeed": 2, "Fail": 1}
 """How many history events a state makes; a task with its scheduling, start and success."""
 EVENTS_OF_A_RETRY: Final = 3
+LOOKS_EVERY_SECONDS: Final = 15.0
+"""How soon a walk that sleeps among others sees that its execution was stopped."""
 INTRINSIC: Final = re.compile(r"States\.(\w+)\((.*)\)")
 
 type Data = dict[str, Any]
@@ -126,10 +128,11 @@ class Walk:
         )
 
     def _sleep(self, seconds: float) -> None:
-        if self.sleep is not None:
-            self.sleep(max(0.0, seconds))
-            return
         until = self.world.now + seconds
+        if self.sleep is not None:
+            while self.execution.status == "RUNNING" and self.world.now < until:
+                self.sleep(min(LOOKS_EVERY_SECONDS, until - self.world.now))
+            return
         self.world.run_until(
             lambda: self.execution.status != "RUNNING" or self.world.now >= until,
             timeout=max(0.0, seconds),

@@ -1,18 +1,13 @@
-"""Sweeps in virtual time: the template's state machine walks, its lanes at the same time.
-
-Lanes are threads of which one works at a time: that whose pause ends first. So ten lanes take the
-virtual time that ten lanes would.
-"""
+"""Sweeps in virtual time: lanes and guardians walk the template's machines at the same time."""
 
 from __future__ import annotations
 
-import threading
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ecs_emulator import Killed, World
-from ecs_emulator.ground.clock import VirtualClock
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.errors import RecycleError
@@ -25,19 +20,22 @@ from ecs_task_recycle.sweep.sweep import ask, begin
 from ecs_task_recycle.sweep.turns import Sweep, end, take_turn
 from tests.emulated.bench import LAMBDA_SECONDS
 from tests.emulated.guarded import MACHINE_ARN, Guarded
+from tests.emulated.lanes import LanesClock
 from tests.emulated.states import TaskFailedError, Walk
 from tests.infrastructure.machine import definition
 from tests.infrastructure.template import stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ecs_emulator import Knobs
+    from ecs_emulator.neighbours.executions import Execution
     from ecs_task_recycle.report.report import Report
     from ecs_task_recycle.report.sweep_answer import SweepAnswer
+    from ecs_task_recycle.run import Run
     from tests.emulated.bench import Bench
 
 SWEEP_ARN = MACHINE_ARN.replace("guardian", "sweep")
+THROTTLED = "Lambda.TooManyRequestsException"
 
 
 @cache
@@ -45,80 +43,58 @@ def machine() -> dict[str, Any]:
     return definition(stack(Sweeps="enabled"), "SweepMachine")
 
 
-class LanesClock(VirtualClock):
-    """Virtual time of several threads: while one sleeps, the one that wakes first goes on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._turn = threading.Condition()
-        self._wakes: dict[threading.Thread, float] = {}
-        self._awake: threading.Thread | None = None
-
-    def sleep(self, seconds: float) -> None:
-        me = threading.current_thread()
-        if me is self._awake:
-            with self._turn:
-                until = self.now() + max(0.0, seconds)
-                self._wakes[me] = until
-                self._wake_next()
-                self._turn.wait_for(lambda: self._awake is me)
-                seconds = until - self.now()
-        super().sleep(seconds)
-
-    def together(self, lanes: list[Callable[[], None]]) -> None:
-        """Do things at the same virtual time, until all of them are done."""
-        problems: list[BaseException] = []
-        threads = [
-            threading.Thread(target=self._lane, args=(each, problems), daemon=True)
-            for each in lanes
-        ]
-        with self._turn:
-            self._wakes = dict.fromkeys(threads, self.now())
-        for each in threads:
-            each.start()
-        with self._turn:
-            self._wake_next()
-        for each in threads:
-            each.join()
-        if problems:
-            raise problems[0]
-
-    def _lane(self, work: Callable[[], None], problems: list[BaseException]) -> None:
-        me = threading.current_thread()
-        with self._turn:
-            self._turn.wait_for(lambda: self._awake is me)
-        try:
-            work()
-        except BaseException as problem:  # noqa: BLE001 - told by the thread that waits
-            problems.append(problem)
-        with self._turn:
-            self._wake_next()
-
-    def _wake_next(self) -> None:
-        self._awake = min(self._wakes, key=lambda each: self._wakes[each], default=None)
-        if self._awake is not None:
-            del self._wakes[self._awake]
-        self._turn.notify_all()
+def _dies(*_: object, **__: object) -> None:
+    raise Killed
 
 
-def world_of_lanes(knobs: Knobs | None = None) -> World:
-    """Return a world whose clock several lanes may share."""
-    return World(knobs=knobs, clock=LanesClock())
+class GuardedAmongOthers(Guarded):
+    """A run's guardian whose time is that of lanes: its invocations die alone."""
+
+    def _billed[T](self, work: Callable[[], T]) -> T:
+        clock = self.world.clock
+        assert isinstance(clock, LanesClock)
+        with clock.dies_after(self.limit_seconds):
+            return work()
 
 
 @dataclass
 class Swept:
-    """One function with its two state machines, and what became of its invocations."""
+    """One function with its two state machines in a world of lanes, and what became of it all.
+
+    Every execution that is started is walked, beside all others and what `later` is given, by
+    `go_on`. `answers` are those that somebody was told at the end of each sweep.
+    """
 
     bench: Bench
     world: World
     cluster_names: Sequence[str] = ()
     has_machine: bool = True
-    answer: SweepAnswer | None = None
+    limit_seconds: float = LAMBDA_SECONDS
+    is_throttled: Callable[[World], bool] = lambda _: False
+    fails_with: Callable[[World], str | None] = lambda _: None
+    kills: str = ""
+    """The service of which no run survives its first look at it."""
+    answers: dict[str, list[SweepAnswer]] = field(default_factory=dict)
+    refused: list[RecycleError] = field(default_factory=list)
+    walks: dict[str, Walk] = field(default_factory=dict)
+    visited: list[str] = field(default_factory=list)
     deaths: int = 0
     turns: int = 0
     reports: list[Report] = field(default_factory=list)
-    walk: Walk | None = None
+    on_revival: list[Callable[[], object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Have whatever execution is started walked."""
+        clock = self.world.clock
+        assert isinstance(clock, LanesClock)
+        self.clock = clock
+        self._watch_for_starts()
+
+    @property
+    def answer(self) -> SweepAnswer:
+        """What was told, once, of the only sweep."""
+        ((answer,),) = self.answers.values()
+        return answer
 
     def begin(self, sweep_id: str = "s", **event: Any) -> SweepAnswer:  # noqa: ANN401 - users' events
         """Invoke the function with an event, as a user or AWS does."""
@@ -137,12 +113,23 @@ class Swept:
             cluster_names=self.cluster_names,
         )
 
+    def later(self, sweep_id: str = "s", **event: Any) -> None:  # noqa: ANN401 - likewise
+        """Invoke the function beside what goes on; to be called while something does."""
+
+        def begin() -> None:
+            try:
+                self.begin(sweep_id, **event)
+            except RecycleError as error:
+                self.refused.append(error)
+
+        self.clock.begin(begin)
+
     def sweep(self, sweep_id: str = "s", **event: Any) -> SweepAnswer:  # noqa: ANN401 - likewise
-        """Begin a sweep, let its machine do the rest, and return what is told at the end."""
+        """Begin a sweep, let everything come to its end, and return what is told then."""
         self.begin(sweep_id, **event)
-        self.go_on(sweep_id)
-        assert self.answer is not None
-        return self.answer
+        self.go_on()
+        (answer,) = self.answers[sweep_id]
+        return answer
 
     def context(self, sweep: str) -> Sweep:
         table = RunTable(self.bench.session.as_session(), name=RUNS_TABLE, service=key_of(sweep))
@@ -151,65 +138,99 @@ class Swept:
             id=sweep,
             store=SweepStore(table, clock),
             clock=clock,
-            deadline_at=clock.now() + LAMBDA_SECONDS,
-            run_of=lambda event, run_id: self.bench.run(
-                self.world,
-                run_id=run_id,
-                deadline_seconds=LAMBDA_SECONDS,
-                guardian_arn=MACHINE_ARN,
-                **event,
-            ),
+            deadline_at=clock.now() + self.limit_seconds,
+            run_of=self._run_of,
             tell=self.reports.append,
         )
 
-    def go_on(self, sweep: str = "s") -> str:
-        """Walk the states of the sweep's execution; return how it ended."""
-        execution = self.world.executions[
-            f"{SWEEP_ARN.replace(':stateMachine:', ':execution:')}:{sweep}"
-        ]
-        clock = self.world.clock
-        self.walk = Walk(
+    def _run_of(self, event: Mapping[str, Any], run_id: str) -> Run:
+        run = self.bench.run(
+            self.world,
+            run_id=run_id,
+            deadline_seconds=self.limit_seconds,
+            guardian_arn=MACHINE_ARN,
+            **event,
+        )
+        if event["service_name"] == self.kills:
+            vars(run.gateway)["service"] = _dies
+        return run
+
+    def go_on(self) -> None:
+        """Let every execution walk to its end."""
+        self.clock.go_on()
+
+    def stop_execution(self, sweep: str) -> None:
+        """Stop a sweep's execution by hand, and so those of its lanes; no invocation is stopped."""
+        walk = self.walks[sweep]
+        for each in (walk, *walk.children):
+            each.execution.end("ABORTED", self.world.now)
+
+    # -- the state machines ----------------------------------------------------------------------
+
+    def _watch_for_starts(self) -> None:
+        self.world.after_call("StartExecution", 1, lambda _: self._walk_what_has_started())
+
+    def _walk_what_has_started(self) -> None:
+        self._watch_for_starts()
+        for each in [*self.world.executions.values()]:
+            if each.arn not in self.visited:
+                self.visited.append(each.arn)
+                self.clock.begin(self._walk_of(each))
+
+    def _walk_of(self, execution: Execution) -> Callable[[], None]:
+        if execution.machine_arn == MACHINE_ARN:
+            return lambda: self._guard(execution.name)
+        walk = self.walks[execution.name] = Walk(
             world=self.world,
             execution=execution,
             document=machine(),
             invoke=self._invoke,
-            sleep=clock.sleep,
+            sleep=self.clock.sleep,
+            together=self.clock.together,
         )
-        if isinstance(clock, LanesClock):
-            self.walk.together = clock.together
-        self.walk.run()
-        return execution.status
+        return walk.run
+
+    def _guard(self, run_id: str) -> None:
+        guarded = GuardedAmongOthers(
+            self.bench,
+            self.world,
+            limit_seconds=self.limit_seconds,
+            is_throttled=self.is_throttled,
+            on_revival=self.on_revival,
+            sleep=self.clock.sleep,
+        )
+        guarded.walk(run_id)
+        self.deaths += guarded.deaths
 
     def _invoke(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if self.is_throttled(self.world):
+            raise TaskFailedError(THROTTLED)
+        if name := self.fails_with(self.world):
+            raise TaskFailedError(name)
         try:
-            return self._step(payload)
+            with self.clock.dies_after(self.limit_seconds):
+                return json.loads(json.dumps(self._step(payload)))  # type: ignore[no-any-return]
         except Killed:
-            self.deaths += 1
-            self.world.revive()
+            self._die()
             raise TaskFailedError("Lambda.Unknown") from None
         except RecycleError as error:
             raise TaskFailedError(type(error).__name__, str(error)) from None
+
+    def _die(self) -> None:
+        self.deaths += 1
+        self.world.revive()
+        if self.on_revival:
+            self.on_revival.pop(0)()
 
     def _step(self, payload: dict[str, Any]) -> dict[str, Any]:
         step = step_from(payload)
         if isinstance(step, SweepTurn):
             self.turns += 1
-            sweep = self.context(step.sweep)
-            answer = take_turn(sweep, step)
-            if answer["wait_seconds"]:
-                self._let_guardian_go_on(sweep, step.lane)
-            return answer
+            return take_turn(self.context(step.sweep), step)
         assert isinstance(step, SweepEnd)
         sweep = self.context(step.sweep)
         ended = end(sweep, step.rounds)
         if ended.answer is not None:
-            self.answer = ended.answer
+            self.answers.setdefault(sweep.id, []).append(ended.answer)
             sweep.store.note_told()
         return ended.as_json(step)
-
-    def _let_guardian_go_on(self, sweep: Sweep, lane: int) -> None:
-        """Let the run that the only lane waits for come to its end, under its guardian."""
-        record = sweep.store.read()
-        assert record is not None
-        assert record.at_once == 1
-        Guarded(self.bench, self.world).walk(f"sweep-{sweep.id}-{record.in_hand[lane]}")

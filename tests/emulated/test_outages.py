@@ -163,6 +163,22 @@ def test_a_table_that_is_deleted_while_handed_over_is_restored_by_what_the_execu
     assert sum("Nothing was touched" in str(each.reason) for each in guarded.reports) == 0
 
 
+def test_a_record_that_is_deleted_while_handed_over_is_restored_by_what_the_execution_carries(
+    bench: Bench,
+) -> None:
+    world = three_segments()
+    guarded = quick_guarded(bench, world)
+    key = {"service": {"S": "demo/web"}}
+    delete = {"TableName": RUNS_TABLE, "Key": key}
+    world.at(230, lambda w: w.tables.write("DeleteItem", delete))
+
+    report = guarded.recycle(**EVENT)
+
+    assert capacity(world) == FOUND
+    assert report.status is Status.PARTIAL
+    assert "it is gone; restored by what its execution carries" in str(report.reason)
+
+
 @pytest.mark.parametrize(
     "change", [{"format": 9}, {"memory": b"broken"}, {"parameters": "{"}], ids=str
 )

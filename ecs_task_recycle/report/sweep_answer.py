@@ -16,6 +16,7 @@ from ecs_task_recycle.codec import OMIT_NONE, Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.report import Report
+from ecs_task_recycle.version import VERSION
 
 
 class SweepStatus(StrEnum):
@@ -85,7 +86,10 @@ class SweptService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepAnswer:
-    """What a sweep came to, or where it stands; ``parameters`` are those of each run."""
+    """What a sweep came to, or where it stands; ``parameters`` are those of each run.
+
+    ``version``: of the product, as git describes it.
+    """
 
     sweep: str
     status: SweepStatus
@@ -97,6 +101,7 @@ class SweepAnswer:
     duration_seconds: float | None = field(default=None, metadata=OMIT_NONE)
     execution: str | None = field(default=None, metadata=OMIT_NONE)
     timestamp: datetime
+    version: str = VERSION
 
     def as_json(self) -> dict[str, Any]:
         """Return the body of Lambda's answer."""

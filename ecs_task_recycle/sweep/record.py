@@ -136,6 +136,7 @@ class SweepStore:
             )
         values = {
             "format": FORMAT,
+            "state": "running",
             "names": names,
             "parameters": json.dumps(parameters),
             "at_once": at_once,
@@ -185,6 +186,7 @@ class SweepStore:
     def close(self, status: SweepStatus) -> None:
         """Write down how the sweep ended, once."""
         ends = {
+            "state": "ended",
             "status": status.value,
             "ended_at": self._now_at.isoformat(),
             "expires_at": int((self._now_at + KEPT).timestamp()),

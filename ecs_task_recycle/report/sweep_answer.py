@@ -70,6 +70,11 @@ ORDER: tuple[SweptStatus, ...] = (
 )
 """What people read first."""
 
+LEFT: frozenset[SweptStatus] = frozenset(
+    (SweptStatus.FAILED, SweptStatus.PARTIAL, SweptStatus.NOT_BEGUN)
+)
+"""What calls for another sweep. A service that refuses would refuse again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweptService:
@@ -112,6 +117,11 @@ class SweepAnswer:
         """How many services stand how, in the order in which people read it."""
         found = Counter(each.status for each in self.services)
         return {status: found[status] for status in ORDER if found[status]}
+
+    @property
+    def left(self) -> tuple[SweptService, ...]:
+        """The services that the sweep should have recycled, and did not, or not all tasks of."""
+        return tuple(each for each in self.services if each.status in LEFT)
 
     @property
     def in_reading_order(self) -> tuple[SweptService, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ecs_emulator import Killed, World
+from ecs_emulator import FailingStart, Killed, Knobs, World
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.log import JsonFormatter
 from ecs_task_recycle.outcome import Status
@@ -217,3 +217,12 @@ def test_the_record_of_a_sweep_is_found_until_it_has_ended(bench: Bench) -> None
     assert all(is_found(each, world.item(RUNS_TABLE, service=key) or {}) for each in scans())
     swept.go_on()
     assert not any(is_found(each, world.item(RUNS_TABLE, service=key) or {}) for each in scans())
+
+
+def test_the_record_of_a_sweep_tells_the_cause_of_a_failed_run(bench: Bench) -> None:
+    """The ids of the tasks that did not start are longer than what it keeps of a reason."""
+    world = World()
+    fails = Knobs(failing_starts=(FailingStart(after=0),))
+    world.create_service(cluster="a", name="one", desired_count=1, knobs=fails)
+    (service,) = Swept(bench, world).sweep(wait_time=0, services=["a/one"]).services
+    assert "CannotPullContainerError" in str(service.reason)

@@ -115,7 +115,8 @@ $(EXAMPLES_STAMP): requirements-examples.txt
 
 # $(1) the folder, $(2) the file that pins what is in it, $(3) more options for pip
 define new_environment
-	@test -n "$(PYTHON)" || { echo "No Python 3.13 found: install it so that python3.13 or \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || \
+	{ echo "No Python 3.13 found$(if $(PYTHON), ($(PYTHON) is none)): install it so that python3.13 or \
 	python3 starts it, or name it with 'make PYTHON=/path/to/python3.13 ...'." >&2; exit 1; }
 	rm -rf $(1)
 	"$(PYTHON)" -m venv $(1)

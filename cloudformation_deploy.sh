@@ -496,12 +496,12 @@ warn_of_what_is_dropped() {
 make_change_set() {
     local said more=()
     [ -z "$role" ] || more+=(--role-arn "$role")
-    # CloudFormation takes a longer template from a bucket alone.
-    [ "$(wc -c <"$built")" -le 51200 ] || more+=(--s3-bucket "$bucket" --s3-prefix ecs-task-recycle)
     # An update without tags would take those away that the stack has.
     [ ${#tags[@]} -gt 0 ] || keep_tags
     [ ${#tags[@]} -eq 0 ] || more+=(--tags "${tags[@]}")
+    # By way of the bucket: the template is longer than a request may be.
     said="$(cli cloudformation deploy --template-file "$built" --stack-name "$stack" \
+        --s3-bucket "$bucket" --s3-prefix ecs-task-recycle \
         --capabilities CAPABILITY_IAM --no-execute-changeset --no-fail-on-empty-changeset \
         ${more[@]+"${more[@]}"} --parameter-overrides "CodeBucket=$bucket" "CodeKey=" \
         ${overrides[@]+"${overrides[@]}"} 2>&1)" || {

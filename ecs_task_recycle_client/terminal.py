@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ecs_task_recycle_client.replies import Standing, short
+from ecs_task_recycle_client.replies import Standing
 
 
 class Screen(Protocol):
@@ -80,17 +80,19 @@ class Terminal:
             self._console.print(Text(printable(line)), soft_wrap=True)
 
     def bar(self, title: str) -> AbstractContextManager[None]:
-        """Show a bar."""
+        """Show a bar: in one row, and the end of the title, where the service is."""
+        width = self._console.width
+        title = cut(printable(title), width // 3)
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.fields[title]}", markup=False),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=min(20, max(5, width - 60))),
             TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
         )
-        self._row = self._bar.add_task("", total=None, title=printable(title))
+        self._row = self._bar.add_task("", total=None, title=title)
         return _Shown(self._bar)
 
     def show(self, standing: Standing) -> None:
@@ -115,12 +117,16 @@ class _Shown(AbstractContextManager[None]):
 
 
 def bar_text(standing: Standing) -> str:
-    """Return what stands beside the bar: short, so that it fits into 80 columns."""
+    """Return what stands beside the bar: short, as the lines above it name the tasks."""
     if not standing.total:
         return "beginning"
-    task = f", {short(standing.task)[:8]}" if standing.task else ""
     left = f", {minutes_text(standing.minutes_left)} left" if standing.minutes_left else ""
-    return f"{standing.number}/{standing.total}{task}{left}"
+    return f"{standing.number}/{standing.total}{left}"
+
+
+def cut(text: str, longest: int) -> str:
+    """Return a text, or its end with dots in front, if it is longer than so many characters."""
+    return text if len(text) <= longest else f"…{text[len(text) - longest + 1 :]}"
 
 
 def minutes_text(minutes: int) -> str:

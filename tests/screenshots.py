@@ -24,11 +24,13 @@ from ecs_task_recycle.settings.input_json import Mail
 from Notification import compose
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.guarded import Guarded
+from tests.emulated.swept import Swept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_task_recycle.report.answer import Answer
+    from ecs_task_recycle.report.sweep_answer import SweepAnswer
 
 WIDTHS: Final = (400, 1000)
 SCHEMES: Final = {"dark": 0, "light": 1}
@@ -52,6 +54,13 @@ FUNCTION: Final = FunctionContext(
     log_group="/aws/lambda/ecs-task-recycle-function",
     service_region="us-east-1",
 )
+
+
+SWEPT: Final = (
+    *("production/web", "production/worker", "production/api", "production/idle"),
+    "staging/web",
+)
+"""The services of the sweep."""
 
 
 def completed(bench: Bench) -> Answer:
@@ -110,7 +119,19 @@ def long_list(bench: Bench) -> Answer:
     return Guarded(bench, world).recycle(wait_time=0).answer()
 
 
-KINDS: Final[tuple[Callable[[Bench], Answer], ...]] = (
+def sweep(bench: Bench) -> SweepAnswer:
+    """Five services, of which one fails, one is refused and one has nothing to do."""
+    world = World()
+    for name, count in (("web", 3), ("api", 2), ("idle", 0)):
+        world.create_service(cluster="production", name=name, desired_count=count)
+    fails = Knobs(failing_starts=(FailingStart(after=0),))
+    world.create_service(cluster="production", name="worker", desired_count=2, knobs=fails)
+    world.create_service(cluster="staging", name="web", desired_count=1)
+    world.start_deployment("staging", "web")
+    return Swept(bench, world).sweep(services=list(SWEPT), on_error="continue")
+
+
+KINDS: Final[tuple[Callable[[Bench], Answer | SweepAnswer], ...]] = (
     completed,
     without_surge,
     partial,
@@ -118,6 +139,7 @@ KINDS: Final[tuple[Callable[[Bench], Answer], ...]] = (
     skipped,
     hurt,
     long_list,
+    sweep,
 )
 
 
@@ -131,7 +153,7 @@ def mails() -> dict[str, tuple[str, str]]:
         return {kind.__name__: _parts(kind(bench)) for kind in KINDS}
 
 
-def _parts(answer: Answer) -> tuple[str, str]:
+def _parts(answer: Answer | SweepAnswer) -> tuple[str, str]:
     message = compose(MAIL, answer, FUNCTION)
     text, page = (
         part.get_content() if (part := message.get_body((kind,))) is not None else ""

@@ -15,6 +15,7 @@ from ecs_task_recycle.codec import OMIT_NONE, Json, encode
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.model import CapacityReport
 from ecs_task_recycle.outcome import Status
+from ecs_task_recycle.version import VERSION
 
 NOT_REPEATED: Final = frozenset(("started_before", "older_than_hours", "dry_run", "action"))
 """Parameters that say which tasks to recycle, or whether to: not how."""
@@ -65,8 +66,8 @@ class Answer:
     """What a run came to. None: not known, or without meaning for this run.
 
     ``tasks`` are PlannedTasks in a dry run, else AnsweredTasks. ``in_service`` are pairs: from so
-    many seconds after the start, so many tasks were in service. The fields from ``remarks`` on are
-    in some answers only.
+    many seconds after the start, so many tasks were in service. ``version``: of the product, as
+    git describes it. The fields from ``remarks`` on are in some answers only.
     """
 
     cluster: str | None = None
@@ -87,6 +88,7 @@ class Answer:
     capacity: CapacityReport | None = None
     duration_seconds: float | None = None
     timestamp: datetime
+    version: str = VERSION
     remarks: tuple[str, ...] | None = field(default=None, metadata=OMIT_NONE)
     if_running: str | None = field(default=None, metadata=OMIT_NONE)
     permissions: tuple[str, ...] | None = field(default=None, metadata=OMIT_NONE)

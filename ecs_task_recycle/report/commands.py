@@ -1,4 +1,4 @@
-"""The commands that people copy: each invokes the function for the service of an answer."""
+"""The commands that people copy: each invokes the function for what an answer is about."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from ecs_task_recycle.codec import Json
 from ecs_task_recycle.report.answer import Answer
+from ecs_task_recycle.report.sweep_answer import SweepAnswer
 from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.parameters import Action
 
@@ -30,8 +31,21 @@ def command_to_restore(answer: Answer, function: FunctionContext) -> str:
     return _invocation(answer, function, {"action": Action.RESTORE.value})
 
 
+def command_to_sweep_again(answer: SweepAnswer, function: FunctionContext) -> str:
+    """Return the command that recycles, of the services left, the tasks that the sweep has left."""
+    payload: dict[str, Json] = {"services": [each.service for each in answer.left]}
+    payload |= answer.parameters
+    if answer.started_at is not None and not {"started_before", "older_than_hours"} & {*payload}:
+        payload["started_before"] = answer.started_at.isoformat()
+    return _command(function, payload)
+
+
 def _invocation(answer: Answer, function: FunctionContext, parameters: dict[str, Json]) -> str:
-    payload = {"cluster_name": answer.cluster, "service_name": answer.service, **parameters}
+    names: dict[str, Json] = {"cluster_name": answer.cluster, "service_name": answer.service}
+    return _command(function, names | parameters)
+
+
+def _command(function: FunctionContext, payload: dict[str, Json]) -> str:
     words = ["aws", "lambda", "invoke", "--function-name", function.name or UNKNOWN_FUNCTION]
     if function.region:
         words += ["--region", function.region]

@@ -16,6 +16,7 @@ from ecs_task_recycle.codec import OMIT_NONE, Json, encode
 from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.report import Report
+from ecs_task_recycle.version import VERSION
 
 
 class SweepStatus(StrEnum):
@@ -69,6 +70,11 @@ ORDER: tuple[SweptStatus, ...] = (
 )
 """What people read first."""
 
+LEFT: frozenset[SweptStatus] = frozenset(
+    (SweptStatus.FAILED, SweptStatus.PARTIAL, SweptStatus.NOT_BEGUN)
+)
+"""What calls for another sweep. A service that refuses would refuse again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweptService:
@@ -85,7 +91,10 @@ class SweptService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepAnswer:
-    """What a sweep came to, or where it stands; ``parameters`` are those of each run."""
+    """What a sweep came to, or where it stands; ``parameters`` are those of each run.
+
+    ``version``: of the product, as git describes it.
+    """
 
     sweep: str
     status: SweepStatus
@@ -97,6 +106,7 @@ class SweepAnswer:
     duration_seconds: float | None = field(default=None, metadata=OMIT_NONE)
     execution: str | None = field(default=None, metadata=OMIT_NONE)
     timestamp: datetime
+    version: str = VERSION
 
     def as_json(self) -> dict[str, Any]:
         """Return the body of Lambda's answer."""
@@ -107,6 +117,11 @@ class SweepAnswer:
         """How many services stand how, in the order in which people read it."""
         found = Counter(each.status for each in self.services)
         return {status: found[status] for status in ORDER if found[status]}
+
+    @property
+    def left(self) -> tuple[SweptService, ...]:
+        """The services that the sweep should have recycled, and did not, or not all tasks of."""
+        return tuple(each for each in self.services if each.status in LEFT)
 
     @property
     def in_reading_order(self) -> tuple[SweptService, ...]:

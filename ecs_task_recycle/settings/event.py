@@ -157,12 +157,13 @@ def _require_names(event: object, given: Mapping[str, object]) -> None:
 
 
 def unknown_names(given: Mapping[str, object], names: list[str], kind: str) -> list[str]:
-    """Return a problem for each name that is not known, with the nearest one that is."""
+    """Return a problem for each name that is not known, with the one that is near, if any is."""
     unknown = [name for name in given if name not in names]
     problems = []
     for name in unknown[:_LONGEST_LIST]:
-        nearest = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.0)
-        problems.append(f"{shown(name)} is not a {kind}; the nearest is {nearest[0]}")
+        nearest = difflib.get_close_matches(str(name)[:100], names, n=1)
+        hint = f"; the nearest is {nearest[0]}" if nearest else ""
+        problems.append(f"{shown(name)} is not a {kind}{hint}")
     if len(unknown) > _LONGEST_LIST:
         problems.append(f"{len(unknown) - _LONGEST_LIST} more names are not a {kind}")
     return problems

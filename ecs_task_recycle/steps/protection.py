@@ -14,7 +14,7 @@ from typing import Final
 
 from ecs_task_recycle.aws.guardian import LONGEST_WAIT_SECONDS
 from ecs_task_recycle.clock import pause
-from ecs_task_recycle.model import Original, Protection, in_order, under_protection
+from ecs_task_recycle.model import NEVER, Original, Protection, in_order, under_protection
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import ProtectedTasks
@@ -128,9 +128,9 @@ def _poll(run: Run) -> ProtectionPoll:
     run.progress.protected.update({each.task_arn: each for each in seen.waiting})
     if seen.waiting:
         logger.info(
-            "Under scale-in protection: %d tasks, the first until %s%s",
+            "Tasks under scale-in protection: %d, the first until %s%s",
             len(seen.waiting),
-            seen.waiting[0].until_at,
+            (seen.waiting[0].until_at or NEVER).isoformat(timespec="seconds"),
             run.line.suffix(),
             extra={
                 "protected": [each.task_arn for each in seen.waiting],

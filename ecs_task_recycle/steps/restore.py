@@ -140,7 +140,9 @@ def _wait_until_one_can_go(run: Run, condition: OneCanGo, how: Exception | None)
     try:
         return run.watch.until(condition, wait)
     except (StepTimeoutError, AwsCallError) as error:
-        logger.info("Restoring while not all tasks are in service: %s", error)
+        # Its sentence and its remedy are for a run that has waited in vain, not for this.
+        seen = error.facts.get("last_seen", error.sentence)
+        logger.info("Restoring while not all tasks are in service: %s", seen)
         return False
 
 

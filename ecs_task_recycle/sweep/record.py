@@ -7,6 +7,7 @@ none overwrites what another lane has written.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ NAMES_LIMIT_BYTES: Final = 100_000
 REASON_LIMIT: Final = 150
 """An item may have 400 KB: the names, and for each of 1,000 services what its run came to.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+_TASK_ID: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
 PATIENCE_SECONDS: Final = 60.0
 
 
@@ -136,6 +138,8 @@ class SweepStore:
             )
         values = {
             "format": FORMAT,
+            # As in the record of a run: cloudformation_deploy.sh asks for the open ones.
+            "state": "sweeping",
             "names": names,
             "parameters": json.dumps(parameters),
             "at_once": at_once,
@@ -174,7 +178,8 @@ class SweepStore:
 
     def note(self, number: int, outcome: SweptService) -> None:
         """Write down how the run of a service ended, once."""
-        short = one_line(outcome.reason)[:REASON_LIMIT] or None
+        # A task's first characters tell it from the others, and leave room for the cause.
+        short = _TASK_ID.sub(r"\1", one_line(outcome.reason))[:REASON_LIMIT] or None
         document = cast("dict[str, Json]", encode(outcome)) | {"reason": short, "service": ""}
         values: dict[str, Any] = {f"outcome_{number}": json.dumps(document)}
         if outcome.status is SweptStatus.FAILED:
@@ -190,6 +195,7 @@ class SweepStore:
         """Write down how the sweep ended, once."""
         ends = {
             "status": status.value,
+            "state": "ended",
             "ended_at": self._now_at.isoformat(),
             "expires_at": int((self._now_at + KEPT).timestamp()),
         }

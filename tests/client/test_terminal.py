@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from rich.console import Console
 
 from ecs_emulator import FailingStart, Knobs
+from ecs_task_recycle_client.replies import Standing
 from ecs_task_recycle_client.terminal import Lines, Terminal, screen_on
 from tests.client.cloud import HttpAnswer
 from tests.emulated.bench import a_service
@@ -113,6 +116,19 @@ def test_on_a_terminal_a_bar_comes_and_goes(
     last = text.rpartition("\x1b[2K")[2]
     assert "demo/web: completed. 2 tasks recycled in " in last
     assert "━" not in last
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("title", ["demo/web", "production-in-europe/orders-and-invoices"])
+def test_the_bar_fits_into_one_row_whatever_the_names(width: int, title: str) -> None:
+    tty = Tty()
+    screen = Terminal(Console(file=tty, force_terminal=True, width=width, color_system=None))
+    standing = Standing(number=12, total=20, minutes_left=139)
+    with screen.bar(title):
+        screen.show(standing)
+    row = max(re.split(r"[\r\n]|\x1b\[[0-9;?]*[A-Za-z]", tty.getvalue()), key=len)
+    assert len(row) <= width
+    assert re.search(r"(demo/web|-invoices) ━+.* 12/20, 2 h 19 min left 0:00:0\d", row), row
 
 
 def test_on_a_terminal_no_control_sequence_of_an_answer_is_printed_either(

@@ -81,7 +81,8 @@ def refusal_of(command: list[str], folder: Path) -> str | None:
             return None
         except SystemExit as ended:
             status = ended.code
-    return f"{status}: {words.getvalue().strip()}"
+    # `s3 cp` sends from a thread of its own, and goes on without it.
+    return f"{status}: {words.getvalue().strip()}" if status else None
 
 
 def _sent(**_: object) -> None:

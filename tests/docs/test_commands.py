@@ -65,6 +65,7 @@ def test_every_payload_is_json() -> None:
         ["lambda", "invoke-function", "--function-name", "f", "out.json"],
         ["lambda", "update-function-code", "--function-name", "f", "--zip-file", "fileb://none"],
         ["dynamodb", "get-item", "--table-name", "t"],
+        ["s3", "cp", "none", "s3://bucket/key"],
         ["lambda", "put-function-event-invoke-config", "--function-name", "f",
          "--maximum-retry-attempts", "none"],
     ],

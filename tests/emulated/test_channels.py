@@ -43,9 +43,10 @@ def session(bench: Bench) -> boto3.Session:
 
 
 def partial_answer(bench: Bench, world: World) -> Answer:
-    """Return the answer of a run that has left two tasks."""
+    """Return the answer of a run that has left two tasks, of a function that was packaged."""
     a_service(world)
-    return bench.recycle(world, run_id=RUN_ID, finish_within_minutes=4).answer()
+    report = bench.recycle(world, run_id=RUN_ID, finish_within_minutes=4)
+    return replace(report.answer(), version="v0.1.0")
 
 
 def only(calls: list[Call]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def test_how_long_protected_tasks_are_waited_for_is_not_guessed(bench: Bench) ->
 
     listener, answer = listened(bench, world)
 
-    waits = listener.lines("Under scale-in protection")
+    waits = listener.lines("Tasks under scale-in protection")
     assert answer["status"] == "completed"
     assert waits[-1][1].endswith("(2 of 3)")
     assert waits[-1][2]["minutes_left"] is None

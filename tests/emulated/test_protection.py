@@ -417,4 +417,4 @@ def test_a_run_that_gives_up_waiting_names_the_protection(
     answer = bench.recycle(world).answer().as_json()
 
     assert answer["reason"].startswith("still under scale-in protection: 1 of 3 tasks, and time")
-    assert any("Under scale-in protection: 1 tasks, the first" in line for line in caplog.messages)
+    assert any("Tasks under scale-in protection: 1, the first" in line for line in caplog.messages)

@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 
 from tests.docs.commands import aws_commands
-from tests.docs.pages import guide
-from tests.infrastructure.template import PROJECT, REQUIRED, read_template
+from tests.docs.pages import MANUAL, guide
+from tests.infrastructure.template import PROJECT, REQUIRED, SOURCE, read_template
 
 EXAMPLES: Final = PROJECT / "examples"
 TERRAFORM: Final = (EXAMPLES / "terraform/main.tf").read_text()
@@ -57,6 +57,20 @@ def test_every_way_gives_what_has_no_default() -> None:
         assert name in names_in_terraform() & names_in_cdk()
         assert f"ParameterKey={name}," in stack_set
         assert f"{name}=" in pipeline
+
+
+def test_no_way_puts_the_template_into_a_request_that_cannot_hold_it() -> None:
+    """A request holds 51,200 bytes.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    """
+    assert len(SOURCE.encode()) > 51_200, "a shorter one needs no bucket: say so in the pages"
+    pipeline = (EXAMPLES / "pipeline.sh").read_text()
+    script = (PROJECT / "cloudformation_deploy.sh").read_text()
+    for text in (MANUAL, TERRAFORM, pipeline, script):
+        assert not re.search(r"--template-body|template_body", text)
+    for text in (pipeline, script):
+        assert re.search(r"deploy .*--s3-bucket", re.sub(r"\\\n", " ", text))
 
 
 def test_terraform_replaces_the_zip_only_after_the_stack_has_the_new_one() -> None:

@@ -398,6 +398,18 @@ def test_the_command_to_go_on_repeats_how_to_recycle_and_not_which_tasks() -> No
     }
 
 
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (PARTIAL, "To recycle the remaining tasks, invoke the function again:"),
+        (replace(PARTIAL, remaining=(f"{TASK}busy",)), "again when their protection has ended:"),
+        (replace(FAILED, remaining=(f"{TASK}last",)), "again once the cause is gone:"),
+    ],
+)
+def test_before_the_command_to_go_on_stands_when_to_use_it(answer: Answer, words: str) -> None:
+    assert words in text(answer)
+
+
 def test_the_command_to_go_on_names_the_tasks_of_a_run_of_named_tasks() -> None:
     payload = payload_of_the_command(replace(PARTIAL, started_before=None))
     assert payload == {"cluster_name": "shop", "service_name": "web", "tasks": ["busy", "last"]}

@@ -241,6 +241,11 @@ def test_the_shipped_input_json_is_valid_holds_no_secret_and_mails_nobody() -> N
     assert configuration == Configuration(aws=AwsCredentials(), mail=None)
 
 
+def test_the_shipped_input_json_shows_every_key() -> None:
+    document = json.loads((Path(__file__).parents[2] / "input.json").read_text())
+    assert {section: (*keys,) for section, keys in document.items()} == SECTIONS
+
+
 def test_the_readmes_two_names_are_enough_and_the_rest_has_its_defaults() -> None:
     assert settings_from_event(NAMED) == Settings(
         cluster_name="shop",
@@ -335,12 +340,8 @@ def test_an_event_that_is_no_object_is_said_so(event: object) -> None:
 
 def test_the_consoles_test_event_names_the_strangers_and_what_is_missing() -> None:
     problems = problems_of_event({"key1": "value1", "key2": "value2"})
-    assert [problem.split(" is ")[0] for problem in problems] == [
-        "'key1'",
-        "'key2'",
-        "cluster_name",
-        "service_name",
-    ]
+    assert problems[:2] == ["'key1' is not a parameter", "'key2' is not a parameter"]
+    assert [problem.split(" is ")[0] for problem in problems[2:]] == [*NAMED]
 
 
 def test_a_scheduled_event_without_parameters_names_what_is_missing() -> None:

@@ -149,8 +149,7 @@ def _advice(answer: Answer, function: FunctionContext) -> tuple[str, str]:
     if _is_raised(answer) and not (answer.remedy or "").startswith("Run: "):
         return f"{RESTORE}:", command_to_restore(answer, function)
     if answer.not_recycled and answer.status in _WORKED:
-        whether = " when their protection has ended" if _are_protected(answer) else ""
-        return f"{GO_ON}{whether}:", command_for_the_rest(answer, function)
+        return f"{GO_ON}{_when(answer)}:", command_for_the_rest(answer, function)
     return "", ""
 
 
@@ -169,6 +168,13 @@ def _is_raised(answer: Answer) -> bool:
     if capacity is None or capacity.left_alone:
         return False
     return capacity.found.desired_count != capacity.now.desired_count
+
+
+def _when(answer: Answer) -> str:
+    """Return when the run may be repeated, empty: at once."""
+    if answer.status is Status.FAILED:
+        return " once the cause is gone"
+    return " when their protection has ended" if _are_protected(answer) else ""
 
 
 def _are_protected(answer: Answer) -> bool:

@@ -10,6 +10,7 @@ from ecs_task_recycle.channels.mail.digest import Digest, Link, Tone
 from ecs_task_recycle.channels.mail.questions import TO_DO, WHY, WORKED, AnsweredQuestion
 from ecs_task_recycle.channels.mail.tables import Row, Table
 from ecs_task_recycle.channels.mail.times import TimeFormat, duration
+from ecs_task_recycle.report.commands import command_to_sweep_again
 from ecs_task_recycle.report.sweep_answer import (
     SweepAnswer,
     SweepStatus,
@@ -20,6 +21,8 @@ from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.text import one_line
 
 SHOWN_SERVICES_COUNT: Final = 200
+LISTED_SERVICES_COUNT: Final = 50
+"""Of a command to copy: a longer line is not one for a shell."""
 COLUMNS: Final = ("Outcome", "Tasks recycled", "Time", "Lowest in service")
 
 _TONES: Final[Mapping[SweepStatus, Tone]] = {
@@ -32,7 +35,6 @@ _WORKED: Final = {
     SweepStatus.PARTIAL: "In part.",
     SweepStatus.FAILED: "No.",
 }
-_LEFT: Final = (SweptStatus.FAILED, SweptStatus.PARTIAL, SweptStatus.NOT_BEGUN)
 
 
 def sweep_digest(answer: SweepAnswer, function: FunctionContext, times: TimeFormat) -> Digest:
@@ -45,7 +47,7 @@ def sweep_digest(answer: SweepAnswer, function: FunctionContext, times: TimeForm
         headline=f"Sweep of {count}: {word}.",
         tone=_TONES.get(answer.status, Tone.NEUTRAL),
         service=count,
-        questions=_questions(answer),
+        questions=_questions(answer, function),
         links=(Link(label="Log", url=log),) if log else (),
         chart=None,
         tables=(_table(answer, function.service_region),),
@@ -56,14 +58,25 @@ def sweep_digest(answer: SweepAnswer, function: FunctionContext, times: TimeForm
     )
 
 
-def _questions(answer: SweepAnswer) -> tuple[AnsweredQuestion, ...]:
-    is_left = any(each.status in _LEFT for each in answer.services)
-    to_do = "Sweep again the services that are not completed; the others have nothing to do then."
+def _questions(answer: SweepAnswer, function: FunctionContext) -> tuple[AnsweredQuestion, ...]:
     return (
         AnsweredQuestion(question=WORKED, text=_WORKED.get(answer.status, "")),
         AnsweredQuestion(question=WHY, text=f"{one_line(answer.reason)}."),
-        AnsweredQuestion(question=TO_DO, text=to_do if is_left else "No."),
+        _to_do(answer, function),
     )
+
+
+def _to_do(answer: SweepAnswer, function: FunctionContext) -> AnsweredQuestion:
+    left_count = len(answer.left)
+    if not left_count:
+        return AnsweredQuestion(question=TO_DO, text="No.")
+    what = "the service that is" if left_count == 1 else f"the {left_count} services that are"
+    text = f"Once the cause is gone, sweep again {what} left, and only the tasks that are left"
+    if left_count > LISTED_SERVICES_COUNT:
+        text += ": those that started before the sweep."
+        return AnsweredQuestion(question=TO_DO, text=text)
+    command = command_to_sweep_again(answer, function)
+    return AnsweredQuestion(question=TO_DO, text=f"{text}:", commands=(command,))
 
 
 def _table(answer: SweepAnswer, region: str | None) -> Table:

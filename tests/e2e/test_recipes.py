@@ -313,8 +313,7 @@ def a_world() -> World:
     world = World(knobs=SHORT_TIMES, clock=VirtualClock(time.time() - WEEK_SECONDS))
     for _, _, name, tasks_count in RECIPES:
         add_service(world, name, tasks_count, cluster=CLUSTER)
-    world.clock = WallClock()
-    world.catch_up()
+    world.live_by(WallClock())
     return world
 
 

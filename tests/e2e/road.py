@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from ecs_emulator.state.model import Service
 
 # As short as it can be: a run hands over only if the next task fits a new invocation, which takes
-# 30 s for itself, 75 s for its end, and at the most stabilize_timeout for the task.
-TIMEOUT_SECONDS: Final = 130
-PARAMETERS: Final = {"wait_time": 2, "stabilize_timeout": 20}
+# 30 s for itself, 75 s for its end, and at the most stabilize_timeout for the task. That leaves
+# room for a machine that is busy: at SPEED a task takes less than 10 s on an idle one.
+TIMEOUT_SECONDS: Final = 170
+PARAMETERS: Final = {"wait_time": 5, "stabilize_timeout": 60}
 BOOTSTRAP: Final = '#!/bin/sh\nexec python -m awslambdaric "$_HANDLER"\n'
-LONGEST_SECONDS: Final = 600
+LONGEST_SECONDS: Final = 300
 PATIENT: Final = Config(read_timeout=LONGEST_SECONDS, retries={"total_max_attempts": 1})
 
 

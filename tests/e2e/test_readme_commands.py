@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from demo.deployed import Stage, set_stage
+from demo.deployed import SPEED, Stage, set_stage
 from demo.process import becomes_true
 from demo.stage import add_service, capacity, emulated_ecs
 from tests.docs.commands import aws_commands
@@ -38,7 +38,7 @@ DEPLOYMENTS: Final = [
 def stage(tmp_path: Path) -> Iterator[Stage]:
     """The local AWS with the service that the README names."""
     with ExitStack() as running:
-        world = emulated_ecs()
+        world = emulated_ecs(speed=SPEED)
         add_service(world, SERVICE, 1, cluster=CLUSTER)
         yield set_stage(running, tmp_path, world=world)
 
@@ -111,7 +111,7 @@ def test_the_execution_that_the_readme_finds_can_be_stopped(stage: Stage) -> Non
     (find,) = commands(stage, "stepfunctions list-executions")
     invoke = [*commands(stage, "lambda invoke")[0]]
     payload = invoke.index("--payload") + 1
-    invoke[payload] = invoke[payload].replace("}", ',"wait_time":30}')
+    invoke[payload] = invoke[payload].replace("}", ',"wait_time":300}')
 
     def running() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = typed(stage, find)["executions"]

@@ -163,11 +163,15 @@ class Stage:
 
 def _without_nothing(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """Leave out the fields that are null or empty, and all tasks but their number."""
+    if isinstance(value, list):
+        return [_without_nothing(one) for one in value]
     if not isinstance(value, dict):
         return value
-    short = {**value, **{key: f"{len(value[key])} tasks" for key in ("tasks",) if key in value}}
-    short.pop("stackTrace", None)
-    return {key: _without_nothing(one) for key, one in short.items() if one not in (None, [], {})}
+    told = {key: one for key, one in value.items() if one not in (None, [], {})}
+    told.pop("stackTrace", None)
+    if isinstance(tasks := told.get("tasks"), list):
+        told["tasks"] = f"{len(tasks)} tasks"
+    return {key: _without_nothing(one) for key, one in told.items()}
 
 
 def set_stage(

@@ -136,6 +136,8 @@ class SweepStore:
             )
         values = {
             "format": FORMAT,
+            # As in the record of a run: cloudformation_deploy.sh asks for the open ones.
+            "state": "sweeping",
             "names": names,
             "parameters": json.dumps(parameters),
             "at_once": at_once,
@@ -186,6 +188,7 @@ class SweepStore:
         """Write down how the sweep ended, once."""
         ends = {
             "status": status.value,
+            "state": "ended",
             "ended_at": self._now_at.isoformat(),
             "expires_at": int((self._now_at + KEPT).timestamp()),
         }

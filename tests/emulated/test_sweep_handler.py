@@ -10,6 +10,7 @@ import pytest
 
 import lambda_function
 from ecs_emulator import World
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.errors import PreconditionError, SettingsError
 from tests.emulated.guarded import MACHINE_ARN
@@ -70,6 +71,11 @@ class Deployed:
         return self.invoke(begun)
 
 
+def states(world: World) -> list[tuple[str, str]]:
+    """Return the keys of all records, and whether each is open: what a deployment asks for."""
+    return sorted((item["service"], item["state"]) for item in world.items(RUNS_TABLE))
+
+
 def test_a_sweep_answers_202_and_mails_once_at_its_end(
     mails: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,8 +88,10 @@ def test_a_sweep_answers_202_and_mails_once_at_its_end(
     assert (begun["statusCode"], begun["body"]["status"]) == (202, "sweeping")
     sweep = begun["body"]["sweep"]
     assert (sweep, begun["body"]["services_count"]) == ("request-1", 2)
+    assert [key for key, state in states(world) if state != "ended"] == [f"sweep/{sweep}"]
     ended = function.go_on(sweep)
     assert (ended["continues"], ended["has_failed"]) == (False, False)
+    assert states(world) == [("a/one", "ended"), (f"sweep/{sweep}", "ended")]
 
     (subject,) = subjects(mails)
     assert "2 services" in subject

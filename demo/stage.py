@@ -76,7 +76,7 @@ def clock_of(world: World) -> dict[str, str]:
     clock = world.clock
     if not isinstance(clock, WallClock) or clock.speed == 1:
         return {}
-    return {"PYTHONPATH": str(QUICK), "CLOCK": f"{clock.started_at} {clock.speed}"}
+    return {"PYTHONPATH": str(QUICK), "CLOCK": f"{clock.started_at} {clock.began} {clock.speed}"}
 
 
 def add_service(world: World, name: str, tasks_count: int, *, cluster: str = CLUSTER) -> Service:

@@ -1,7 +1,8 @@
 """Quickens the clock of each Python process that has this folder on its PYTHONPATH.
 
-CLOCK is its start, in epoch seconds, and its speed: "1800000000.0 5". The process then reads the
-time, and sleeps, as ecs_emulator.WallClock does with these. Timeouts of sockets and locks stay the
+CLOCK is its start, in epoch seconds and by the machine's monotonic clock, and its speed:
+"1800000000.0 4711.0 5". The process then reads the time, and sleeps, as ecs_emulator.WallClock
+does with these. Timeouts of sockets and locks stay the
 machine's own, and so do processes that are not Python's.
 
 Lambda's own emulator is such a process: with LAMBDA_LIMIT=real its limit is told in the machine's
@@ -15,14 +16,14 @@ import os
 import time
 from typing import Any, Self
 
-STARTED_AT, SPEED = map(float, os.environ["CLOCK"].split())
+STARTED_AT, BEGAN, SPEED = map(float, os.environ["CLOCK"].split())
 real_time, real_sleep = time.time, time.sleep
 real_gmtime, real_localtime = time.gmtime, time.localtime
 
 
 def now() -> float:
     """Return the quickened time in epoch seconds."""
-    return STARTED_AT + (real_time() - STARTED_AT) * SPEED
+    return STARTED_AT + (time.monotonic() - BEGAN) * SPEED
 
 
 class QuickDatetime(dt.datetime):

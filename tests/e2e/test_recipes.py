@@ -179,6 +179,7 @@ class Recipe:
     def crash(self, task: Task) -> None:
         """Let a task go, so that ECS starts a young one."""
         with self.stage.world.lock:
+            self.stage.world.catch_up()
             self.stage.world.stop_task(task)
 
     # -- what is to be seen ----------------------------------------------------------------------
@@ -324,8 +325,8 @@ def archive_the_notice(orders: Recipe) -> None:
     bus = orders.events.describe_event_bus()["Arn"]
     orders.events.create_archive(ArchiveName="notices", EventSourceArn=bus, EventPattern=pattern)
     orders.send(NOTICE)
-    # Times of events are whole seconds, here as in AWS.
-    orders.stage.world.clock.sleep(1)
+    # Times of events are whole seconds, here as in AWS, and clocks are a second apart.
+    orders.stage.world.clock.sleep(3)
 
 
 def replay(orders: Recipe) -> None:

@@ -39,11 +39,40 @@ LONGEST_SECONDS: Final = 300
 PATIENT: Final = Config(read_timeout=LONGEST_SECONDS, retries={"total_max_attempts": 1})
 
 
-def deploy(stage: Stage, function: str) -> None:
-    """Deploy a stack of its own for a function, and give it the runtime and a short timeout."""
-    names = (f"FunctionName={function}", f"RunTableName={function}")
-    done = stage.type(DEPLOY, "--stack-name", function, *names)
+def deploy(stage: Stage, *functions: str) -> None:
+    """Deploy a stack of its own for each function, with the runtime and a short timeout.
+
+    The first by the user's command, the others as copies of its stack.
+    """
+    first, *others = functions
+    names = (f"FunctionName={first}", f"RunTableName={first}")
+    done = stage.type(DEPLOY, "--stack-name", first, *names)
     assert done.returncode == 0, done.stderr
+    for function in others:
+        copy_stack(stage, first, function)
+    for function in functions:
+        take_the_runtime(stage, function)
+
+
+def copy_stack(stage: Stage, first: str, function: str) -> None:
+    client, s3 = (stage.cloud.client(name) for name in ("cloudformation", "s3"))
+    (stack,) = client.describe_stacks(StackName=first)["Stacks"]
+    (bucket,) = (each["Name"] for each in s3.list_buckets()["Buckets"])
+    template = client.get_template(StackName=first)["TemplateBody"]
+    s3.put_object(Bucket=bucket, Key="template", Body=template.encode())
+    client.create_stack(
+        StackName=function,
+        TemplateURL=f"{stage.cloud.url}/{bucket}/template",
+        Parameters=[
+            {**each, "ParameterValue": function} if each["ParameterValue"] == first else each
+            for each in stack["Parameters"]
+        ],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    client.get_waiter("stack_create_complete").wait(StackName=function, WaiterConfig={"Delay": 1})
+
+
+def take_the_runtime(stage: Stage, function: str) -> None:
     client = stage.cloud.client("lambda")
     client.update_function_configuration(
         FunctionName=function, Runtime="provided.al2023", Timeout=TIMEOUT_SECONDS

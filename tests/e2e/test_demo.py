@@ -161,9 +161,8 @@ def test_a_function_that_breaks_its_promises_fails_it(home: Path, tmp_path: Path
     [
         (signal.SIGINT, "You will see"),
         (signal.SIGTERM, "The command"),
-        (signal.SIGINT, "Recycling task 1/3"),
-        (signal.SIGTERM, "Recycling task 1/3"),
-        (signal.SIGHUP, "Task recycle completed"),
+        (signal.SIGHUP, "Recycling task 1/3"),
+        (signal.SIGINT, "Task recycle completed"),
     ],
 )
 def test_interrupted_at_any_time_it_leaves_nothing_behind(

@@ -1,4 +1,4 @@
-"""The guardian on the deployed road: segments, deaths and stops, in real processes on real time.
+"""The guardian on the deployed road: segments, deaths and stops, in real processes.
 
 All runs go on at the same time, each for a service of its own: one test, its parts are the runs.
 tests/emulated/test_guardian.py has the same in virtual time, at every instant.
@@ -138,8 +138,7 @@ def test_every_run_ends_as_it_has_to_and_keeps_every_promise(
     with ExitStack() as running:
         stage = set_stage(running, tmp_path, world=emulated_ecs(speed=SPEED))
         stage.create_mail_secret()
-        for function in (FUNCTION, MORTAL, DOOMED):
-            deploy(stage, function)
+        deploy(stage, FUNCTION, MORTAL, DOOMED)
         # Before any thread begins: boto3 makes clients on one at a time.
         runs = [GuardedRun.of(stage, function, name, count) for _, function, name, count in RUNS]
         with ThreadPoolExecutor(len(RUNS)) as pool:

@@ -139,7 +139,7 @@ class Stage:
         if "body" in answer:
             answer["body"] = json.loads(answer["body"])
         say(f"response.json: {unfolded(_without_nothing(answer))}")
-        self.log.show()
+        self.log.show(title="The log:")
         return done.stdout, answer
 
     @property

@@ -16,7 +16,7 @@ import boto3
 
 from demo.lambda_runtime import FUNCTION
 from demo.process import LOCALHOST, DemoError, LocalProcess, environment_in, free_ports
-from demo.show import log_line, log_record
+from demo.show import log_line, log_record, say
 from demo.stage import PROJECT
 
 if TYPE_CHECKING:
@@ -66,19 +66,21 @@ class FunctionLog:
         self._shown: set[tuple[int, str]] = set()
         self.errors: list[str] = []
 
-    def show(self) -> None:
-        """Show what is new in it."""
+    def show(self, *, title: str = "") -> None:
+        """Show what is new in it, if anything is, under a title."""
         try:
             pages = self._client.get_paginator("filter_log_events").paginate(logGroupName=LOG_GROUP)
             events = [event for page in pages for event in page["events"]]
         except self._client.exceptions.ResourceNotFoundException:
             return
-        for event in events:
-            # MiniStack gives no eventId.
-            known_by = (event["timestamp"], event["message"])
-            if known_by not in self._shown:
-                self._shown.add(known_by)
-                self._take(event["message"])
+        # MiniStack gives no eventId.
+        lines = dict.fromkeys((event["timestamp"], event["message"]) for event in events)
+        new = [line for line in lines if line not in self._shown]
+        if new and title:
+            say(title)
+        self._shown.update(new)
+        for _, message in new:
+            self._take(message)
 
     def _take(self, line: str) -> None:
         log_line(line)

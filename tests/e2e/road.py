@@ -10,6 +10,7 @@ import io
 import json
 import os
 import signal
+import threading
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 # 30 s for itself, 75 s for its end, and at the most stabilize_timeout for the task. That leaves
 # room for a machine that is busy: at SPEED a task takes less than 10 s on an idle one.
 TIMEOUT_SECONDS: Final = 170
-PARAMETERS: Final = {"wait_time": 5, "stabilize_timeout": 60}
+PARAMETERS: Final = {"wait_time": 10, "stabilize_timeout": 60}
 BOOTSTRAP: Final = '#!/bin/sh\nexec python -m awslambdaric "$_HANDLER"\n'
 LONGEST_SECONDS: Final = 300
+ONE_START: Final = threading.Lock()
 PATIENT: Final = Config(read_timeout=LONGEST_SECONDS, retries={"total_max_attempts": 1})
 
 
@@ -129,8 +131,10 @@ class GuardedRun:
 
     def begin(self) -> None:
         """Invoke the function without waiting for it."""
-        self._send("Event", {})
-        self.wait_until(lambda: "run_id" in self.record, "the run record")
+        # A function that takes more than 10 s to start is given up, and its event with it.
+        with ONE_START:
+            self._send("Event", {})
+            self.wait_until(lambda: "run_id" in self.record, "the run record", within_seconds=60)
 
     def _send(self, kind: str, parameters: dict[str, Any]) -> Any:  # noqa: ANN401 - boto3's type
         own = {"cluster_name": CLUSTER, "service_name": self.service.name}
@@ -204,8 +208,14 @@ class GuardedRun:
         mails, name = self.stage.mail_server.mails, f"{CLUSTER}/{self.service.name}"
         return [mail for mail in mails if name in str(mail.message["Subject"]).split()]
 
-    def wait_until(self, condition: Callable[[], bool], awaited: str) -> None:
-        came = becomes_true(condition, within_seconds=LONGEST_SECONDS, every_seconds=0.25)
+    def wait_until(
+        self,
+        condition: Callable[[], bool],
+        awaited: str,
+        *,
+        within_seconds: float = LONGEST_SECONDS,
+    ) -> None:
+        came = becomes_true(condition, within_seconds=within_seconds, every_seconds=0.25)
         assert came, f"{self.service.name}: {awaited} did not come about: {self.record}"
 
     def wait_for_segment(self, number: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from demo.lambda_runtime import CLI_ENVIRONMENT, FUNCTION
 from demo.mail_server import PASSWORD, USERNAME, MailServer, self_signed
-from demo.ministack import MiniStack, gate
+from demo.ministack import FunctionLog, MiniStack, gate
 from demo.process import (
     LOCALHOST,
     DemoError,
@@ -22,11 +21,12 @@ from demo.process import (
     free_ports,
     run,
 )
-from demo.show import Promise, heading, log_line, log_record, say, tell, unfolded
+from demo.show import Promise, heading, say, tell, unfolded
 from demo.stage import (
     CLUSTER,
     TASKS_COUNT,
     capacity,
+    clock_of,
     copy_sources,
     emulated_ecs,
     input_json,
@@ -43,25 +43,29 @@ if TYPE_CHECKING:
 
 DEPLOY: Final = "./cloudformation_deploy.sh"
 ZIP_FILE: Final = "dist/ecs-task-recycle.zip"
-LOG_GROUP: Final = f"/aws/lambda/{FUNCTION}"
 SERVICES: Final = ("web", "api", "jobs", "batch")
-GUARDIAN_WAIT_SCALE: Final = "0.1"
-"""Of the state machine's pauses; the function goes by the clock, and may answer: too early."""
-BUSY_MINUTES: Final = 3
+SPEED: Final = 5.0
+BUSY_MINUTES: Final = 4
 """A run is handed over if it has to wait for more than a minute, and then until this is over."""
+STOPPED_WAIT_TIME: Final = 40
+"""The request to stop has to come while the run waits after its first task."""
 INTRODUCTION: Final = (
     "You will see the whole installation on this machine: deployed by CloudFormation, invoked, "
-    "handed over to its guardian, asked for its status and to stop, started by a schedule, and "
-    "deleted. Each command is the one that you type yourself. MiniStack stands for AWS, and ECS is "
-    "emulated, with the services web, api, jobs and batch. This takes about 6 minutes."
+    "handed over to its guardian, asked for its status and to stop, told to recycle several "
+    "services by one event, started by a schedule, and deleted. Each command is the one that you "
+    "type yourself. MiniStack stands for AWS, and ECS is emulated, with the services web, api, "
+    f"jobs and batch. Its clock runs {SPEED:.0f} times as fast as yours. This takes about "
+    "3 minutes."
 )
 NEXT_STEP: Final = (
     "Next: the same with your account, by ./cloudformation_deploy.sh; or make verify-aws, which "
     "tries the function on services of its own there, for a few cents. README.md has both."
 )
+SWEPT: Final = "2 services"
+"""In the subject of a sweep's mail."""
 SECRET: Final = "mail/login"  # noqa: S105 - its name
 SCHEDULE: Final = (
-    "ScheduleExpression=rate(1 minute)",
+    "ScheduleExpression=rate(2 minutes)",
     f"ScheduledClusterName={CLUSTER}",
     "ScheduledServiceName=api",
     "ScheduledWaitTime=0",
@@ -103,8 +107,9 @@ class Stage:
 
     def deploy(self) -> CompletedProcess[str]:
         """Create the mail secret and deploy the function for the one cluster."""
+        secret = self.create_mail_secret()
         return self.type(
-            DEPLOY, f"ClusterNames={CLUSTER}", f"MailSecretArn={self.create_mail_secret()}"
+            DEPLOY, f"ClusterNames={CLUSTER}", f"MailSecretArn={secret}", "Sweeps=enabled"
         )
 
     def create_mail_secret(self) -> str:
@@ -122,8 +127,11 @@ class Stage:
             return bytes(answer.read())
 
     def invoke(self, service: str, **parameters: object) -> tuple[str, dict[str, Any]]:
+        """Invoke the function for a service; see `send`."""
+        return self.send({"cluster_name": CLUSTER, "service_name": service, **parameters})
+
+    def send(self, event: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
         """Invoke the function; return what the AWS CLI printed, and the answer that it showed."""
-        event = {"cluster_name": CLUSTER, "service_name": service, **parameters}
         command = ("aws", "lambda", "invoke", "--function-name", FUNCTION)
         text = json.dumps(event, separators=(",", ":"))
         done = self.type(*command, "--cli-read-timeout", "0", "--payload", text, "response.json")
@@ -131,59 +139,39 @@ class Stage:
         if "body" in answer:
             answer["body"] = json.loads(answer["body"])
         say(f"response.json: {unfolded(_without_nothing(answer))}")
+        self.log.show(title="The log:")
         return done.stdout, answer
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects of all mails that came."""
+        return [str(mail.message["Subject"]) for mail in self.mail_server.mails]
 
     def mails_of(
         self, service: str, count: int, *, within_seconds: float, outcome: str = "Completed"
     ) -> bool:
         """Show the log until so many mails of a service's runs came; tell whether they did."""
         # What has become of it may follow.
-        text = f"{outcome}: {CLUSTER}/{service}"
+        text = f"{outcome}: {CLUSTER}/{service}".lower()
 
         def have_come() -> bool:
             self.log.show()
-            subjects = [str(mail.message["Subject"]) for mail in self.mail_server.mails]
-            return sum(text.lower() in subject.lower() for subject in subjects) >= count
+            return sum(text in subject.lower() for subject in self.subjects) >= count
 
         return becomes_true(have_come, within_seconds=within_seconds, every_seconds=1.0)
 
 
-class FunctionLog:
-    """The function's log, read again and again; each line is shown once, as people read it."""
-
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 - boto3's type
-        self._client = client
-        self._shown: set[tuple[int, str]] = set()
-        self.errors: list[str] = []
-
-    def show(self) -> None:
-        """Show what is new in it."""
-        try:
-            pages = self._client.get_paginator("filter_log_events").paginate(logGroupName=LOG_GROUP)
-            events = [event for page in pages for event in page["events"]]
-        except self._client.exceptions.ResourceNotFoundException:
-            return
-        for event in events:
-            # MiniStack gives no eventId.
-            known_by = (event["timestamp"], event["message"])
-            if known_by not in self._shown:
-                self._shown.add(known_by)
-                self._take(event["message"])
-
-    def _take(self, line: str) -> None:
-        log_line(line)
-        record = log_record(line) or {}
-        if record.get("level") == "ERROR":
-            self.errors.append(str(record["message"]))
-
-
 def _without_nothing(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """Leave out the fields that are null or empty, and all tasks but their number."""
+    if isinstance(value, list):
+        return [_without_nothing(one) for one in value]
     if not isinstance(value, dict):
         return value
-    short = {**value, **{key: f"{len(value[key])} tasks" for key in ("tasks",) if key in value}}
-    short.pop("stackTrace", None)
-    return {key: _without_nothing(one) for key, one in short.items() if one not in (None, [], {})}
+    told = {key: one for key, one in value.items() if one not in (None, [], {})}
+    told.pop("stackTrace", None)
+    if isinstance(tasks := told.get("tasks"), list):
+        told["tasks"] = f"{len(tasks)} tasks"
+    return {key: _without_nothing(one) for key, one in told.items()}
 
 
 def set_stage(
@@ -191,8 +179,9 @@ def set_stage(
 ) -> Stage:
     """Start the emulated ECS, a mail server and the local AWS; copy what is to be deployed.
 
-    Without a world it is one with the services of SERVICES. The settings are MiniStack's own, by
-    the names of its environment variables.
+    Without a world it is one with the services of SERVICES. Everything but the user's
+    commands goes by its clock. The settings are MiniStack's own, by the names of its environment
+    variables.
     """
     world = world or emulated_ecs(*SERVICES)
     url = running.enter_context(serve(world))
@@ -202,6 +191,7 @@ def set_stage(
     environment = dict.fromkeys(EMULATED, url) | {
         "AWS_ENDPOINT_URL_SFN": states_url,
         "SSL_CERT_FILE": str(mail_server.certificate),
+        **clock_of(world),
     }
     cloud = running.enter_context(
         MiniStack(folder, function_environment={**environment, **settings}, port=port)
@@ -220,21 +210,20 @@ def play(folder: Path) -> list[Promise]:
     """Go from the first deployment to the deletion; nothing is left running."""
     tell(INTRODUCTION)
     with ExitStack() as running:
-        stage = set_stage(running, folder, SFN_WAIT_SCALE=GUARDIAN_WAIT_SCALE)
-        heading("Deployed; again with nothing changed; with a schedule")
+        stage = set_stage(running, folder, world=emulated_ecs(*SERVICES, speed=SPEED))
+        heading("Deployed; again with nothing changed")
         first, again = _deployed(stage), _deployed(stage, DEPLOY)
-        time.sleep(1)  # MiniStack mixes up two deployments within a second.
-        scheduled = _deployed(stage, DEPLOY, *SCHEDULE)
         is_the_same = stage.fetch_zip() == (stage.tree / ZIP_FILE).read_bytes()
         promises = [
             _promise("one command deploys", first, "is deployed in"),
             _promise("deployed again, nothing changes", again, "nothing has changed"),
-            _promise("a schedule is deployed", scheduled, "is deployed in"),
             Promise("the deployed zip is the one that was built", is_the_same),
             *_promises_of_the_invocations(stage, first.stdout),
             *_promises_of_the_guardian(stage),
             *_promises_of_the_requests(stage),
+            *_promises_of_the_sweep(stage),
             *_promises_of_the_schedule(stage),
+            *_promises_of_the_whole(stage),
         ]
         heading("Deleted; again with nothing to delete")
         deleted, again = stage.type(DEPLOY, "--delete"), stage.type(DEPLOY, "--delete")
@@ -292,7 +281,7 @@ def _promises_of_the_guardian(stage: Stage) -> list[Promise]:
     handed_over = answer.get("body", {}).get("status")
     _, answer = stage.invoke("jobs", action="status")
     state = answer.get("body", {}).get("run", {}).get("state")
-    say("", "(The guardian looks again when the protection ends; the log, as it comes:)")
+    say("", "(The guardian looks again when the protection ends. The log, as it comes:)")
     completes = stage.mails_of("jobs", 1, within_seconds=BUSY_MINUTES * 60 + 180)
     return [
         Promise("it hands over to its guardian", handed_over == "continued", str(handed_over)),
@@ -304,19 +293,19 @@ def _promises_of_the_guardian(stage: Stage) -> list[Promise]:
 def _promises_of_the_requests(stage: Stage) -> list[Promise]:
     """Stop a run in its first pause."""
     heading("Asked to stop")
-    event = {"cluster_name": CLUSTER, "service_name": "batch", "wait_time": 20}
+    own = {"cluster_name": CLUSTER, "service_name": "batch"}
+    event = {**own, "wait_time": STOPPED_WAIT_TIME}
     stage.cloud.client("lambda").invoke(
         FunctionName=FUNCTION, InvocationType="Event", Payload=json.dumps(event)
     )
-    say("(A run of batch was started as an event; it waits 20 s after each task.)")
+    say(f"(A run of batch was started as an event; it waits {STOPPED_WAIT_TIME} s for each task.)")
     originals = {task.arn for task in stage.world.service(CLUSTER, "batch").tasks}
 
     def stopped() -> int:
-        stage.log.show()
         calls = stage.world.calls_of("StopTask")
         return sum(call.wrote and call.parameters["task"] in originals for call in calls)
 
-    becomes_true(lambda: stopped() > 0, within_seconds=60, every_seconds=1.0)
+    becomes_true(lambda: stopped() > 0, within_seconds=60, every_seconds=0.25)
     _, answer = stage.invoke("batch", action="stop")
     status = answer.get("body", {}).get("status")
     ends = stage.mails_of("batch", 1, within_seconds=120, outcome="Partial")
@@ -331,18 +320,52 @@ def _promises_of_the_requests(stage: Stage) -> list[Promise]:
     ]
 
 
+def _promises_of_the_sweep(stage: Stage) -> list[Promise]:
+    heading("Two services by one event, both at the same time")
+    names = ("web", "batch")
+    _, answer = stage.send(
+        {"cluster_name": CLUSTER, "services": names, "at_once": len(names), "wait_time": 0}
+    )
+    begun = answer.get("body", {})
+    say("", "(The log, as it comes:)")
+
+    def has_mailed() -> bool:
+        stage.log.show()
+        return any(SWEPT in subject for subject in stage.subjects)
+
+    mailed = becomes_true(has_mailed, within_seconds=180, every_seconds=1.0)
+    _, answer = stage.send({"sweep": begun.get("sweep"), "action": "status"})
+    services = answer.get("body", {}).get("services", [])
+    outcomes = [f"{each['service']} {each['status']}" for each in services]
+    return [
+        Promise("one event begins a sweep", begun.get("status") == "sweeping"),
+        Promise(
+            "each of its services is recycled, and one mail tells of all",
+            mailed and outcomes == [f"{CLUSTER}/{name} completed" for name in names],
+            ", ".join(outcomes),
+        ),
+    ]
+
+
 def _promises_of_the_schedule(stage: Stage) -> list[Promise]:
-    heading("By the schedule, which fires once a minute")
+    heading("By a schedule, which fires every two minutes")
+    scheduled = _deployed(stage, DEPLOY, *SCHEDULE)
+    say("", "(The log, as it comes:)")
     fires = stage.mails_of("api", 1, within_seconds=180)
-    stage.log.show()
+    return [
+        _promise("a schedule is deployed", scheduled, "is deployed in"),
+        Promise("the schedule's run completes", fires),
+    ]
+
+
+def _promises_of_the_whole(stage: Stage) -> list[Promise]:
+    """Judge what has to hold for all runs."""
     lowest = [stage.world.lowest_in_service(CLUSTER, name) for name in SERVICES]
     mails = stage.mail_server.mails
     texts = [mail.part(kind) for mail in mails for kind in ("plain", "html")]
     told = "\n".join([*stage.printed, *stage.cloud.lines, *stage.cloud.errors, *texts])
-    subjects = [str(mail.message["Subject"]) for mail in mails]
-    known = tuple(f"{CLUSTER}/{name}" for name in (*SERVICES, "nowhere"))
+    known = (*(f"{CLUSTER}/{name}" for name in (*SERVICES, "nowhere")), SWEPT)
     return [
-        Promise("the schedule's run completes", fires),
         Promise("never fewer in service than desired", min(lowest) >= TASKS_COUNT, f"{lowest}"),
         Promise(
             "every mail came over TLS, with the login in Secrets Manager",
@@ -350,7 +373,7 @@ def _promises_of_the_schedule(stage: Stage) -> list[Promise]:
         ),
         Promise(
             "every mail is about a run of these",
-            all(any(name in subject for name in known) for subject in subjects),
+            all(any(name in subject for name in known) for subject in stage.subjects),
             f"{len(mails)} mails",
         ),
         Promise(

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
+from demo.lambda_runtime import FUNCTION
 from demo.process import LOCALHOST, DemoError, LocalProcess, environment_in, free_ports
+from demo.show import log_line, log_record, say
 from demo.stage import PROJECT
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MINISTACK: Final = PROJECT / ".venv-ministack" / "bin" / "ministack"
+LOG_GROUP: Final = f"/aws/lambda/{FUNCTION}"
 START: Final = "AWSStepFunctions.StartExecution"
 NOT_IN_A_NAME: Final = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/]")
 """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html"""
@@ -53,6 +56,37 @@ class MiniStack(LocalProcess):
     def client(self, service: Any) -> Any:  # noqa: ANN401 - boto3 has a type for each
         """Return a boto3 client of one of its services."""
         return boto3.client(service, endpoint_url=self.url)
+
+
+class FunctionLog:
+    """The function's log, read again and again; each line is shown once, as people read it."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - boto3's type
+        self._client = client
+        self._shown: set[tuple[int, str]] = set()
+        self.errors: list[str] = []
+
+    def show(self, *, title: str = "") -> None:
+        """Show what is new in it, if anything is, under a title."""
+        try:
+            pages = self._client.get_paginator("filter_log_events").paginate(logGroupName=LOG_GROUP)
+            events = [event for page in pages for event in page["events"]]
+        except self._client.exceptions.ResourceNotFoundException:
+            return
+        # MiniStack gives no eventId.
+        lines = dict.fromkeys((event["timestamp"], event["message"]) for event in events)
+        new = [line for line in lines if line not in self._shown]
+        if new and title:
+            say(title)
+        self._shown.update(new)
+        for _, message in new:
+            self._take(message)
+
+    def _take(self, line: str) -> None:
+        log_line(line)
+        record = log_record(line) or {}
+        if record.get("level") == "ERROR":
+            self.errors.append(str(record["message"]))
 
 
 class StepFunctionsGate(ThreadingHTTPServer):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ecs_emulator.state.model import Service
 
 PROJECT: Final = Path(__file__).parents[1]
+QUICK: Final = PROJECT / "demo" / "quick"
 CLUSTER: Final = "demo"
 TASKS_COUNT: Final = 3
 # Only the times differ from AWS's: a task is in service after two to three seconds.
@@ -56,12 +57,26 @@ OF_THE_TERMINAL: Final = ("COLUMNS", "LINES", "TERM", "NO_COLOR")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def emulated_ecs(*services: str, knobs: Knobs = SHORT_TIMES) -> World:
-    """Return a world with these services, each behind a target group and with autoscaling."""
-    world = World(knobs=knobs, clock=WallClock())
+def emulated_ecs(*services: str, knobs: Knobs = SHORT_TIMES, speed: float = 1.0) -> World:
+    """Return a world with these services, each behind a target group and with autoscaling.
+
+    Its clock runs so many times as fast as the machine's.
+    """
+    world = World(knobs=knobs, clock=WallClock(speed))
     for name in services:
         add_service(world, name, TASKS_COUNT)
     return world
+
+
+def clock_of(world: World) -> dict[str, str]:
+    """Return the environment in which a Python process goes by the world's clock, if it is quick.
+
+    demo/quick/sitecustomize.py says what this does to it.
+    """
+    clock = world.clock
+    if not isinstance(clock, WallClock) or clock.speed == 1:
+        return {}
+    return {"PYTHONPATH": str(QUICK), "CLOCK": f"{clock.started_at} {clock.began} {clock.speed}"}
 
 
 def add_service(world: World, name: str, tasks_count: int, *, cluster: str = CLUSTER) -> Service:

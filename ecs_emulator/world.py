@@ -72,7 +72,7 @@ class World:
         self.kill = deaths.kill
         self.revive = deaths.revive
         time = self.time = Simulation(clock, deaths)
-        self.clock = time.clock
+        self.live_by = time.live_by
         self.lock = time.lock
         self.started_at = time.started_at
         self.advance = time.advance
@@ -164,6 +164,11 @@ class World:
         self.complete_deployment_early = deployments.complete_deployment_early
 
     # -- time -------------------------------------------------------------------------------
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that the world goes by."""
+        return self.time.clock
 
     @property
     def now(self) -> float:

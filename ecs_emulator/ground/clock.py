@@ -55,17 +55,20 @@ class VirtualClock:
 
 
 class WallClock:
-    """Real time, `speed` times as fast: a sleep of 60 seconds at speed 60 takes one."""
+    """Real time, `speed` times as fast: a sleep of 60 seconds at speed 60 takes one.
+
+    It began at `started_at`, in epoch seconds, when the machine's monotonic clock was at `began`.
+    """
 
     def __init__(self, speed: float = 1.0) -> None:
-        self._speed = speed
-        self._began = time.monotonic()
-        self._start = time.time()
+        self.speed = speed
+        self.began = time.monotonic()
+        self.started_at = time.time()
 
     def now(self) -> float:
         """Return the (quickened) time in epoch seconds."""
-        return self._start + (time.monotonic() - self._began) * self._speed
+        return self.started_at + (time.monotonic() - self.began) * self.speed
 
     def sleep(self, seconds: float) -> None:
         """Wait for `seconds` of this clock's time."""
-        time.sleep(max(0.0, seconds) / self._speed)
+        time.sleep(max(0.0, seconds) / self.speed)

@@ -16,15 +16,21 @@ class Simulation:
     """
 
     def __init__(self, clock: Clock, deaths: Deaths) -> None:
-        self.clock = clock
         self.lock = threading.RLock()
         self.started_at = clock.now()
         self.now = self.started_at
         self._deaths = deaths
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._sequence = count()
-        if isinstance(clock, VirtualClock):
-            clock.drive(self._travel)
+        self.live_by(clock)
+
+    def live_by(self, clock: Clock) -> None:
+        """Go by this clock from now on; everything that is due by then happens."""
+        with self.lock:
+            self.clock = clock
+            if isinstance(clock, VirtualClock):
+                clock.drive(self._travel)
+            self.catch_up()
 
     @property
     def elapsed(self) -> float:

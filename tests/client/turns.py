@@ -28,12 +28,16 @@ class Turns:
         self._run_thread: int | None = None
         self._wakes_at: float | None = None
         self._is_deserted = False
+        self._goes_on = threading.Event()
+        self._goes_on.set()
 
     def now(self) -> float:
         return self.world.clock.now()
 
     def sleep(self, seconds: float) -> None:
         """Sleep as the function; where it is the run that does, wake the client on the way."""
+        if self._is_run:
+            assert self._goes_on.wait(REAL_SECONDS), "nobody lets the run go on"
         until = self.now() + seconds
         while self._is_run and self._wakes_at is not None and self._wakes_at <= until:
             self._sleep_until(self._wakes_at)
@@ -56,6 +60,10 @@ class Turns:
         """Let runs go on by themselves: the client has gone."""
         self._is_deserted, self._wakes_at = True, None
         self._notify()
+
+    def hold(self, until: threading.Event) -> None:
+        """Let the run not wake from its next sleep until this is set."""
+        self._goes_on = until
 
     def expect_none(self) -> None:
         """Let the client's sleep move the time: no run is to come."""

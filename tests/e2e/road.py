@@ -10,6 +10,7 @@ import io
 import json
 import os
 import signal
+import threading
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,19 +31,50 @@ if TYPE_CHECKING:
     from ecs_emulator.state.model import Service
 
 # As short as it can be: a run hands over only if the next task fits a new invocation, which takes
-# 30 s for itself, 75 s for its end, and at the most stabilize_timeout for the task.
-TIMEOUT_SECONDS: Final = 130
-PARAMETERS: Final = {"wait_time": 2, "stabilize_timeout": 20}
+# 30 s for itself, 75 s for its end, and at the most stabilize_timeout for the task. That leaves
+# room for a machine that is busy: at SPEED a task takes less than 10 s on an idle one.
+TIMEOUT_SECONDS: Final = 170
+PARAMETERS: Final = {"wait_time": 10, "stabilize_timeout": 60}
 BOOTSTRAP: Final = '#!/bin/sh\nexec python -m awslambdaric "$_HANDLER"\n'
-LONGEST_SECONDS: Final = 600
+LONGEST_SECONDS: Final = 300
+ONE_START: Final = threading.Lock()
 PATIENT: Final = Config(read_timeout=LONGEST_SECONDS, retries={"total_max_attempts": 1})
 
 
-def deploy(stage: Stage, function: str) -> None:
-    """Deploy a stack of its own for a function, and give it the runtime and a short timeout."""
-    names = (f"FunctionName={function}", f"RunTableName={function}")
-    done = stage.type(DEPLOY, "--stack-name", function, *names)
+def deploy(stage: Stage, *functions: str) -> None:
+    """Deploy a stack of its own for each function, with the runtime and a short timeout.
+
+    The first by the user's command, the others as copies of its stack.
+    """
+    first, *others = functions
+    names = (f"FunctionName={first}", f"RunTableName={first}")
+    done = stage.type(DEPLOY, "--stack-name", first, *names)
     assert done.returncode == 0, done.stderr
+    for function in others:
+        copy_stack(stage, first, function)
+    for function in functions:
+        take_the_runtime(stage, function)
+
+
+def copy_stack(stage: Stage, first: str, function: str) -> None:
+    client, s3 = (stage.cloud.client(name) for name in ("cloudformation", "s3"))
+    (stack,) = client.describe_stacks(StackName=first)["Stacks"]
+    (bucket,) = (each["Name"] for each in s3.list_buckets()["Buckets"])
+    template = client.get_template(StackName=first)["TemplateBody"]
+    s3.put_object(Bucket=bucket, Key="template", Body=template.encode())
+    client.create_stack(
+        StackName=function,
+        TemplateURL=f"{stage.cloud.url}/{bucket}/template",
+        Parameters=[
+            {**each, "ParameterValue": function} if each["ParameterValue"] == first else each
+            for each in stack["Parameters"]
+        ],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    client.get_waiter("stack_create_complete").wait(StackName=function, WaiterConfig={"Delay": 1})
+
+
+def take_the_runtime(stage: Stage, function: str) -> None:
     client = stage.cloud.client("lambda")
     client.update_function_configuration(
         FunctionName=function, Runtime="provided.al2023", Timeout=TIMEOUT_SECONDS
@@ -99,8 +131,10 @@ class GuardedRun:
 
     def begin(self) -> None:
         """Invoke the function without waiting for it."""
-        self._send("Event", {})
-        self.wait_until(lambda: "run_id" in self.record, "the run record")
+        # A function that takes more than 10 s to start is given up, and its event with it.
+        with ONE_START:
+            self._send("Event", {})
+            self.wait_until(lambda: "run_id" in self.record, "the run record", within_seconds=60)
 
     def _send(self, kind: str, parameters: dict[str, Any]) -> Any:  # noqa: ANN401 - boto3's type
         own = {"cluster_name": CLUSTER, "service_name": self.service.name}
@@ -174,8 +208,14 @@ class GuardedRun:
         mails, name = self.stage.mail_server.mails, f"{CLUSTER}/{self.service.name}"
         return [mail for mail in mails if name in str(mail.message["Subject"]).split()]
 
-    def wait_until(self, condition: Callable[[], bool], awaited: str) -> None:
-        came = becomes_true(condition, within_seconds=LONGEST_SECONDS, every_seconds=0.25)
+    def wait_until(
+        self,
+        condition: Callable[[], bool],
+        awaited: str,
+        *,
+        within_seconds: float = LONGEST_SECONDS,
+    ) -> None:
+        came = becomes_true(condition, within_seconds=within_seconds, every_seconds=0.25)
         assert came, f"{self.service.name}: {awaited} did not come about: {self.record}"
 
     def wait_for_segment(self, number: int) -> None:

@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
 from AWSSession import get_aws_session
-from demo.stage import CLUSTER, PROJECT, emulated_ecs
+from demo.deployed import SPEED
+from demo.stage import CLUSTER, PROJECT, clock_of, emulated_ecs
 from ecs_emulator.wire.in_process import Switchboard
 from ecs_task_recycle.settings.input_json import AwsCredentials
 from tests.client.cloud import FUNCTION, Cloud
@@ -30,8 +32,10 @@ ACTION: Final = yaml.safe_load((PROJECT / "action.yml").read_text())
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """A cloud in real time, whose tasks come up within seconds."""
-    world = emulated_ecs("web")
+    """A cloud by a quick clock, which the client has, too."""
+    world = emulated_ecs("web", speed=SPEED)
+    for name, text in clock_of(world).items():
+        monkeypatch.setenv(name, text)
     session = get_aws_session(AwsCredentials(region_name="us-east-1"))
     session.events.register_first("before-send", Switchboard(world).answer)
     with Cloud(world, OneSetOfClients(session), monkeypatch) as made:
@@ -42,15 +46,20 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def test_ctrl_c_ends_the_process_and_not_the_run(cloud: Cloud) -> None:
-    words = (*CLIENT, "run", CLUSTER, "web", "--wait-time", "1")
+    has_ended = threading.Event()
+    cloud.world.after_call("StopTask", 1, lambda _: cloud.turns.hold(has_ended))
+    words = (*CLIENT, "run", CLUSTER, "web", "--wait-time", "0")
     with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         first = next(line for line in process.stdout if line.startswith("Recycling task"))
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
 
+    is_recycled = record(cloud.world)["state"] == "ended"
+    has_ended.set()
     cloud.turns.await_run()
-    assert "/3: " in first
+    assert "1/3: " in first
+    assert not is_recycled
     assert process.returncode == 130
     assert "Interrupted. The run goes on without this command.\n" in rest
     assert "ecs-task-recycle stop demo web\n" in rest

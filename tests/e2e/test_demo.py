@@ -15,7 +15,7 @@ import pytest
 
 from demo.picture import draw
 from demo.process import becomes_true
-from demo.stage import emulated_ecs
+from demo.stage import clock_of, emulated_ecs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +51,13 @@ SHOWN: Final = (
     r"\nAll 8 promises kept.\n",
     r"\nNext: make demo-deploy ",
 )
+TELLS_THE_TIME: Final = """
+import datetime, time
+first = time.time()
+time.sleep(100)
+others = time.time_ns() / 1e9, datetime.datetime.now(datetime.UTC).timestamp()
+print(first, *others, time.time())
+"""
 # Says that all went well, but stops every task at once.
 BAD_FUNCTION: Final = """
 import boto3
@@ -161,9 +168,8 @@ def test_a_function_that_breaks_its_promises_fails_it(home: Path, tmp_path: Path
     [
         (signal.SIGINT, "You will see"),
         (signal.SIGTERM, "The command"),
-        (signal.SIGINT, "Recycling task 1/3"),
-        (signal.SIGTERM, "Recycling task 1/3"),
-        (signal.SIGHUP, "Task recycle completed"),
+        (signal.SIGHUP, "Recycling task 1/3"),
+        (signal.SIGINT, "Task recycle completed"),
     ],
 )
 def test_interrupted_at_any_time_it_leaves_nothing_behind(
@@ -202,3 +208,20 @@ def test_the_picture_shows_a_dip() -> None:
     assert re.fullmatch(r" +desired count +3{20}", desired)
     assert re.fullmatch(r" +in service +2+3+", in_service)
     assert re.fullmatch(r" +the line at 3 +▼+━+", line)
+
+
+def test_a_process_goes_by_the_clock_of_a_quick_world() -> None:
+    world = emulated_ecs(speed=100)
+    before = world.clock.now()
+    done = subprocess.run(
+        [sys.executable, "-c", TELLS_THE_TIME],
+        env={**os.environ, **clock_of(world)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, *others, last = map(float, done.stdout.split())
+    assert before < first < last - 100
+    assert last < world.clock.now()
+    assert all(first + 100 < each < last for each in others)
+    assert clock_of(emulated_ecs()) == {}

@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from demo.deployed import Stage, play, set_stage
+from demo.deployed import SPEED, Stage, play, set_stage
 from demo.lambda_runtime import FUNCTION, LambdaRuntime
 from demo.stage import PROJECT, TASKS_COUNT, add_service, capacity, emulated_ecs
 from tests.docs.commands import aws_commands
@@ -24,20 +23,22 @@ from tests.infrastructure.template import read_template
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ecs_emulator import Clock
+
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(sys.platform != "linux", reason="the Lambda emulator runs on Linux only"),
 ]
 
-# Of the run that is to die: what it asks for before it begins (stabilize_timeout, 75 s for its end,
-# the start of the extra task). stabilize_timeout leaves room for a machine that is busy: the extra
-# task takes some 5 s on an idle one. The other runs have Lambda's 900 s.
-TIMEOUT_SECONDS: Final = 160
+# Of the run that is to die: what it asks for before it stops a task (stabilize_timeout and 20 s,
+# 75 s for its end), and the start of the extra task. Both leave room for a machine that is busy: at
+# SPEED a task takes some 10 s on an idle one. The other runs have Lambda's 900 s.
+TIMEOUT_SECONDS: Final = 225
 EVENT: Final = {
     "cluster_name": "demo",
     "service_name": "web",
     "wait_time": 0,
-    "stabilize_timeout": 60,
+    "stabilize_timeout": 80,
 }
 FOUND: Final = (TASKS_COUNT, TASKS_COUNT, 6)
 
@@ -58,9 +59,8 @@ def let_aws_hang_after_the_first_stop(stage: Stage) -> None:
     )
 
 
-def wait_until(instant: str) -> None:
-    left = datetime.fromisoformat(instant) - datetime.now(UTC)
-    time.sleep(max(0.0, left.total_seconds()) + 1)
+def wait_until(instant: str, clock: Clock) -> None:
+    clock.sleep(datetime.fromisoformat(instant).timestamp() - clock.now() + 1)
 
 
 def test_the_whole_road_by_the_users_own_commands(tmp_path: Path) -> None:
@@ -88,13 +88,12 @@ def test_the_deployed_zip_killed_at_its_timeout_in_the_middle_is_healed_by_the_n
     tmp_path: Path,
 ) -> None:
     with ExitStack() as running:
-        stage = set_stage(running, tmp_path)
+        stage = set_stage(running, tmp_path, world=emulated_ecs("web", speed=SPEED))
         zip_file = fetched(stage, tmp_path)
         let_aws_hang_after_the_first_stop(stage)
-        environment = stage.function_environment
-        with LambdaRuntime(
-            zip_file, environment=environment, timeout_seconds=TIMEOUT_SECONDS
-        ) as doomed:
+        environment = {**stage.function_environment, "LAMBDA_LIMIT": "real"}
+        real_limit = round(TIMEOUT_SECONDS / SPEED)
+        with LambdaRuntime(zip_file, environment=environment, timeout_seconds=real_limit) as doomed:
             answer = doomed.invoke(EVENT)
             assert answer.get("errorType") == "Sandbox.Timedout", answer
         stage.world.faults.clear()
@@ -108,7 +107,7 @@ def assert_heals(stage: Stage, runtime: LambdaRuntime) -> None:
     refused = runtime.invoke(EVENT)
     assert refused["errorType"] == "AlreadyRunningError"
     (instant,) = re.findall(r"may be alive until ([\d:T+.-]+\d)", refused["errorMessage"])
-    wait_until(instant)
+    wait_until(instant, stage.world.clock)
     body = runtime.invoke(EVENT)["body"]
     assert (body["status"], body["original_desired_count"]) == ("completed", TASKS_COUNT)
     assert capacity(stage.world, "web") == FOUND

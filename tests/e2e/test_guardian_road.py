@@ -1,4 +1,4 @@
-"""The guardian on the deployed road: segments, deaths and stops, in real processes on real time.
+"""The guardian on the deployed road: segments, deaths and stops, in real processes.
 
 All runs go on at the same time, each for a service of its own: one test, its parts are the runs.
 tests/emulated/test_guardian.py has the same in virtual time, at every instant.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from demo.deployed import set_stage
+from demo.stage import emulated_ecs
 from tests.e2e.road import GuardedRun, deploy
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ pytestmark = [
 FUNCTION: Final = "road"
 MORTAL: Final = "road-killed-once"
 DOOMED: Final = "road-killed-always"
-# The state machine's pauses, not the function's: it looks sooner, and waits for the record no less.
-WAIT_SCALE: Final = "0.25"
+SPEED: Final = 5.0
 
 type Measure = Callable[[str], None]
 type Scenario = Callable[[GuardedRun, Measure], None]
@@ -136,10 +136,9 @@ def test_every_run_ends_as_it_has_to_and_keeps_every_promise(
     tmp_path: Path, measured: Measure, subtests: pytest.Subtests
 ) -> None:
     with ExitStack() as running:
-        stage = set_stage(running, tmp_path, SFN_WAIT_SCALE=WAIT_SCALE)
+        stage = set_stage(running, tmp_path, world=emulated_ecs(speed=SPEED))
         stage.create_mail_secret()
-        for function in (FUNCTION, MORTAL, DOOMED):
-            deploy(stage, function)
+        deploy(stage, FUNCTION, MORTAL, DOOMED)
         # Before any thread begins: boto3 makes clients on one at a time.
         runs = [GuardedRun.of(stage, function, name, count) for _, function, name, count in RUNS]
         with ThreadPoolExecutor(len(RUNS)) as pool:

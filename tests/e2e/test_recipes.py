@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 import pytest
 
-from demo.deployed import Stage, set_stage
+from demo.deployed import SPEED, Stage, set_stage
 from demo.process import becomes_true
 from demo.stage import SHORT_TIMES, add_service, capacity
 from ecs_emulator import VirtualClock, WallClock, World
@@ -181,6 +181,7 @@ class Recipe:
     def crash(self, task: Task) -> None:
         """Let a task go, so that ECS starts a young one."""
         with self.stage.world.lock:
+            self.stage.world.catch_up()
             self.stage.world.stop_task(task)
 
     # -- what is to be seen ----------------------------------------------------------------------
@@ -315,8 +316,7 @@ def a_world() -> World:
     world = World(knobs=SHORT_TIMES, clock=VirtualClock(time.time() - WEEK_SECONDS))
     for _, _, name, tasks_count in RECIPES:
         add_service(world, name, tasks_count, cluster=CLUSTER)
-    world.clock = WallClock()
-    world.catch_up()
+    world.live_by(WallClock(SPEED))
     return world
 
 
@@ -327,8 +327,8 @@ def archive_the_notice(orders: Recipe) -> None:
     bus = orders.events.describe_event_bus()["Arn"]
     orders.events.create_archive(ArchiveName="notices", EventSourceArn=bus, EventPattern=pattern)
     orders.send(NOTICE)
-    # Times of events are whole seconds, here as in AWS.
-    time.sleep(1)
+    # Times of events are whole seconds, here as in AWS, and clocks are a second apart.
+    orders.stage.world.clock.sleep(3)
 
 
 def replay(orders: Recipe) -> None:
@@ -336,8 +336,8 @@ def replay(orders: Recipe) -> None:
     orders.events.start_replay(
         ReplayName="notice",
         EventSourceArn=orders.events.describe_archive(ArchiveName="notices")["ArchiveArn"],
-        EventStartTime=time.time() - 3600,
-        EventEndTime=time.time(),
+        EventStartTime=orders.stage.world.clock.now() - 3600,
+        EventEndTime=orders.stage.world.clock.now(),
         Destination={"Arn": bus},
     )
 

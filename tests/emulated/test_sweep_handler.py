@@ -11,6 +11,7 @@ import pytest
 
 import lambda_function
 from ecs_emulator import World
+from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.errors import PreconditionError, SettingsError
 from tests.emulated.guarded import MACHINE_ARN
@@ -71,6 +72,11 @@ class Deployed:
         return self.invoke(begun)
 
 
+def states(world: World) -> list[tuple[str, str]]:
+    """Return the keys of all records, and whether each is open: what a deployment asks for."""
+    return sorted((item["service"], item["state"]) for item in world.items(RUNS_TABLE))
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_each_service_of_a_sweep_tells_how_old_its_oldest_task_is(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, dry_run: bool
@@ -103,8 +109,10 @@ def test_a_sweep_answers_202_and_mails_once_at_its_end(
     assert (begun["statusCode"], begun["body"]["status"]) == (202, "sweeping")
     sweep = begun["body"]["sweep"]
     assert (sweep, begun["body"]["services_count"]) == ("request-1", 2)
+    assert [key for key, state in states(world) if state != "ended"] == [f"sweep/{sweep}"]
     ended = function.go_on(sweep)
     assert (ended["continues"], ended["has_failed"]) == (False, False)
+    assert states(world) == [("a/one", "ended"), (f"sweep/{sweep}", "ended")]
 
     (subject,) = subjects(mails)
     assert "2 services" in subject

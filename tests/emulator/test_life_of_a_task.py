@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ecs_emulator import FailingStart, Knobs, StopKind
+from ecs_emulator import FailingStart, Knobs, StopKind, VirtualClock
 
 if TYPE_CHECKING:
     from tests.emulator.conftest import Bench
@@ -220,3 +220,16 @@ def test_a_task_stopped_before_it_runs_never_runs(
     assert "exitCode" not in described["containers"][0]
     assert "executionStoppedAt" not in described
     assert service.in_service_count == 3
+
+
+def test_a_world_that_lives_by_another_clock_goes_on_by_that_one(bench: Bench) -> None:
+    world, (service,) = bench.world, bench.world.services
+    week_seconds = 7 * 24 * 3600
+    later = VirtualClock(world.now + week_seconds)
+    world.live_by(later)
+    assert world.elapsed == week_seconds
+    world.stop_task(service.tasks[0])
+    later.sleep(100)
+    assert (world.now, world.clock) == (later.now(), later)
+    assert service.tasks[-1].last_status == "RUNNING"
+    assert service.tasks[-1].created_at > world.started_at + week_seconds

@@ -1,0 +1,1 @@
+"""What quickens the clock of the processes that a demo starts."""

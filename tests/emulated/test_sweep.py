@@ -187,7 +187,7 @@ def test_those_that_refuse_or_have_nothing_to_do_are_told_and_are_no_failures(be
 
 
 def test_a_sweep_with_a_window_waits_for_it_with_nothing_raised(bench: Bench) -> None:
-    world = World()
+    world = world_of_lanes()
     (one,) = services(world, "a/one", tasks=2)
     originals = arns(one)
     swept = Swept(bench, world)
@@ -203,7 +203,7 @@ def test_a_sweep_with_a_window_waits_for_it_with_nothing_raised(bench: Bench) ->
 def test_each_service_may_have_an_age_of_its_own_and_those_without_are_told(
     bench: Bench, *, dry_run: bool
 ) -> None:
-    world = World()
+    world = world_of_lanes()
     (old,) = services(world, "a/old", tasks=1, tags={"max-age": "0.01"})
     services(world, "a/young", tasks=1, tags={"max-age": "87600"})
     services(world, "a/none", tasks=1)

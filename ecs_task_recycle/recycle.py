@@ -211,7 +211,9 @@ def _inherit(run: Run) -> None:
         return
     run.progress.interrupted = Interrupted(run_id=record.run_id, selection=record.selection)
     if run.settings.dry_run:
-        run.remarks = (f"Run {record.run_id} is dead: what it left raised would be put back first",)
+        if record.scale_up is not None:
+            left = f"Run {record.run_id} is dead: what it left raised would be put back first"
+            run.remarks = (left,)
         return
     run.progress.scale_up = record.scale_up
     run.progress.raised_since_at = record.raised_since_at
@@ -263,7 +265,9 @@ def end_of_restore(run: Run) -> None:
     interrupted = run.progress.interrupted
     if interrupted is None:
         raise Ended(Status.NOTHING_TO_DO, "no interrupted run found; nothing to restore")
-    dead = f"run {interrupted.run_id}"
+    dead, found = f"run {interrupted.run_id}", run.record.last_read
+    if run.recalled is None and found is not None and found.scale_up is None:
+        raise Ended(Status.NOTHING_TO_DO, f"{dead} is dead and has left nothing raised")
     if run.settings.dry_run:
         text = f"{dead} is dead, the capacity that it left would be put back"
         raise Ended(Status.PLANNED, text)

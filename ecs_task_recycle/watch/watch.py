@@ -330,7 +330,7 @@ class Watch:
             snapshot = self.memory.snapshot()
             said = self.failed_starts.reasons(snapshot)
             seen = "; AWS said: ".join([snapshot.describe(), *said])
-        return f"{seen}, then {self._problem.sentence}" if self._problem else seen
+        return f"{seen}, then {self._problem.sentence.rstrip('.')}" if self._problem else seen
 
     def _log_wait(self, wait: Wait, elapsed: float) -> None:
         seen, line = self._last_seen(), self._progress_line

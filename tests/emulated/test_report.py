@@ -10,8 +10,10 @@ from ecs_emulator import Killed, Knobs, World
 from ecs_emulator.api.ecs.descriptions import CONTAINER_NAME
 from ecs_emulator.state.setup import SideCar
 from ecs_task_recycle.clock import as_utc
+from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.task import NOT_IN_TIME
 from tests.emulated.bench import a_service
+from tests.emulated.bench import record as item_of
 from tests.emulated.guarded import Guarded
 
 if TYPE_CHECKING:
@@ -127,6 +129,28 @@ def test_a_run_that_only_restores_has_no_tasks_to_tell_of(bench: Bench, *, dry_r
     numbers = ("original_desired_count", "required_in_service", "lowest_in_service")
     assert [answer[name] for name in numbers] == [None, None, None]
     assert "at_least_seconds" not in answer
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_run_that_died_with_nothing_raised_is_not_said_to_be_put_back(
+    bench: Bench, *, dry_run: bool
+) -> None:
+    world = World()
+    a_service(world)
+    world.after_call("UpdateItem", 1, lambda w: w.kill())
+    with pytest.raises(Killed):
+        bench.recycle(world)
+    world.revive()
+    world.advance(1000)
+    assert item_of(world)["state"] == "running"
+
+    plan = bench.recycle(world, dry_run=True).answer()
+    answer = bench.recycle(world, action="restore", dry_run=dry_run).answer()
+
+    assert not any("is dead" in each for each in plan.remarks or ())
+    assert answer.status is Status.NOTHING_TO_DO
+    assert answer.reason == "run run is dead and has left nothing raised"
+    assert dry_run or item_of(world)["state"] == "ended"
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "by instant"])

@@ -34,6 +34,19 @@ def test_the_time_waited_is_that_of_all_invocations(bench: Bench) -> None:
     assert report.progress.segments > 1
 
 
+def test_a_sentence_that_quotes_aws_at_its_end_has_one_full_stop(bench: Bench) -> None:
+    world = World(knobs=NEVER_HEALTHY)
+    a_service(world)
+    world.at(112, lambda w: w.faults.fail("DescribeServices", times=None, code="ServerException"))
+    world.at(160, lambda w: w.faults.clear())
+
+    report = bench.recycle(world, stabilize_timeout=120)
+
+    assert isinstance(report.error, StepTimeoutError)
+    assert "ServerException" in report.error.sentence
+    assert ".." not in report.error.sentence
+
+
 @pytest.mark.parametrize("seconds, is_possible", [(60, True), (840, False)])
 def test_a_remedy_raises_no_timeout_that_is_at_its_maximum(
     bench: Bench, seconds: int, *, is_possible: bool

@@ -12,7 +12,7 @@ from typing import Final
 from ecs_task_recycle.before.preflight import Request, preflight
 from ecs_task_recycle.before.refusals import require_account, require_service
 from ecs_task_recycle.errors import AwsCallError, PreconditionError, RunDiedError
-from ecs_task_recycle.model import By, Selection, quickest_start_seconds
+from ecs_task_recycle.model import By, Selection
 from ecs_task_recycle.outcome import Ended, HandedOver, OutOfTime, Status
 from ecs_task_recycle.record.item import foreign_arns
 from ecs_task_recycle.record.progress import Interrupted
@@ -21,15 +21,16 @@ from ecs_task_recycle.report.report import Report, log_end, log_start
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import Action
 from ecs_task_recycle.steps.budget import (
+    extra_task_seconds,
     patiently,
     require_before_finish,
     require_in_invocation,
-    require_task,
+    require_time_for_task,
     require_window,
     work_ends_at,
 )
-from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, turns
-from ecs_task_recycle.steps.replacement import replace, rest
+from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, tasks_in_turn
+from ecs_task_recycle.steps.replacement import pause_after, replace
 from ecs_task_recycle.steps.restore import await_surplus_gone, hand_over, restored
 from ecs_task_recycle.steps.scale_up import scale_up
 
@@ -39,11 +40,11 @@ logger = logging.getLogger(__name__)
 
 
 def recycle(run: Run) -> Report:
-    """Do what the event asks, and report. Never raises for what AWS does: see ``report.error``.
+    """Recycle, and report. Never raises: ``report.error`` tells of whatever went wrong.
 
     A run that an earlier invocation has begun goes on with what it remembers: ``Run.recall``.
     """
-    with reported(run), held(run):
+    with reported(run), record_freed(run):
         heal(run)
         for request in requests(run):
             recycle_once(run, request)
@@ -57,22 +58,22 @@ def recycle_once(run: Run, request: Request) -> None:
         require_window(run)
         await_free_task(run)
         scale_up(run)
-        for task in turns(run):
-            require_task(run)
+        for task in tasks_in_turn(run):
+            require_time_for_task(run)
             replace(run, task)
-            rest(run, task)
+            pause_after(run, task)
         require_none_protected(run)
 
 
 def restore(run: Run) -> Report:
     """Put back what an interrupted run has left raised, and report, as ``recycle`` does."""
-    with reported(run), held(run):
+    with reported(run), record_freed(run):
         service = run.gateway.service()
         require_account(run.gateway, service, account=run.settings.account)
         heal(run)
         if run.progress.interrupted is None:
             require_service(run.gateway, service, account=run.settings.account)
-        end_of_restore(run)
+        raise_outcome_of_restore(run)
     return report_of(run)
 
 
@@ -96,7 +97,7 @@ def reported(run: Run) -> Iterator[None]:
 
 
 def report_of(run: Run, run_status: Mapping[str, object] | None = None) -> Report:
-    """Return the report of a run that has ended; ``run_status``: what was asked of another one."""
+    """Return the report of a run that has ended; ``run_status``: how another run stands."""
     return Report(
         settings=run.settings,
         run_id=run.run_id,
@@ -123,8 +124,11 @@ def _note_still_stopping(run: Run) -> None:
 
 
 @contextmanager
-def held(run: Run) -> Iterator[None]:
-    """Free the record whatever ends the block, unless the next invocation goes on with it."""
+def record_freed(run: Run) -> Iterator[None]:
+    """Free the record if the block fails, unless the next invocation goes on with it.
+
+    Without a failure, ``requests`` has freed it.
+    """
     try:
         yield
     except HandedOver:
@@ -145,7 +149,7 @@ def close(run: Run) -> None:
     """
     progress = run.progress
     notes = progress.notes
-    progress.notes = [*notes, *_unserved(run)]
+    progress.notes = [*notes, *_unserved_notes(run)]
     try:
         last = PastRun(
             run_id=run.run_id,
@@ -154,9 +158,9 @@ def close(run: Run) -> None:
             tasks_recycled=progress.recycled_count,
             reason=progress.reason,
         )
-        run.record.close(run.kept(), last, is_completed=progress.status is Status.COMPLETED)
+        run.record.close(run.to_keep(), last, is_completed=progress.status is Status.COMPLETED)
     except Exception as error:  # noqa: BLE001 - the outcome stands all the same
-        run.record.give_up()
+        run.record.disown()
         note = f"The run record could not be closed: {error}"
         logger.warning("%s", note)
         progress.notes.append(note)
@@ -165,7 +169,7 @@ def close(run: Run) -> None:
         progress.notes = notes
 
 
-def _unserved(run: Run) -> list[str]:
+def _unserved_notes(run: Run) -> list[str]:
     """Return what to say of a queued request that this run does not serve."""
     instant_at = run.unserved_before_at
     if instant_at is None or run.progress.status is Status.COMPLETED:
@@ -180,19 +184,19 @@ def _unserved(run: Run) -> list[str]:
 def heal(run: Run) -> None:
     """Put back what an interrupted run has left raised, before anything else is looked at.
 
-    A run that goes on in another invocation keeps what it has raised.
+    A run that goes on in another invocation takes its record over, and keeps what it has raised.
     """
     if run.recalled is None:
-        _inherit(run)
+        _inherit_from_dead_run(run)
     else:
-        _take_over(run, run.recalled)
+        _resume_own_record(run, run.recalled)
     if run.record.is_ours and run.progress.plan is None:
         with restored(run):
-            require_goes_on(run)
+            require_may_go_on(run)
             run.start_guardian()
 
 
-def _inherit(run: Run) -> None:
+def _inherit_from_dead_run(run: Run) -> None:
     """Take the record of a run that has died, with what it has left raised.
 
     Raises AlreadyRunningError while its run may be alive, or where it was this one.
@@ -217,10 +221,10 @@ def _inherit(run: Run) -> None:
         return
     run.progress.scale_up = record.scale_up
     run.progress.raised_since_at = record.raised_since_at
-    run.record.take(run.kept())
+    run.record.take(run.to_keep())
 
 
-def _take_over(run: Run, record: RunRecord) -> None:
+def _resume_own_record(run: Run, record: RunRecord) -> None:
     """Go on with what an earlier invocation of this run has left.
 
     Raises AlreadyRunningError if another one does, PreconditionError, AwsCallError.
@@ -245,12 +249,12 @@ def _require_own_tasks(run: Run, record: RunRecord) -> None:
         )
 
 
-def require_goes_on(run: Run) -> None:
+def require_may_go_on(run: Run) -> None:
     """Raise for a run that another invocation has begun, and that has to end now."""
     if run.recalled is None:
         return
-    if run.ends is not None:
-        raise run.ends
+    if run.forced_end is not None:
+        raise run.forced_end
     if run.interruptions >= INTERRUPTIONS_LIMIT:
         raise RunDiedError(
             f"Run {run.run_id} of {run.gateway.name} died {run.interruptions} times in a row "
@@ -260,7 +264,7 @@ def require_goes_on(run: Run) -> None:
     run.require_not_stopped()
 
 
-def end_of_restore(run: Run) -> None:
+def raise_outcome_of_restore(run: Run) -> None:
     """Raise the outcome of a run that only restores."""
     interrupted = run.progress.interrupted
     if interrupted is None:
@@ -278,7 +282,10 @@ def end_of_restore(run: Run) -> None:
 
 
 def requests(run: Run) -> Iterator[Request]:
-    """Yield the event's own request, then each that is queued until the record is closed."""
+    """Yield the event's own request, then each that is queued; then end the run.
+
+    Of a run that goes on, the first one is the request that the earlier invocation had in hand.
+    """
     yield Request()
     while run.record.is_ours:
         before_at = run.unserved_before_at
@@ -294,31 +301,24 @@ def begin(run: Run, request: Request) -> None:
 
     Nothing of it where the run goes on with a request that an earlier invocation has begun.
     """
-    require_goes_on(run)
+    require_may_go_on(run)
     if run.progress.plan is not None and not request.is_queued:
         return
-    run.progress.ended = None
+    run.progress.ended = None  # A queued request goes on after the end of the one before.
     if run.restored_at is not None:
         await_surplus_gone(run)
     if request.is_queued:
-        require_task(run)
+        require_time_for_task(run)
         patiently(run, partial(preflight, run, request))
     else:
         preflight(run, request)
     if run.progress.has_work:
         # With a guardian the first task may be replaced by another invocation.
         is_alone = run.guardian is None
-        before_seconds = _seconds_to_first_stop(run) if is_alone else 0.0
+        before_seconds = extra_task_seconds(run) if is_alone else 0.0
         require_before_finish(run, before_seconds=before_seconds)
         require_in_invocation(run, before_seconds=before_seconds)
-    run.record.take(run.kept())
+    run.record.take(run.to_keep())
     if not request.is_queued:
         run.tell_start()
     run.start_guardian()
-
-
-def _seconds_to_first_stop(run: Run) -> float:
-    """Return how long the extra task takes at least, with the pause after it."""
-    plan = run.progress.planned
-    pause_seconds = run.pause_seconds if plan.adds_task else 0
-    return quickest_start_seconds(plan.originals) + pause_seconds

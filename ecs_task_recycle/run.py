@@ -27,7 +27,7 @@ class Run:
 
     An invocation works on it from ``began_at`` to ``deadline_at`` (epoch seconds), when Lambda ends
     it; without a ``guardian`` the run ends with it. ``recalled`` is the record that an earlier
-    invocation has left, ``ends`` how the run has to end now, if it has to; ``stopped_by_dead`` is
+    invocation has left, ``forced_end`` how the run has to end now, if so; ``stopped_by_dead`` is
     the task that an invocation had in hand when it died, ``interruptions`` how many have died in a
     row. ``restored_at``: when this invocation has put capacity back. ``remarks`` are what the
     answer has to name besides. ``tell_start`` is called once the run has its record, before
@@ -45,7 +45,7 @@ class Run:
     began_at: float
     deadline_at: float
     recalled: RunRecord | None = None
-    ends: Ended | None = None
+    forced_end: Ended | None = None
     interruptions: int = 0
     stopped_by_dead: str | None = None
     restored_at: datetime | None = None
@@ -120,7 +120,7 @@ class Run:
 
     @property
     def line(self) -> EstimateLine:
-        """The same for log lines."""
+        """The estimate as log lines tell it."""
         return EstimateLine(now=self.estimate)
 
     @property
@@ -132,7 +132,7 @@ class Run:
 
     # -- its record ------------------------------------------------------------------------------
 
-    def kept(self) -> Kept:
+    def to_keep(self) -> Kept:
         """Return what the record has to keep of the run as it is now."""
         progress = self.progress
         return Kept(
@@ -178,7 +178,8 @@ class Run:
         """
         self.recalled, self.progress = record, progress_of(record)
         if record.parameters is None:
-            self.ends = self.ends or Ended(Status.PARTIAL, "its record lacks the run's parameters")
+            no_parameters = Ended(Status.PARTIAL, "its record lacks the run's parameters")
+            self.forced_end = self.forced_end or no_parameters
         else:
             self.settings = settings_from_event(record.parameters)
         if record.state is RecordState.RUNNING:
@@ -189,13 +190,13 @@ class Run:
 
     def renew(self, *, task: str | None = None) -> None:
         """Write what the run knows by now. Raises OwnershipLostError, AwsCallError."""
-        self.record.renew(self.kept(), task=task)
+        self.record.renew(self.to_keep(), task=task)
 
-    def require_go_ahead(self, *, task: str | None = None) -> None:
+    def write_ahead(self, *, task: str | None = None) -> None:
         """Write down what comes next. Raises Ended if the run is to stop, OwnershipLostError."""
         if self.guardian is not None:
             self.guardian.require_running()
-        self.record.renew(self.kept(), task=task)
+        self.record.renew(self.to_keep(), task=task)
         self.require_not_stopped()
 
     def require_not_stopped(self) -> None:

@@ -102,7 +102,7 @@ def run_segment(run: Run, raised: object) -> Segment:
     try:
         record = _read(run)
         if record is None and raised is not None:
-            _raise(_gone(run))
+            _throw(_gone(run))
         early = _prepare(run, record)
     except Exception as error:  # noqa: BLE001 - whatever it is, somebody is told
         return Segment(report=_failed(run, error))
@@ -129,7 +129,7 @@ def _prepare(run: Run, record: RunRecord | None) -> Segment | None:
     if resumes_at is not None and resumes_at > run.now_at:
         return Segment(wait_seconds=math.ceil((resumes_at - run.now_at).total_seconds()))
     if record.state is RecordState.UNRESTORED:
-        run.ends = _end_of_unrestored(record)
+        run.forced_end = _end_of_unrestored(record)
     run.recall(record)
     return None
 
@@ -161,9 +161,9 @@ def restore_run(run: Run, only: RestoreOnly, raised: object) -> Restored:
         return Restored(is_done=True)
     if record.state is RecordState.RUNNING and record.may_be_alive(run.now_at):
         return Restored(is_done=False)
-    run.ends = Ended(Status.PARTIAL, f"the guardian's execution is {only.status}")
+    run.forced_end = Ended(Status.PARTIAL, f"the guardian's execution is {only.status}")
     if record.state is RecordState.UNRESTORED:
-        run.ends = _end_of_unrestored(record)
+        run.forced_end = _end_of_unrestored(record)
     try:
         run.recall(record)
     except Exception as error:  # noqa: BLE001 - its parameters are not needed to restore
@@ -200,7 +200,7 @@ def _restore_without_record(
     why = "it is gone" if error is None else error.sentence.rstrip(".")
     with reported(run), restored(run):
         text = f"its run record cannot be read: {why}; restored by what its execution carries"
-        _raise(Ended(Status.PARTIAL, text))
+        _throw(Ended(Status.PARTIAL, text))
     return _attempted(run, only, report_of(run))
 
 
@@ -216,11 +216,11 @@ def _end_of_unrestored(record: RunRecord) -> Ended:
 def _failed(run: Run, error: Exception) -> Report:
     """Return the report of an invocation that could not even begin."""
     with reported(run):
-        _raise(error)
+        _throw(error)
     return report_of(run)
 
 
-def _raise(how: Exception) -> None:
+def _throw(how: Exception) -> None:
     raise how
 
 

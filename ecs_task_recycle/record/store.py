@@ -252,7 +252,7 @@ class RecordStore:
             raise self._lost(found)
         self._seen = found
 
-    def give_up(self) -> None:
+    def disown(self) -> None:
         """Write nothing more: the record is lost, or cannot be written."""
         self._record = None
 
@@ -348,7 +348,7 @@ class RecordStore:
         )
 
     def _lost(self, found: Item | None) -> OwnershipLostError:
-        self.give_up()
+        self.disown()
         record = None if found is None else _understood(found)
         other = "another run" if record is None else f"run {record.run_id}"
         return OwnershipLostError(

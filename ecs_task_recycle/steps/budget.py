@@ -91,7 +91,7 @@ def fits_an_invocation(run: Run) -> bool:
     return longest_turn_seconds(run) > 0
 
 
-def require_task(run: Run, *, before_seconds: float = 0.0, pauses: bool = False) -> None:
+def require_time_for_task(run: Run, *, before_seconds: float = 0.0, pauses: bool = False) -> None:
     """Raise OutOfTime if one more task does not fit, begun ``before_seconds`` from now.
 
     ``pauses``: whoever goes on has to let that time pass, too. Raises Ended if the task could not
@@ -143,7 +143,7 @@ def require_window(run: Run, *, before_seconds: float = 0.0) -> None:
     if window is None or not progress.has_work or progress.in_hand is not None:
         return
     task_seconds = _task_seconds(run)
-    extra_seconds = _extra_task_seconds(run)
+    extra_seconds = extra_task_seconds(run)
     if progress.awaits_extra_task:
         before_seconds += extra_seconds
     if run.clock.now() + before_seconds + task_seconds <= _closes_at(run):
@@ -154,14 +154,14 @@ def require_window(run: Run, *, before_seconds: float = 0.0) -> None:
             f"the window {window} is open for {window.open_seconds} s at a time, and the next task "
             f"may need {extra_seconds + task_seconds:.0f} s",
         )
-    _wait_for(run, window)
+    _raise_until_window(run, window)
 
 
-def _wait_for(run: Run, window: Window) -> None:
+def _raise_until_window(run: Run, window: Window) -> None:
     """Raise OutOfTime until the window opens next; Ended if that is too late for the event."""
     now_at = run.now_at
-    is_over = window.closes_at(now_at) if window.is_open(now_at) else now_at
-    opens_at = window.opens_at(is_over or now_at)
+    closes_at = window.closes_at(now_at) if window.is_open(now_at) else now_at
+    opens_at = window.opens_at(closes_at or now_at)
     reason = (
         f"the next task has to wait for the window {window}, which opens at {opens_at.isoformat()}"
     )
@@ -174,8 +174,8 @@ def _wait_for(run: Run, window: Window) -> None:
     raise OutOfTime(reason, opens_at=opens_at)
 
 
-def _extra_task_seconds(run: Run) -> float:
-    """Return what the extra task and its pause take, before the first stop of each opening."""
+def extra_task_seconds(run: Run) -> float:
+    """Return what the extra task and its pause take before the first stop; 0 without one."""
     progress = run.progress
     if not progress.planned.adds_task:
         return 0.0

@@ -18,7 +18,7 @@ from ecs_task_recycle.model import NEVER, Original, Protection, in_order, under_
 from ecs_task_recycle.outcome import Ended, OutOfTime, Status
 from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.parameters import ProtectedTasks
-from ecs_task_recycle.steps.budget import patiently, require_in_time, require_task
+from ecs_task_recycle.steps.budget import patiently, require_in_time, require_time_for_task
 
 OFTEN_SECONDS: Final = 20.0
 """A protection that is cleared is noticed, and its task stopped, within half a minute."""
@@ -43,7 +43,7 @@ def await_free_task(run: Run) -> None:
     while (
         run.progress.waiting_arns and not run.progress.waiting_arns - run.progress.protected.keys()
     ):
-        run.require_go_ahead()
+        run.write_ahead()
         seen = _poll(run)
         if seen.free_arns:
             return
@@ -52,7 +52,7 @@ def await_free_task(run: Run) -> None:
         _wait(run, seen)
 
 
-def turns(run: Run) -> Iterator[Original]:
+def tasks_in_turn(run: Run) -> Iterator[Original]:
     """Yield each task when it is its turn, first the one that an earlier invocation has in hand.
 
     ``protected_tasks`` decides about tasks under protection: with ``wait`` each comes when its
@@ -72,7 +72,7 @@ def turns(run: Run) -> Iterator[Original]:
     while waiting:
         before_count = len(waiting)
         # The run may be asked to stop while it waits.
-        run.require_go_ahead()
+        run.write_ahead()
         seen = _poll(run)
         for arn in seen.free_arns:
             del waiting[arn]
@@ -162,7 +162,7 @@ def _wait(run: Run, seen: ProtectionPoll) -> None:
         if hands_over:
             require_in_time(run, before_seconds=longest_seconds)
         else:
-            require_task(run, before_seconds=seen.next_poll_seconds)
+            require_time_for_task(run, before_seconds=seen.next_poll_seconds)
     except OutOfTime as late:
         raise OutOfTime(f"{still}, and {late.reason}", opens_at=late.opens_at) from late
     except Ended as late:

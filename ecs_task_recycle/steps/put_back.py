@@ -25,7 +25,7 @@ class PutBack:
     """Puts back, number by number, what still holds what was written; can be repeated.
 
     ``now`` is what holds, as far as it is put back; ``left_alone`` what somebody else has changed.
-    ``written`` (epoch seconds) is when a number may have been written last, ``until`` (likewise)
+    ``last_write`` (epoch seconds) is when a number may have been written last, ``until`` (likewise)
     how long reads may be doubted that differ.
     """
 
@@ -34,13 +34,13 @@ class PutBack:
     scale_up: ScaleUp
     now: Capacity
     believes_missing: bool
-    written: float
+    last_write: float
     until: float
     left_alone: list[str] = field(default_factory=list)
     _limits: Capacity | None = None
     _set_again_count: int | None = None
 
-    def limits(self) -> None:
+    def put_back_limits(self) -> None:
         """Put the autoscaling limits back. Raises AwsCallError."""
         found, written = self.scale_up.found, self.scale_up.written
         seen_count = self._read_count(found.desired_count, written.desired_count)
@@ -88,7 +88,7 @@ class PutBack:
             max_capacity=target.max_capacity if highest is None else highest,
         )
 
-    def desired_count(self) -> None:
+    def put_back_desired_count(self) -> None:
         """Put the desired count back. Raises AwsCallError."""
         found, written = self.scale_up.found.desired_count, self.scale_up.written.desired_count
         seen_count = self._read_count(written)
@@ -97,7 +97,7 @@ class PutBack:
             ours = self._ours("desired count", seen_count, found, written)
         if ours is not None:
             self.gateway.set_desired_count(ours)
-            self.written = self.clock.now()
+            self.last_write = self.clock.now()
             seen_count = self._read_count(ours)
         self.now = replace(self.now, desired_count=seen_count or 0)
 
@@ -121,7 +121,7 @@ class PutBack:
 
     def _doubt(self) -> Doubt:
         """Return the doubt in reads that differ: what is left alone stays raised for good."""
-        return Doubt(self.written, apart_seconds=CONSISTENCY_SECONDS)
+        return Doubt(self.last_write, apart_seconds=CONSISTENCY_SECONDS)
 
     def _set_again(self, count: int) -> None:
         """Set a count again that somebody has set below the minimum: autoscaling has raised it.

@@ -22,7 +22,7 @@ from ecs_task_recycle.steps.budget import (
     last_stop_at,
     longest_turn_seconds,
     pause_seconds_left,
-    require_task,
+    require_time_for_task,
     slow_remedy,
     work_ends_at,
 )
@@ -52,7 +52,7 @@ def replace(run: Run, task: Original) -> None:
     if protection is not None and not clears:
         _spare(run, protection)
         return
-    run.require_go_ahead(task=task.arn)
+    run.write_ahead(task=task.arn)
     uncleared = None if protection is None else _clear(run, protection)
     if uncleared is not None:
         _spare(run, uncleared)
@@ -60,7 +60,7 @@ def replace(run: Run, task: Original) -> None:
     _stop(run, task, before)
 
 
-def rest(run: Run, task: Original) -> None:
+def pause_after(run: Run, task: Original) -> None:
     """Sleep after a task that was replaced just now. Raises OutOfTime if no other fits after it."""
     result = run.progress.results.get(task.arn)
     if result is None or result.outcome is not TaskOutcome.REPLACED:
@@ -68,7 +68,7 @@ def rest(run: Run, task: Original) -> None:
     seconds = float(run.pause_seconds)
     number = len(run.progress.results)
     if run.progress.has_work:
-        require_task(run, before_seconds=seconds, pauses=True)
+        require_time_for_task(run, before_seconds=seconds, pauses=True)
     else:
         seconds = min(seconds, pause_seconds_left(run))
     pause(

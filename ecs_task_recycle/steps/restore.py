@@ -92,7 +92,7 @@ def hand_over(run: Run, how: OutOfTime) -> None:
     if how.opens_at is not None:
         wait_seconds = max(0.0, (how.opens_at - run.now_at).total_seconds())
     try:
-        run.record.hand_over(run.kept(), wait_seconds=wait_seconds)
+        run.record.hand_over(run.to_keep(), wait_seconds=wait_seconds)
     except (AwsCallError, PreconditionError) as error:
         logger.warning("Could not hand over: %s", error, extra=dict(error.facts))
         return
@@ -109,7 +109,7 @@ def _restore(run: Run, how: Exception | None) -> None:
         is_whole = _wait_until_one_can_go(run, condition, how)
         run.progress.restoring_since_at = run.now_at
         if run.record.is_ours:
-            run.record.require_ownership(run.kept())
+            run.record.require_ownership(run.to_keep())
         # A deployment that somebody started has tasks of its own that are still starting.
         if not is_whole and not isinstance(how, Interference):
             _stop_surplus(run, scale_up)
@@ -247,17 +247,17 @@ def _put_back(run: Run, scale_up: ScaleUp, notes: tuple[str, ...]) -> CapacityRe
         scale_up=scale_up,
         now=scale_up.found,
         believes_missing=_believes_missing(run),
-        written=run.watch.last_write,
+        last_write=run.watch.last_write,
         until=restore_ends_at(run) - LEFT_FOR_WRITES_SECONDS,
     )
     work.left_alone += notes
     causes: list[str] = []
     commands: list[str] = []
     steps: list[tuple[Callable[[], None], Callable[[], str]]] = [
-        (work.desired_count, work.desired_count_command)
+        (work.put_back_desired_count, work.desired_count_command)
     ]
     if scale_up.changes_limits:
-        steps.insert(0, (work.limits, work.limits_command))
+        steps.insert(0, (work.put_back_limits, work.limits_command))
     for step, command in steps:
         until = restore_ends_at(run)
         transient_until = min(until, run.clock.now() + TRANSIENT_SECONDS)

@@ -15,7 +15,12 @@ from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.model import Capacity, ScaleUp
 from ecs_task_recycle.outcome import Interference
 from ecs_task_recycle.run import Run
-from ecs_task_recycle.steps.budget import patiently, require_task, slow_remedy, work_ends_at
+from ecs_task_recycle.steps.budget import (
+    patiently,
+    require_time_for_task,
+    slow_remedy,
+    work_ends_at,
+)
 from ecs_task_recycle.watch.in_service import Snapshot
 from ecs_task_recycle.watch.messages import MAKE_ROOM
 from ecs_task_recycle.watch.reads import read_until
@@ -45,7 +50,7 @@ def scale_up(run: Run) -> None:
             progress.raised_at = run.now_at
             run.renew()
         known = frozenset(run.watch.memory.tasks)
-        _raise(run, progress.scale_up)
+        _raise_capacity(run, progress.scale_up)
         written = run.clock.now()
         expect_service(run)
         _await_extra_task(run, known)
@@ -98,7 +103,7 @@ def _capacity(run: Run) -> Capacity:
     return Capacity.of(service, target)
 
 
-def _raise(run: Run, scale_up: ScaleUp) -> None:
+def _raise_capacity(run: Run, scale_up: ScaleUp) -> None:
     """Write the limits, then the desired count; both are absolute and can be repeated."""
     gateway, found, written = run.gateway, scale_up.found, scale_up.written
     logger.info(
@@ -172,7 +177,7 @@ def _rest(run: Run) -> None:
     """
     seconds = run.pause_seconds
     logger.info("The extra task is in service, waiting %ds", seconds, extra={**run.line.facts()})
-    require_task(run, before_seconds=float(seconds), pauses=True)
+    require_time_for_task(run, before_seconds=float(seconds), pauses=True)
     pause(
         run.clock,
         seconds,

@@ -121,7 +121,7 @@ def ask(sweep: Sweep, action: Action) -> SweepAnswer:
 
 def _stop(sweep: Sweep, record: SweepRecord, number: int) -> None:
     """Ask the run of a service to end after the task in hand; nobody else's run of it."""
-    run = sweep.run(record, number)
+    run = sweep.make_run(record, number)
     known = run.record.read()
     if known is not None and known.run_id == run.run_id:
         request_stop(run.record, sweep.clock)

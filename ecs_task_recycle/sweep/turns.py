@@ -55,8 +55,8 @@ class Sweep:
     run_of: RunOf
     tell: Callable[[Report], object]
 
-    def run(self, record: SweepRecord, number: int) -> Run:
-        """Return the run of a service."""
+    def make_run(self, record: SweepRecord, number: int) -> Run:
+        """Make the run of a service, as it stands; it begins nothing."""
         return self.run_of(record.event_of(number), run_id_of(self.id, number))
 
 
@@ -90,7 +90,7 @@ def _in_hand(sweep: Sweep, lane: int) -> tuple[SweepRecord, int] | None:
 
 def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
     """Begin or go on with a service; return after how many seconds to look again."""
-    run, attempts = sweep.run(record, number), record.attempts.get(number, 0)
+    run, attempts = sweep.make_run(record, number), record.attempts.get(number, 0)
     if attempts == 0:
         return _begin(sweep, number, run)
     ended = _outcome(run)

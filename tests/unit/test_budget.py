@@ -18,7 +18,7 @@ from ecs_task_recycle.settings.event import settings_from_event
 from ecs_task_recycle.steps.budget import (
     RESERVE_SECONDS,
     fits_an_invocation,
-    require_task,
+    require_time_for_task,
     task_seconds,
 )
 
@@ -81,10 +81,10 @@ def test_a_task_is_begun_while_it_and_the_end_of_the_run_fit(too_few_seconds: fl
     needed_seconds = 1.25 * 100 + 10 + RESERVE_SECONDS
     run = run_of(progress_of(100), left_seconds=needed_seconds - too_few_seconds)
     if not too_few_seconds:
-        require_task(run)
+        require_time_for_task(run)
         return
     with pytest.raises(OutOfTime, match="the next task may need 135 s"):
-        require_task(run)
+        require_time_for_task(run)
 
 
 def test_what_does_not_fit_a_whole_invocation_is_not_handed_over() -> None:

@@ -120,16 +120,18 @@ def _raise_capacity(run: Run, scale_up: ScaleUp) -> None:
             every_seconds=5.0,
             is_retryable=lambda error: error.code == CONFLICT,
         )
-    service = gateway.service()
-    ours = (found.desired_count, written.desired_count)
-    if service is None or service.desired_count not in ours:
-        raise _changed(run)
+    _require_count(run, scale_up)
     run.watch.wrote(gateway.set_desired_count(written.desired_count))
 
 
 def _raise_limits(run: Run, scale_up: ScaleUp) -> None:
-    """Write the limits, if they are still the ones that were found, or written before."""
+    """Write the limits, if they are still the ones that were found, or written before.
+
+    An invocation that has died may have raised them: then a count below them is somebody's, and
+    writing them once more would lift it.
+    """
     found, written = scale_up.found, scale_up.written
+    _require_count(run, scale_up)
     target = run.gateway.scalable_target()
     is_ours = (
         target is not None
@@ -139,6 +141,14 @@ def _raise_limits(run: Run, scale_up: ScaleUp) -> None:
     if not is_ours:
         raise _changed(run)
     run.gateway.set_limits(min_capacity=written.min_capacity, max_capacity=written.max_capacity)
+
+
+def _require_count(run: Run, scale_up: ScaleUp) -> None:
+    """Raise PreconditionError if somebody else has changed the desired count."""
+    service = run.gateway.service()
+    ours = (scale_up.found.desired_count, scale_up.written.desired_count)
+    if service is None or service.desired_count not in ours:
+        raise _changed(run)
 
 
 def _changed(run: Run) -> PreconditionError:

@@ -129,7 +129,8 @@ def ends_in_time(lived: Lived) -> None:
 
 def refuses_before_it_touches(lived: Lived) -> None:
     """8: what cannot be recycled is refused with nothing written."""
-    comes_first = lived.deaths or lived.story.record is not None
+    # Where a service is out, that may be told first.
+    comes_first = lived.deaths or lived.story.record is not None or lived.story.outage is not None
     if not lived.story.is_refused or comes_first or lived.story.faults:
         return
     assert isinstance(lived.report.error, PreconditionError), lived.report.answer()

@@ -18,6 +18,7 @@ from tests.emulated.bench import (
     stopped_by_us,
     sweep,
 )
+from tests.emulated.guarded import Guarded
 
 if TYPE_CHECKING:
     from ecs_task_recycle.report.report import Report
@@ -251,6 +252,21 @@ def test_a_capacity_that_changes_while_the_run_starts_is_not_taken_for_the_origi
     assert report.status is Status.COMPLETED
     assert [count for _, count, _ in world.desired_history()] == [3, 5, 6, 5]
     assert capacity(world)[0] == 5
+    assert is_free(world)
+
+
+def test_a_count_set_below_the_minimum_while_an_invocation_is_dead_stays(bench: Bench) -> None:
+    """The next one repeats the raise, and every call to autoscaling lifts such a count."""
+    world = World(knobs=Knobs(target_health_delay=200))
+    a_service(world)
+    autoscaled(world, 1, 9)
+    world.kill_at(60)
+    world.at(100, lambda w: w.set_desired_count("demo", "web", 1))
+
+    Guarded(bench, world).recycle(wait_time=0)
+    world.advance(900)
+
+    assert capacity(world) == (1, 1, 9)
     assert is_free(world)
 
 

@@ -29,6 +29,9 @@ from ecs_task_recycle.steps.budget import (
 from ecs_task_recycle.watch.in_service import Snapshot, short
 from ecs_task_recycle.watch.watch import Wait
 
+FRESH_SECONDS: Final = 15.0
+"""How long a task may be stopped by what was read: somebody else may change the service."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,17 +45,17 @@ def replace(run: Run, task: Original) -> None:
     if in_hand is not None and in_hand.task_arn == task.arn:
         _finish(run, in_hand)
         return
-    before = _await_turn(run, task)
-    if before is None:
-        _note_gone(run, task)
+    turn = _await_stop(run, task)
+    if turn is None:
         return
-    _require_no_alarm(run, before)
-    protection = _protection(run, task)
-    clears = run.settings.protected_tasks is ProtectedTasks.STOP
-    if protection is not None and not clears:
-        _spare(run, protection)
-        return
+    asked_at = run.clock.now()
     run.write_ahead(task=task.arn)
+    if run.clock.now() - asked_at > FRESH_SECONDS:
+        # Whoever was asked took long to answer: what was read before is old.
+        turn = _await_stop(run, task)
+        if turn is None:
+            return
+    before, protection = turn
     uncleared = None if protection is None else _clear(run, protection)
     if uncleared is not None:
         _spare(run, uncleared)
@@ -85,6 +88,23 @@ def pause_after(run: Run, task: Original) -> None:
 
 
 # -- before the stop -------------------------------------------------------------------------------
+
+
+def _await_stop(run: Run, task: Original) -> tuple[Snapshot, Protection | None] | None:
+    """Return the reads by which the task may be stopped: of the service, and of its protection.
+
+    None if it is not to be stopped: it is gone by itself, or spared.
+    """
+    before = _await_turn(run, task)
+    if before is None:
+        _note_gone(run, task)
+        return None
+    _require_no_alarm(run, before)
+    protection = _protection(run, task)
+    if protection is not None and run.settings.protected_tasks is not ProtectedTasks.STOP:
+        _spare(run, protection)
+        return None
+    return before, protection
 
 
 def _await_turn(run: Run, task: Original) -> Snapshot | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -49,7 +50,14 @@ def test_ctrl_c_ends_the_process_and_not_the_run(cloud: Cloud) -> None:
     has_ended = threading.Event()
     cloud.world.after_call("StopTask", 1, lambda _: cloud.turns.hold(has_ended))
     words = (*CLIENT, "run", CLUSTER, "web", "--wait-time", "0")
-    with subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background of a script would hand down that they ignore it.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         assert process.stdout is not None
         first = next(line for line in process.stdout if line.startswith("Recycling task"))
         process.send_signal(signal.SIGINT)

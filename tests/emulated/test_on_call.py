@@ -23,6 +23,7 @@ from ecs_task_recycle.sweep.record import key_of
 from tests.docs.markdown import fences
 from tests.docs.pages import guide
 from tests.emulated.bench import a_service, record
+from tests.emulated.lanes import world_of_lanes
 from tests.emulated.quick import KNOBS
 from tests.emulated.swept import Swept
 from tests.infrastructure.template import stack
@@ -209,7 +210,7 @@ def test_the_records_of_runs_that_were_killed_are_found(bench: Bench) -> None:
 
 def test_the_record_of_a_sweep_is_found_until_it_has_ended(bench: Bench) -> None:
     """As it lies in the same table: no sweep of the last 90 days may pass for one that goes on."""
-    world = World()
+    world = world_of_lanes()
     world.create_service(cluster="a", name="one", desired_count=1)
     swept = Swept(bench, world)
     swept.begin(wait_time=0, services=["a/one"])
@@ -221,7 +222,7 @@ def test_the_record_of_a_sweep_is_found_until_it_has_ended(bench: Bench) -> None
 
 def test_the_record_of_a_sweep_tells_the_cause_of_a_failed_run(bench: Bench) -> None:
     """The ids of the tasks that did not start are longer than what it keeps of a reason."""
-    world = World()
+    world = world_of_lanes()
     fails = Knobs(failing_starts=(FailingStart(after=0),))
     world.create_service(cluster="a", name="one", desired_count=1, knobs=fails)
     (service,) = Swept(bench, world).sweep(wait_time=0, services=["a/one"]).services

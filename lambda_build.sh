@@ -454,7 +454,7 @@ def main():
     read[CONFIGURATION], document = read_configuration(input_path)
     is_runtime = sys.version_info[:2] == RUNTIME
     if is_runtime:
-        # By the source's hash: what is edited in the console's editor counts. Nobody edits the SDK.
+        # By the source's hash: whoever edits a source finds it changed. Nobody edits the SDK.
         read.update(bytecode(sources, "CHECKED_HASH"))
         packages.update(bytecode(packages, "UNCHECKED_HASH"))
         check_as_the_function_does(document, input_path)

@@ -67,7 +67,7 @@ class FunctionFigures:
     def section(self) -> str:
         """Return the page's last section."""
         rows = {
-            "Import of boto3 and botocore from the zip, processor time": f"{self.import_boto3_seconds:.2f} s",
+            "Import of boto3 and botocore, processor time": f"{self.import_boto3_seconds:.2f} s",
             "Import of the handler on top of that": f"{self.import_handler_seconds:.3f} s",
             f"First answer (`status`) at {MEMORY_MB} MB's share of a processor, new runtime": (
                 f"{self.cold_start_seconds:.1f} s"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the function's zip. Needs bash and any Python 3; the same sources and Python give the same
-# bytes.
+# Builds the function's zip. Needs bash and any Python 3, with pip where the SDK is not installed yet;
+# the same sources, pins and Python give the same bytes.
 set -euo pipefail
 
 # Called by a link, or with CDPATH set: this is the folder of the script itself.
@@ -22,9 +22,13 @@ usage() {
 Usage: ./lambda_build.sh [OPTION...]
 
 Builds the zip of the Lambda function: lambda_function.py, AWSSession.py, Notification.py,
-input.json and the package ecs_task_recycle; with Python 3.13 their bytecode, too, so that the
-function starts sooner. In a git checkout it takes only the files that git tracks. Prints size,
-SHA-256 and version, and checks input.json as the function will read it (with Python 3.13).
+input.json, the package ecs_task_recycle, and the AWS SDK that requirements.txt pins, with the models
+of the services in use; with Python 3.13 their bytecode, too, so that the function starts sooner. In a
+git checkout it takes only the files that git tracks. Prints size, SHA-256, version and the SDK's
+part, and checks input.json as the function will read it (with Python 3.13).
+
+The SDK is taken from the Python that builds, or from .venv beside this script, if exactly the pinned
+versions are installed there. Otherwise pip fetches them once, into build/ beside this script.
 
   --output FILE     where to write the zip (default: dist/ecs-task-recycle.zip beside this script)
   --input FILE      the file to pack as input.json (default: input.json beside this script)
@@ -86,6 +90,8 @@ done
 
 exec "$python" - "$output" "$input" "$template" <<'PYTHON'
 # Written for any Python 3: this one may be older than the function's.
+import base64
+import csv
 import hashlib
 import io
 import importlib
@@ -106,6 +112,28 @@ PACKAGES = ["ecs_task_recycle"]
 VERSION_FILE = "ecs_task_recycle/version.txt"
 TEMPLATE = "template.yaml"
 RUNTIME = (3, 13)  # it reads no other version's bytecode
+PINS = "requirements.txt"
+SDK_PARTS = ("boto3/", "botocore/", "dateutil/", "jmespath/", "s3transfer/", "six.py", "urllib3/")
+SDK_LEFT_OUT = ("boto3/examples/", "urllib3/contrib/emscripten/")
+SDK_DATA = (
+    "botocore/cacert.pem",
+    "botocore/data/_retry.json",
+    "botocore/data/endpoints.json",
+    "botocore/data/partitions.json",
+    "botocore/data/sdk-default-configuration.json",
+)
+SERVICES = {  # whose clients the function makes, and the one version of each that boto3 takes
+    "application-autoscaling": "2016-02-06",
+    "cloudwatch": "2010-08-01",
+    "dynamodb": "2012-08-10",
+    "ecs": "2014-11-13",
+    "elbv2": "2015-12-01",
+    "events": "2015-10-07",
+    "secretsmanager": "2017-10-17",
+    "sns": "2010-03-31",
+    "stepfunctions": "2016-11-23",
+    "sts": "2011-06-15",
+}
 SHIPPED = (".py", ".html")  # of the packages: modules, and the template of the mail
 SECRETS = [
     ("awsCredentials", "access_key"),
@@ -173,6 +201,110 @@ def read_file(name):
         fail("{} cannot be read: {}.".format(name, error.strerror))
 
 
+def pins():
+    """Returns the name and version of each package of the SDK."""
+    text = read_file(PINS).decode("utf-8")
+    found = re.findall(r"(?m)^([\w.-]+)==([\w.]+)", text)
+    if "boto3" not in dict(found):
+        fail("{} pins no boto3.".format(PINS))
+    return found
+
+
+def sdk():
+    """Returns what is packed of the SDK: from where it is installed, else as pip fetches it."""
+    beside = os.path.join(".venv", "lib", "python{}.{}".format(*RUNTIME), "site-packages")
+    for folder in [each for each in sys.path if each] + [beside]:
+        found = installed_sdk(folder)
+        if found is not None:
+            return found
+    # By what is pinned, not by the file's comments.
+    digest = hashlib.sha256(repr(pins()).encode()).hexdigest()[:16]
+    folder = os.path.join("build", "sdk-" + digest)
+    if not os.path.isdir(folder):
+        fetch_sdk(folder)
+    found = installed_sdk(folder)
+    if found is None:
+        fail("{} is not the SDK as {} pins it; remove that folder.".format(folder, PINS))
+    return found
+
+
+def installed_sdk(folder):
+    """Returns the SDK's files in a folder; None unless all are there as their packages name them."""
+    found = {}
+    for package, version in pins():
+        name = "{}-{}".format(package.replace("-", "_"), version)
+        try:
+            with open(os.path.join(folder, name + ".dist-info", "RECORD"), newline="") as record:
+                listed = [row[:2] for row in csv.reader(record)]
+            for path, digest in listed:
+                if is_packed(path):
+                    found[packed_name(path, name)] = checked(os.path.join(folder, path), digest)
+        except (OSError, ValueError):
+            return None
+    return found
+
+
+def is_packed(path):
+    """Returns whether a file of the SDK is packed: modules, data in use, and licences."""
+    folders = path.split("/")
+    if folders[0].endswith(".dist-info"):
+        return folders[-1].startswith(("LICENSE", "NOTICE"))
+    if path.startswith("botocore/data/") and path not in SDK_DATA:
+        is_used = len(folders) == 5 and SERVICES.get(folders[2]) == folders[3]
+        return is_used and not folders[4].startswith("examples")
+    if path.startswith(SDK_LEFT_OUT) or not path.startswith(SDK_PARTS):
+        return False
+    return path.endswith(".py") or path in SDK_DATA
+
+
+def packed_name(path, package):
+    """Returns where a file is in the zip. Licences without .dist-info, which would be half of one."""
+    head, _, tail = path.partition("/")
+    is_licence = head.endswith(".dist-info")
+    return "licenses/{}/{}".format(package, tail.split("/")[-1]) if is_licence else path
+
+
+def checked(path, digest):
+    """Returns a file if it is as its package was released; ValueError if somebody has changed it."""
+    with open(path, "rb") as source:
+        data = source.read()
+    actual = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+    if digest != "sha256=" + actual:
+        raise ValueError(path)
+    return data
+
+
+def fetch_sdk(folder):
+    """Lets pip install the SDK for the function's Python; the folder is there once it is whole."""
+    sys.stderr.write("lambda_build.sh: fetching the SDK that {} pins, once.\n".format(PINS))
+    unfinished = None
+    try:
+        os.makedirs("build", exist_ok=True)
+        unfinished = tempfile.mkdtemp(dir="build", prefix="sdk-unfinished-")
+        options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-compile"]
+        options += ["--no-deps", "--only-binary", ":all:"]
+        options += ["--python-version", "{}.{}".format(*RUNTIME), "--target", unfinished]
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "install"] + options + ["-r", PINS],
+            env=dict(os.environ, PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if done.returncode:
+            said = done.stdout.decode("utf-8", "replace").strip().splitlines() or ["nothing said"]
+            fail(
+                "the SDK that {} pins is not installed, and pip could not fetch it ({}); it needs "
+                "pip and a package index, or a .venv made by make.".format(PINS, said[-1].strip())
+            )
+        os.rename(unfinished, folder)
+    except OSError as error:
+        if not os.path.isdir(folder):  # another build may have been quicker
+            fail("{} cannot be written: {}.".format(folder, error.strerror))
+    finally:
+        if unfinished:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def version_of(sources):
     """Returns how git describes the last commit that changed what is packed, input.json apart.
 
@@ -190,21 +322,22 @@ def version_of(sources):
     return re.sub(r"[^A-Za-z0-9._-]", "-", described) + ("-dirty" if is_changed else "")
 
 
-def bytecode(names):
-    # Lambda cannot write beside the function, and would compile it anew at each cold start. Checked
-    # by the source's hash: what is edited in the console's editor counts.
+def bytecode(sources, mode):
+    # Lambda cannot write beside the function, and would compile it anew at each cold start.
     folder = tempfile.mkdtemp()
     compiled = {}
     try:
-        for name in names:
-            path = os.path.join(folder, "compiled")
+        source, path = os.path.join(folder, "source"), os.path.join(folder, "compiled")
+        for name in sorted(name for name in sources if name.endswith(".py")):
+            with open(source, "wb") as target:
+                target.write(sources[name])
             py_compile.compile(
-                name,
+                source,
                 cfile=path,
                 dfile=name,
                 doraise=True,
                 optimize=0,  # whatever PYTHONOPTIMIZE says: Lambda does not
-                invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH,
+                invalidation_mode=getattr(py_compile.PycInvalidationMode, mode),
             )
             with open(path, "rb") as result:
                 compiled[importlib.util.cache_from_source(name, optimization="")] = result.read()
@@ -280,6 +413,12 @@ def zipped(read):
     return buffer.getvalue()
 
 
+def size_of(data, names):
+    """Returns how many bytes of a zip some of its files take."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return sum(archive.getinfo(name).compress_size for name in names)
+
+
 def filled_template(values):
     """Returns template.yaml with what it says of the zip under Mappings."""
     text = read_file(TEMPLATE).decode("utf-8")
@@ -311,12 +450,16 @@ def main():
     path, input_path, template_path = sys.argv[1:]
     sources = {name: read_file(name) for name in source_names()}
     read = dict(sources)
+    packages = sdk()
     read[CONFIGURATION], document = read_configuration(input_path)
     is_runtime = sys.version_info[:2] == RUNTIME
     if is_runtime:
-        read.update(bytecode(sorted(name for name in sources if name.endswith(".py"))))
+        # By the source's hash: whoever edits a source finds it changed. Nobody edits the SDK.
+        read.update(bytecode(sources, "CHECKED_HASH"))
+        packages.update(bytecode(packages, "UNCHECKED_HASH"))
         check_as_the_function_does(document, input_path)
-    version = version_of(sources)
+    version = version_of(dict(sources, **{PINS: read_file(PINS)}))
+    read.update(packages)
     read[VERSION_FILE] = version.encode() + b"\n"
     data = zipped(read)
     digest = hashlib.sha256(data).hexdigest()
@@ -334,6 +477,9 @@ def main():
     say("{}: {} bytes, sha256 {}\n".format(path, len(data), digest))
     say("version {}; mail: {}; role to assume: {}\n".format(
         version, "yes" if has_mail else "no", "yes" if has_role else "no"
+    ))
+    say("with boto3 {} and {} services' models: {} bytes of it\n".format(
+        dict(pins())["boto3"], len(SERVICES), size_of(data, packages)
     ))
     if packaged is not None:
         write(template_path, packaged, "--template")

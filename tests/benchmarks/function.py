@@ -74,7 +74,7 @@ class FunctionFigures:
             ),
             "Second answer, same runtime": f"{self.warm_seconds:.2f} s",
             "Memory at its highest, after a run": f"{self.memory_mb:.0f} MB",
-            "The zip": f"{self.zip_bytes / 1024:.0f} KB",
+            "The zip, with the SDK": f"{self.zip_bytes / 1024:,.0f} KB",
         }
         lines = [f"| {name} | {value} |" for name, value in rows.items()]
         return SECTION.format(share=SHARE) + "\n".join(lines) + "\n"

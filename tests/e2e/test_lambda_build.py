@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib.util
 import json
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.e2e
 
 PROJECT: Final = Path(__file__).parents[2]
 SINGLE_FILES: Final = ("AWSSession.py", "Notification.py", "lambda_function.py")
+BESIDE: Final = ("input.json", "requirements.txt", "lambda_build.sh", "template.yaml")
 HARMLESS: Final = {"awsCredentials": {"region_name": "us-east-1"}, "smtpCredentials": {}}
 WITH_THIS_PYTHON: Final = {
     **os.environ,
@@ -35,6 +37,7 @@ WITH_THIS_PYTHON: Final = {
 CONTENTS: Final = [
     "AWSSession.py",
     "Notification.py",
+    "boto3/__init__.py",
     "ecs_task_recycle/__init__.py",
     "ecs_task_recycle/channels/mail/mail.html",
     "ecs_task_recycle/deeper/__init__.py",
@@ -44,8 +47,20 @@ CONTENTS: Final = [
     "ecs_task_recycle/version.txt",
     "input.json",
     "lambda_function.py",
+    "licenses/boto3-1.0/LICENSE",
 ]
-SOURCES: Final = [name for name in CONTENTS if name != "ecs_task_recycle/version.txt"]
+SOURCES: Final = [name for name in CONTENTS if not re.match(r"boto3|licenses|.*version\.txt", name)]
+SITE_PACKAGES: Final = ".venv/lib/python3.13/site-packages"
+SDK: Final = {
+    "boto3/__init__.py": "NAME = 'a stand-in'\n",
+    "boto3/examples/example.py": "",
+    "boto3/data/ec2/resources-1.json": "{}",
+    "boto3-1.0.dist-info/LICENSE": "",
+    "boto3-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: boto3\nVersion: 1.0\n",
+    "boto3-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+}
+"""A small package for the SDK: where it comes from is at stake here, and builds stay quick."""
+
 TAKES_ANYTHING: Final = """
 SettingsError = ValueError
 
@@ -70,6 +85,8 @@ def tree(tmp_path: Path) -> Path:
         "ecs_task_recycle/recycle.py": "ANSWER = 42\n",
         "lambda_function.py": HANDLER,
         "input.json": json.dumps(HARMLESS),
+        "requirements.txt": "# The SDK.\nboto3==1.0\n",
+        **{f"{SITE_PACKAGES}/{name}": text for name, text in sdk_files().items()},
         "tests/test_recycle.py": "assert True\n",
         "ecs_emulator/world.py": "",
         "ecs_task_recycle/__pycache__/recycle.cpython-313.pyc": "",
@@ -82,6 +99,17 @@ def tree(tmp_path: Path) -> Path:
     for name in ("lambda_build.sh", "template.yaml"):
         shutil.copy(PROJECT / name, folder)
     return folder
+
+
+def sdk_files() -> dict[str, str]:
+    """The SDK's files as pip installs them, the package's own list of them included."""
+    rows = [
+        f"{name},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+        for name, text in SDK.items()
+    ]
+    record = "boto3-1.0.dist-info/RECORD"
+    lines = [f"{row.rstrip('=')},{len(text)}" for row, text in zip(rows, SDK.values(), strict=True)]
+    return {**SDK, record: "\n".join([*lines, f"{record},,"]) + "\n"}
 
 
 def build(
@@ -224,7 +252,7 @@ def test_help_names_the_options(tree: Path) -> None:
         assert option in done.stdout
 
 
-@pytest.mark.parametrize("missing", ["Notification.py", "input.json", "lambda_function.py"])
+@pytest.mark.parametrize("missing", ["Notification.py", "input.json", "requirements.txt"])
 def test_a_missing_file_is_named(tree: Path, missing: str) -> None:
     (tree / missing).unlink()
     assert_refused(build(tree), f"{missing} cannot be read: No such file or directory.")
@@ -315,13 +343,21 @@ def test_a_machine_without_python_3_is_told_so(tree: Path, tmp_path: Path) -> No
     assert_refused(done, "Python 3 is needed")
 
 
-def test_the_project_itself_makes_a_small_zip_of_the_function_alone(tmp_path: Path) -> None:
+def test_the_project_itself_makes_a_small_zip_of_the_function_and_the_sdk_alone(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "f.zip"
     done = build(PROJECT, "--output", str(path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert path.stat().st_size < 1_000_000
-    top_level = r"(AWSSession|Notification|lambda_function)\.py|input\.json"
-    allowed = rf"{top_level}|ecs_task_recycle/((\w+/)*(\w+\.py|mail\.html)|version\.txt)"
+    assert path.stat().st_size < 4_000_000
+    top_level = r"(AWSSession|Notification|lambda_function|six)\.py|input\.json"
+    own = r"ecs_task_recycle/((\w+/)*(\w+\.py|mail\.html)|version\.txt)"
+    modules = r"(boto3|botocore|dateutil|jmespath|s3transfer|urllib3)/(\w+/)*\w+\.py"
+    data = (
+        r"botocore/(cacert\.pem|data/(\w+|sdk-default-configuration|[\w/-]+[\w.-]+)\.json(\.gz)?)"
+    )
+    licences = r"licenses/\w+-[\w.]+/(LICENSE|NOTICE)(\.txt)?"
+    allowed = f"{top_level}|{own}|{modules}|{data}|{licences}"
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         compiled = {importlib.util.cache_from_source(each) for each in names if each[-3:] == ".py"}
@@ -338,7 +374,7 @@ def product(tmp_path: Path) -> Path:
     folder = tmp_path / "product"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PROJECT / "ecs_task_recycle", folder / "ecs_task_recycle", ignore=ignored)
-    for name in (*SINGLE_FILES, "input.json", "lambda_build.sh", "template.yaml"):
+    for name in (*SINGLE_FILES, *BESIDE):
         shutil.copy(PROJECT / name, folder)
     return folder
 
@@ -391,7 +427,7 @@ def test_a_configuration_that_is_not_there_is_named(tree: Path) -> None:
 
 def committed(tree: Path) -> Path:
     """Make the folder a checkout with one commit, tagged v1.0."""
-    (tree / ".gitignore").write_text("/dist/\n__pycache__/\n")
+    (tree / ".gitignore").write_text("/.venv/\n/dist/\n__pycache__/\n")
     commit_all(tree)
     git(tree, "tag", "v1.0")
     return tree

@@ -23,6 +23,8 @@ PYTHON ?= $(shell for python in python3.13 python3 python; do \
 
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n 2
+# One more than CI has processors: the end-to-end tests wait more than they compute.
+WAITING := -n 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-deploy verify-aws test check bench lint shell template types unit sweeps format \
@@ -70,7 +72,7 @@ unit: $(STAMP) ## the tests that need neither a server nor minutes
 	$(PYTEST) $(PARALLEL) -m "not slow and not e2e"
 
 sweeps: $(STAMP) $(MINISTACK_STAMP) ## the rest of them: property sweeps, and end to end
-	$(PYTEST) $(PARALLEL) -m "slow or e2e"
+	$(PYTEST) $(WAITING) -m "slow or e2e"
 
 format: $(STAMP) ## ruff's formatter and its safe fixes
 	$(BIN)/ruff format .

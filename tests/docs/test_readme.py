@@ -53,7 +53,7 @@ NOT_RECORDED: Final = {
     "{} ends when its pause is over, at {}; to end it at once, stop the guardian's execution {}",
     "{} has ended with its capacity raised; {}",
     "{} is dead; {}",
-    "run {} is dead and has left nothing raised",
+    "{} is dead and has left nothing raised",
     (
         "{} tasks of an earlier deployment still run beside those of {}, "
         "and ECS is yet to stop them (its cleanup is deferred)"

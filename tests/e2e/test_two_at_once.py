@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.synchronize import Barrier
 
-ROUNDS = 100
+ROUNDS = int(os.environ.get("RECYCLE_ROUNDS", "60"))
 RUNNERS = 3
 SPEED = 90.0
 ANSWER_SECONDS = 60.0

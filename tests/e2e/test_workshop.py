@@ -75,7 +75,7 @@ def test_ci_runs_every_check_and_every_test(workshop: Workshop) -> None:
         "ruff format --check .",
         "mypy ",
         "python -m pytest -n 2 -m not slow and not e2e",
-        "python -m pytest -n 2 -m slow or e2e",
+        "python -m pytest -n 3 -m slow or e2e",
     ]
 
 

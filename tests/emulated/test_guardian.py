@@ -59,11 +59,11 @@ AT_ONCE = Knobs(replaces_after_stopped=False)
 IN_SEGMENTS = replace(KNOBS, replaces_after_stopped=False)
 TASKS = 5
 QUICK_LIMIT_SECONDS = 310.0
-PAIRS = int(os.environ.get("RECYCLE_PAIRS", "200"))
+PAIRS = int(os.environ.get("RECYCLE_PAIRS", "120"))
 """Pairs of kills, at random."""
 LARGE = int(os.environ.get("RECYCLE_LARGE", "120"))
 """Tasks of a large service; 1200 take half an hour on one processor."""
-ROTATIONS = 100
+ROTATIONS = 60
 EVENT: dict[str, Any] = {"wait_time": 100, "stabilize_timeout": 300}
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.emulated.random_worlds import Story
 
 WORLDS: Final = int(os.environ.get("RECYCLE_WORLDS", "1000"))
-WITH_OUTAGES: Final = int(os.environ.get("RECYCLE_WORLDS", "300"))
+WITH_OUTAGES: Final = int(os.environ.get("RECYCLE_WORLDS", "200"))
 PARTS: Final = 20
 """So that the worlds are shared among processes."""
 DRAWN: Final = 2000

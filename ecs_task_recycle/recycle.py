@@ -271,10 +271,7 @@ def raise_outcome_of_restore(run: Run) -> None:
         raise Ended(Status.NOTHING_TO_DO, "no interrupted run found; nothing to restore")
     dead, found = f"run {interrupted.run_id}", run.record.last_read
     if run.recalled is None and found is not None and found.scale_up is None:
-        raise Ended(
-            Status.NOTHING_TO_DO,
-            f"run {interrupted.run_id} is dead and has left nothing raised",
-        )
+        raise Ended(Status.NOTHING_TO_DO, f"{dead} is dead and has left nothing raised")
     if run.settings.dry_run:
         text = f"{dead} is dead, the capacity that it left would be put back"
         raise Ended(Status.PLANNED, text)

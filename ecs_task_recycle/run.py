@@ -193,7 +193,11 @@ class Run:
         self.record.renew(self.to_keep(), task=task)
 
     def write_ahead(self, *, task: str | None = None) -> None:
-        """Write down what comes next. Raises Ended if the run is to stop, OwnershipLostError."""
+        """Write down what comes next, before it is done.
+
+        Raises Ended if the run was asked to stop, or its guardian's execution was stopped; raises
+        OwnershipLostError.
+        """
         if self.guardian is not None:
             self.guardian.require_running()
         self.record.renew(self.to_keep(), task=task)

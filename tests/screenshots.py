@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,11 +21,11 @@ import boto3
 from ecs_emulator import FailingStart, Knobs, World
 from ecs_emulator.wire.in_process import attach
 from ecs_task_recycle.settings.function import FunctionContext
-from ecs_task_recycle.settings.input_json import Mail
 from Notification import compose
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.guarded import Guarded
 from tests.emulated.swept import Swept
+from tests.mail_configuration import MAIL as CONFIGURED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,15 +40,7 @@ HEIGHT: Final = 2600
 DOCS_PICTURE: Final = ("completed", 780, 930)
 """The run whose mail the README shows, and how much of it: width and height."""
 
-MAIL: Final = Mail(
-    host="smtp.example.com",
-    port=587,
-    from_email="noreply@example.com",
-    to=("admin@example.com",),
-    email_subject="ECS Service Task Recycle Completed",
-    subject_prefix="AWS ECS",
-    timezone="Europe/Berlin",
-)
+MAIL: Final = replace(CONFIGURED, timezone="Europe/Berlin")
 FUNCTION: Final = FunctionContext(
     region="us-east-1",
     name="ecs-task-recycle-function",

@@ -136,11 +136,12 @@ class Gateway:
         return f"service:{self.service_name}"
 
     def service(self, *include: ServiceFieldType) -> Service | None:
-        """Return the service, or None where there is no such cluster or service."""
+        """Return the service, with what to ``include``; None where it or its cluster is not."""
+        asked: dict[str, Any] = {"include": include} if include else {}
         try:
             with translated("ecs:DescribeServices"):
                 answer = self._ecs.describe_services(
-                    cluster=self.cluster_name, services=[self.service_name], include=include
+                    cluster=self.cluster_name, services=[self.service_name], **asked
                 )
         except AwsCallError as error:
             if error.code != "ClusterNotFoundException":

@@ -65,19 +65,23 @@ def take_turn(sweep: Sweep, asked: SweepTurn) -> dict[str, Any]:
 
     Returns what the state machine goes on with.
     """
-    in_hand = _in_hand(sweep, asked.lane)
+    in_hand = _take_in_hand(sweep, asked.lane)
+    wait_seconds = 0 if in_hand is None else _work(sweep, *in_hand)
     turns = asked.turns + 1
     return {
         "sweep_turn": asked.sweep,
         "lane": asked.lane,
         "turns": turns,
         "continues": in_hand is not None and turns < TURNS_LIMIT,
-        "wait_seconds": 0 if in_hand is None else _work(sweep, *in_hand),
+        "wait_seconds": wait_seconds,
     }
 
 
-def _in_hand(sweep: Sweep, lane: int) -> tuple[SweepRecord, int] | None:
-    """Return the service that a lane has to work on, by its number; None where none is left."""
+def _take_in_hand(sweep: Sweep, lane: int) -> tuple[SweepRecord, int] | None:
+    """Return the service, by its number, that a lane has in hand; take the next if it has none.
+
+    None where none is left.
+    """
     record = sweep.store.read()
     if record is None or record.status is not None:
         return None
@@ -93,14 +97,19 @@ def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
     run, attempts = sweep.make_run(record, number), record.attempts.get(number, 0)
     if attempts == 0:
         return _begin(sweep, number, run)
-    ended = _outcome(run)
-    if ended is not None:
-        sweep.store.note(number, ended)
-        return 0
-    if _goes_on(run):
+    own = _own_record(run)
+    ended = _outcome(run, own)
+    if ended is None and not (own is not None and own.may_be_alive(run.now_at)):
+        status = _guardian_status(run)
+        if status is None or (own is not None and status != RUNNING):
+            # Died before its guardian was started, a run is begun once more, under its id.
+            return _begin(sweep, number, run, attempts)
+        if own is None:
+            ended = _failed(run, "its run record is gone or not understood; its guardian restores")
+    if ended is None:
         return LOOK_AGAIN_SECONDS
-    # Died before its guardian was started, a run is begun once more, under its id.
-    return _begin(sweep, number, run, attempts)
+    sweep.store.note(number, ended)
+    return 0
 
 
 def _begin(sweep: Sweep, number: int, run: Run, attempts: int = 0) -> int:
@@ -133,37 +142,25 @@ def _tell_start(sweep: Sweep, tell_start: Callable[[], object]) -> None:
     tell_start()
 
 
-def _outcome(run: Run) -> SweptService | None:
-    """Read how a run that was begun has ended; None where it has not."""
-    own = _own_record(run)
+def _outcome(run: Run, own: RunRecord | None) -> SweptService | None:
+    """Return how a run has ended: by its own record, or by that of a later run of the service.
+
+    None where neither says so.
+    """
     if own is not None:
         # Of one that has left something raised, the guardian puts it back.
         has_ended = not own.is_open or own.state is RecordState.UNRESTORED
         return _of_record(run, own) if has_ended else None
-    there = run.record.last_read
-    past = (
-        next((each for each in there.outcomes if each.run_id == run.run_id), None)
-        if there
-        else None
-    )
-    if past is not None:
-        return SweptService(
-            service=run.gateway.name,
-            status=SweptStatus(past.status),
-            reason=past.reason,
-            tasks_recycled=past.tasks_recycled,
-        )
-    if _guardian_status(run) is None:
-        return None
-    return _failed(run, "its run record is gone or not understood; its guardian restores")
-
-
-def _goes_on(run: Run) -> bool:
-    """Read whether an invocation of a run may be alive, or its guardian goes on with it."""
-    record = run.record.last_read
-    is_own = record is not None and record.run_id == run.run_id
-    may_be_alive = record is not None and is_own and record.may_be_alive(run.now_at)
-    return may_be_alive or _guardian_status(run) == RUNNING
+    later = run.record.last_read
+    for past in () if later is None else later.outcomes:
+        if past.run_id == run.run_id:
+            return SweptService(
+                service=run.gateway.name,
+                status=SweptStatus(past.status),
+                reason=past.reason,
+                tasks_recycled=past.tasks_recycled,
+            )
+    return None
 
 
 def _own_record(run: Run) -> RunRecord | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,6 +33,21 @@ def invoked(bench: Bench, world: World, **event: Any) -> dict[str, Any]:  # noqa
     world.advance(max(0, limit + 1 - world.elapsed))
     world.revive()
     return answer
+
+
+def test_without_an_extra_task_no_time_is_kept_for_one(bench: Bench) -> None:
+    """Else a run without a guardian would refuse what it has the time for."""
+    needed = []
+    for maintains in (True, False):
+        world = World()
+        a_service(world)
+        reason = bench.recycle(
+            world, deadline_seconds=80, wait_time=50, maintain_service_state=maintains
+        ).reason
+        (seconds,) = re.findall(r"the next task may need (\d+) s", str(reason))
+        needed.append(int(seconds))
+    with_it, without_it = needed
+    assert with_it - without_it > 60  # the pause, and what a task takes to start
 
 
 @pytest.mark.slow

@@ -77,6 +77,30 @@ def test_a_deployment_that_starts_meanwhile_ends_the_run_cleanly(
     assert world.lowest_in_service() >= 4
 
 
+def test_no_task_is_stopped_by_reads_that_a_slow_go_ahead_has_made_old(bench: Bench) -> None:
+    """Step Functions hangs between the last look at the service and the stop."""
+    world = World()
+    a_service(world)
+    hangs = world.faults.fail("DescribeExecution", nth=4, times=2, after_seconds=60)
+    deployed: list[float] = []
+
+    def deploy_meanwhile(w: World) -> None:
+        if not hangs.struck:
+            w.at(w.elapsed + 1, deploy_meanwhile)
+        else:
+            deployed.append(w.start_deployment("demo", "web").created_at)
+
+    world.at(1, deploy_meanwhile)
+    report = Guarded(bench, world).recycle(wait_time=0)
+
+    assert hangs.struck == 2
+    stopped_at = [call.at for call in world.calls_of("StopTask") if call.wrote]
+    assert stopped_at
+    assert max(stopped_at) < deployed[0]
+    assert "a deployment started" in str(report.reason)
+    assert capacity(world)[0] == 3
+
+
 def test_the_surge_taken_away_by_somebody_ends_the_run(bench: Bench) -> None:
     world = World()
     service = a_service(world)

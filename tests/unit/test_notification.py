@@ -28,20 +28,13 @@ from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.input_json import Mail
 from ecs_task_recycle.task import NOT_IN_TIME
 from Notification import compose, send_notification
+from tests.mail_configuration import MAIL
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from ecs_task_recycle.codec import Json
 
-MAIL: Final = Mail(
-    host="smtp.example.com",
-    port=587,
-    from_email="noreply@example.com",
-    to=("admin@example.com",),
-    email_subject="ECS Service Task Recycle Completed",
-    subject_prefix="AWS ECS",
-)
 TASK: Final = "arn:aws:ecs:eu-west-1:123456789012:task/shop/"
 ENDED_AT: Final = datetime.fromisoformat("2026-11-22T02:12:34+00:00")
 STOPPED_AT: Final = datetime.fromisoformat("2026-11-22T02:02:34+00:00")

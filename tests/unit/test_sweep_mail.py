@@ -16,22 +16,13 @@ from ecs_task_recycle.report.sweep_answer import (
     SweptStatus,
 )
 from ecs_task_recycle.settings.function import FunctionContext, NoticeDefaults
-from ecs_task_recycle.settings.input_json import Mail
 from ecs_task_recycle.settings.sweep import sweep_from
 from Notification import compose
+from tests.mail_configuration import MAIL
 
 if TYPE_CHECKING:
     from ecs_task_recycle.codec import Json
 
-MAIL: Final = Mail(
-    host="smtp.example.com",
-    port=587,
-    from_email="noreply@example.com",
-    to=("admin@example.com",),
-    email_subject="Sweep",
-    subject_prefix="AWS ECS",
-    timezone="UTC",
-)
 FUNCTION: Final = FunctionContext(region="us-east-1", name="recycler")
 STARTED_AT: Final = datetime(2026, 1, 5, 9, tzinfo=UTC)
 NOTHING_LEFT: Final = (SweptStatus.COMPLETED, SweptStatus.REFUSED, SweptStatus.NOTHING_TO_DO)

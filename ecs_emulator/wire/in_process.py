@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -12,11 +12,11 @@ import botocore.credentials
 import botocore.endpoint
 import botocore.handlers
 import botocore.parsers
-import botocore.useragent
 import botocore.waiter
+from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ReadTimeoutError
-from botocore.useragent import sanitize_user_agent_string_component
+from botocore.useragent import UserAgentString
 from botocore.utils import parse_timestamp
 
 from ecs_emulator.ground.errors import NoAnswerError
@@ -82,13 +82,14 @@ def attach(world: World | Switchboard) -> Iterator[Switchboard]:
 def _remembering() -> Iterator[None]:
     """Let botocore work out once what is the same in call after call, for the tests' speed.
 
-    Instants, for clients made inside: all come again with each answer. The user agent's words.
+    Instants, for clients made inside: all come again with each answer. The user agent of a client.
+    What is signed, for in process nobody checks a signature; who signs is told all the same.
     """
     parsed = lru_cache(maxsize=2**16)(parse_timestamp)
-    sanitized = lru_cache(maxsize=2**10)(sanitize_user_agent_string_component)
     with (
         mock.patch.object(botocore.parsers, "DEFAULT_TIMESTAMP_PARSER", parsed),
-        mock.patch.object(botocore.useragent, sanitized.__name__, sanitized),
+        mock.patch.object(UserAgentString, "to_string", cache(UserAgentString.to_string)),
+        mock.patch.object(SigV4Auth, "canonical_request", return_value=""),
     ):
         yield
 

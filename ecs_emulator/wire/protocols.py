@@ -172,21 +172,27 @@ def _service_by(key: str, value: str) -> str:
 # -- checking -----------------------------------------------------------------------------------
 
 
+_PLAIN = {
+    ("string", str),
+    ("integer", int),
+    ("boolean", bool),
+    ("timestamp", int),  # epoch seconds
+    ("timestamp", float),
+}
+"""Values that botocore's validator allows where nothing more is demanded: quickly seen."""
+
+
 class _AnswerValidator(ParamValidator):
     """Checks an answer; a description that is shown again and again only once."""
 
     def _validate(self, params: object, shape: Shape, errors: ValidationErrors, name: str) -> None:
         if isinstance(params, Known) and params.checked:
             return
+        if not shape.metadata and (shape.type_name, type(params)) in _PLAIN:
+            return
         super()._validate(params, shape, errors, name)  # type: ignore[misc]
         if isinstance(params, Known) and not errors.has_errors():
             params.checked = True
-
-    def _validate_timestamp(
-        self, param: object, shape: Shape, errors: ValidationErrors, name: str
-    ) -> None:
-        if not isinstance(param, int | float):  # epoch seconds, as nearly all are: quickly seen
-            super()._validate_timestamp(param, shape, errors, name)  # type: ignore[misc]
 
     def _validate_string(
         self, param: object, shape: Shape, errors: ValidationErrors, name: str

@@ -38,7 +38,7 @@ def test_a_sentence_that_quotes_aws_at_its_end_has_one_full_stop(bench: Bench) -
     world = World(knobs=NEVER_HEALTHY)
     a_service(world)
     world.at(112, lambda w: w.faults.fail("DescribeServices", times=None, code="ServerException"))
-    world.at(160, lambda w: w.faults.clear())
+    world.at(140, lambda w: w.faults.clear())
 
     report = bench.recycle(world, stabilize_timeout=120)
 

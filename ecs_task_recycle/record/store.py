@@ -6,7 +6,6 @@ Each is one conditional write. What a run writes of itself is a ``Kept``, made f
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -306,12 +305,14 @@ class RecordStore:
         conditions: Item | None = None,
     ) -> Item | None:
         """Write a record over the one that was seen; return the one that stood in the way."""
-        write = partial(self._write_once, record, remove, conditions or {})
+        write = partial(self._write_once, record, to_item(record), remove, conditions or {})
         return retry_until(write, self.clock, until=self.clock.now() + seconds, every_seconds=2.0)
 
-    def _write_once(self, record: RunRecord, remove: Sequence[str], more: Item) -> Item | None:
+    def _write_once(
+        self, record: RunRecord, values: Item, remove: Sequence[str], more: Item
+    ) -> Item | None:
         """Write what changes. A repeated call whose first answer was lost finds its own."""
-        values, seen = to_item(record), self._seen or {}
+        seen = self._seen or {}
         changed = {name: value for name, value in values.items() if seen.get(name) != value}
         gone = [name for name in (*OPTIONAL, *remove) if name in seen and name not in values]
         mine = {name: seen.get(name) for name in OWNERSHIP}
@@ -321,14 +322,13 @@ class RecordStore:
                 return written.item
             if any(written.item.get(name) != value for name, value in changed.items()):
                 # An earlier write of this invocation stands there, whose answers were all lost.
-                self._seen = written.item
-                return self._write_once(_next(record), remove, more)
+                self._seen, again = written.item, _next(record)
+                return self._write_once(again, to_item(again), remove, more)
         self._seen, self._record = written.item, record
         return None
 
     def _dead_at(self) -> datetime:
-        unlimited_at = self.clock.now() + UNLIMITED_SECONDS
-        ends = unlimited_at if math.isinf(self.deadline_at) else self.deadline_at
+        ends = min(self.deadline_at, self.clock.now() + UNLIMITED_SECONDS)
         return as_utc(ends) + timedelta(seconds=DEATH_MARGIN_SECONDS)
 
     # -- sentences -------------------------------------------------------------------------------

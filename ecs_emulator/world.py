@@ -103,7 +103,7 @@ class World:
     def _have_neighbours(self) -> None:
         self.identities = Identities(self.time, self.account)
         self.throttle = Throttle()
-        tables = self.tables = Tables(self.time, self.account)
+        tables = self.tables = Tables(self.time, self.account, self.knobs.staleness)
         self.items = tables.items
         self.item = tables.item
         self.put_item = tables.put

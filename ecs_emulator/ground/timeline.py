@@ -35,6 +35,11 @@ class Timeline[T]:
         self._times.append(at)
         self._values.append(value)
 
+    def forget(self, before: float) -> None:
+        """Keep no version that only an instant earlier than `before` (epoch seconds) had."""
+        kept = max(0, bisect_right(self._times, before) - 1)
+        del self._times[:kept], self._values[:kept]
+
     def at(self, instant: float) -> T:
         """Return the value as it was at `instant`; before its birth, the first one."""
         if instant >= self._times[-1]:

@@ -5,7 +5,7 @@ What moto knows: https://docs.getmoto.org/en/latest/docs/services/dynamodb.html
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -16,6 +16,7 @@ from botocore import xform_name
 from moto.core.exceptions import JsonRESTError
 from moto.dynamodb import comparisons
 from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.dynamo_type import Item as MotoItem
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
@@ -65,11 +66,15 @@ for _sign in ("<", "<=", ">", ">="):
 
 
 class Tables:
-    """The tables of one world. RUNS_TABLE is there from the start, unless it is dropped."""
+    """The tables of one world. RUNS_TABLE is there from the start, unless it is dropped.
 
-    def __init__(self, time: Simulation, account: Account) -> None:
+    `staleness`: how many seconds ago a read may look into the past, at most.
+    """
+
+    def __init__(self, time: Simulation, account: Account, staleness: float) -> None:
         self._time = time
         self._account = account
+        self._staleness = staleness
         self._pictures: dict[str, Timeline[Any]] = {}
 
     @cached_property
@@ -90,8 +95,9 @@ class Tables:
     def write(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Perform an operation that writes, wholly or (raising ApiError) not at all."""
         table, pictures = self._find(parameters["TableName"])
-        table.items = deepcopy(pictures.latest)
+        table.items = _to_change(table, pictures.latest, parameters)
         answer = _ask(self._handler, operation, parameters)
+        pictures.forget(before=self._time.now - self._staleness)
         pictures.set(self._time.now, table.items)
         return answer
 
@@ -154,6 +160,15 @@ def _runs_table() -> dict[str, Any]:
         "KeySchema": [{"AttributeName": RUNS_KEY, "KeyType": "HASH"}],
         "AttributeDefinitions": [{"AttributeName": RUNS_KEY, "AttributeType": "S"}],
     }
+
+
+def _to_change(table: Table, items: Any, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401  moto's
+    """Return the items for a write: what it names is a copy, the others are as in the past."""
+    found = copy(items)
+    named = (parameters.get("Key") or parameters["Item"]).get(table.hash_key_attr)
+    if named is not None and (key := DynamoType(named)) in found:
+        found[key] = deepcopy(found[key])
+    return found
 
 
 def _ask(handler: _Handler, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

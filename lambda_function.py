@@ -52,7 +52,7 @@ from ecs_task_recycle.settings.sweep import (
 )
 from ecs_task_recycle.sweep.gateway import SweepGateway
 from ecs_task_recycle.sweep.record import SweepStore, key_of
-from ecs_task_recycle.sweep.sweep import ask, begin
+from ecs_task_recycle.sweep.sweep import ask, begin, stop
 from ecs_task_recycle.sweep.turns import Sweep, end, take_turn
 
 if TYPE_CHECKING:
@@ -216,11 +216,13 @@ def _swept(work: SweepWork) -> dict[str, Any]:
         case SweepTurn() as asked:
             return take_turn(sweep, asked)
         case SweepEnd() as asked:
-            ended = end(sweep, asked.rounds)
-            if ended.answer is not None:
-                _notify_of_sweep(work, ended.answer)
+            if asked.stopped is not None:
+                stop(sweep, f"the execution of the sweep was {asked.stopped}")
+            goes_on_with, answer = end(sweep, asked)
+            if answer is not None:
+                _notify_of_sweep(work, answer)
                 sweep.store.note_told()
-            return ended.as_json(asked)
+            return goes_on_with
         case SweepSettings() as asked:
             return _sweep_answered(work, asked)
 

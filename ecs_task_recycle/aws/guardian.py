@@ -119,17 +119,22 @@ class Guardian:
             text = "Could not read the guardian's execution: %s"
             logger.warning(text, error, extra=dict(error.facts))
             return
-        if status != RUNNING:
+        if status not in {RUNNING, None}:
             raise Ended(Status.PARTIAL, f"the guardian's execution is {status}")
 
-    def read_status(self) -> str:
-        """Return the execution's status, "RUNNING" while it watches.
+    def read_status(self) -> str | None:
+        """Return the execution's status, "RUNNING" while it watches; None where it is not started.
 
-        Raises AwsCallError, with the code ``NOT_STARTED`` where there is no such execution.
+        Raises AwsCallError.
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
         """
-        with translated(DESCRIBE):
-            return self._client.describe_execution(executionArn=self.execution_arn)["status"]
+        try:
+            with translated(DESCRIBE):
+                return self._client.describe_execution(executionArn=self.execution_arn)["status"]
+        except AwsCallError as error:
+            if error.code != NOT_STARTED:
+                raise
+            return None
 
     def probe_start(self) -> None:
         """Call StartExecution with an invalid name and input. AWS denies or rejects it."""

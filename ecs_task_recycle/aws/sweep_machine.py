@@ -34,12 +34,14 @@ class SweepMachine:
 
     def start(self, sweep: str, *, lanes: int, clock: Clock) -> None:
         """Start the execution of a sweep, unless it is there already. Raises AwsCallError."""
-        text = json.dumps({"sweep_end": sweep, "lanes": list(range(lanes)), "rounds": 0})
+        given = {"sweep_end": sweep, "lanes": list(range(lanes)), "rounds": 0, "stopped": None}
         client = self._session.client("stepfunctions", config=CONFIG)
 
         def start() -> None:
             with translated(START):
-                client.start_execution(stateMachineArn=self._machine_arn, name=sweep, input=text)
+                client.start_execution(
+                    stateMachineArn=self._machine_arn, name=sweep, input=json.dumps(given)
+                )
 
         try:
             retry_until(start, clock, until=clock.now() + PATIENCE_SECONDS)

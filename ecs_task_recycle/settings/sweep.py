@@ -33,6 +33,7 @@ from ecs_task_recycle.settings.values import Resource, list_of, run_name, whole
 TURN: Final = "sweep_turn"
 END: Final = "sweep_end"
 LONGEST_COUNT: Final = 1_000_000
+_STOPPED: Final = {None: None, "ABORTED": "ABORTED", "TIMED_OUT": "TIMED_OUT"}
 
 _OF_ONE_SERVICE: Final = (known.SERVICE_NAME, known.TASKS)
 _OF_THE_SWEEP: Final = (known.CLUSTER_NAME, known.DRY_RUN, known.ACTION)
@@ -83,11 +84,15 @@ class SweepTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepEnd:
-    """That no lane of a sweep goes on any more, ``rounds`` times before this."""
+    """That no lane of a sweep goes on any more, ``rounds`` times before this.
+
+    ``stopped`` is the status of an execution that was ended from outside; else None.
+    """
 
     sweep: str
     lanes: int
     rounds: int
+    stopped: str | None
 
 
 def run_id_of(sweep: str, number: int) -> str:
@@ -116,6 +121,7 @@ def step_from(event: object) -> SweepTurn | SweepEnd | None:
             sweep=run_name(event[END]),
             lanes=len(lanes(event["lanes"])),
             rounds=count(event["rounds"]),
+            stopped=_STOPPED[event["stopped"]],
         )
     except (ValueError, TypeError, KeyError):
         raise SettingsError.of("the event", ["it does not come from a sweep's machine"]) from None

@@ -72,12 +72,9 @@ class SweepGateway:
 
     def service_names(self, cluster: str) -> tuple[str, ...] | None:
         """Return the names of a cluster's services, None where there is no such cluster."""
-        return _unless_missing(
-            NO_CLUSTER,
-            lambda: self._listed(
-                "ecs:ListServices", "list_services", "serviceArns", cluster=cluster
-            ),
-        )
+        action, operation, member = "ecs:ListServices", "list_services", "serviceArns"
+        read = partial(self._listed, action, operation, member, cluster=cluster)
+        return _unless_missing(NO_CLUSTER, read)
 
     def _listed(self, action: str, operation: str, member: str, **given: str) -> tuple[str, ...]:
         def read() -> tuple[str, ...]:

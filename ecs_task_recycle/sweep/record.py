@@ -19,9 +19,10 @@ from ecs_task_recycle.codec import Json, decode, encode
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.record.item import KEPT
 from ecs_task_recycle.record.packing import packed, unpacked
-from ecs_task_recycle.record.table import Item, RunTable
+from ecs_task_recycle.record.table import Item, RunTable, Written
 from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptService, SweptStatus
 from ecs_task_recycle.settings.parameters import OnError
+from ecs_task_recycle.settings.sweep import SweepSettings
 from ecs_task_recycle.sweep.gateway import ServiceName
 from ecs_task_recycle.text import one_line
 
@@ -60,7 +61,7 @@ class SweepRecord:
     attempts: Mapping[int, int]
     outcomes: Mapping[int, SweptService]
     has_failed: bool = False
-    stop_requested_at: datetime | None = None
+    stop_reason: str | None = None
     status: SweepStatus | None = None
     ended_at: datetime | None = None
     told_at: datetime | None = None
@@ -68,8 +69,8 @@ class SweepRecord:
     @property
     def early_end(self) -> str | None:
         """Why no further service begins, None if one may."""
-        if self.stop_requested_at is not None:
-            return 'the sweep was asked to stop by {"action": "stop"}'
+        if self.stop_reason is not None:
+            return self.stop_reason
         if self.has_failed and self.on_error is OnError.STOP:
             return 'a run has failed, and on_error is "stop"'
         return None
@@ -77,8 +78,13 @@ class SweepRecord:
     @property
     def may_begin_another(self) -> bool:
         """Whether a lane may take a service that none has taken."""
-        is_left = self.next_number < len(self.services)
-        return is_left and self.status is None and self.early_end is None
+        is_over = self.status is not None or self.early_end is not None
+        return not is_over and self.next_number < len(self.services)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a lane has to go on: with a run in progress, or with another service."""
+        return self.status is None and (bool(self.running) or self.may_begin_another)
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -115,20 +121,22 @@ class SweepStore:
         self._clock = clock
 
     def read(self) -> SweepRecord | None:
-        """Return the record, None where there is no such sweep. Raises AwsCallError."""
+        """Return the record, None where there is no such sweep.
+
+        Raises AwsCallError, and PreconditionError for a record that nobody here wrote.
+        """
         item = self._patiently(self._table.read)
         if item is None or item.get("format") != FORMAT:
             return None
-        return _from_item(item)
+        try:
+            return _read(item)
+        except (LookupError, TypeError, ValueError, AttributeError) as problem:
+            raise PreconditionError(
+                f"The record of the sweep is not one that this version understands: {problem}.",
+                remedy="Nothing was touched. Delete it if nobody of yours has written it.",
+            ) from problem
 
-    def open(
-        self,
-        services: tuple[ServiceName, ...],
-        *,
-        parameters: Mapping[str, Json],
-        at_once: int,
-        on_error: OnError,
-    ) -> None:
+    def open(self, services: tuple[ServiceName, ...], settings: SweepSettings) -> None:
         """Write down what is selected, unless it is: AWS may deliver an event twice."""
         names = packed([[each.cluster, each.service] for each in services])
         if len(names) > NAMES_LIMIT_BYTES:
@@ -141,9 +149,9 @@ class SweepStore:
             # As in the record of a run: cloudformation_deploy.sh asks for the open ones.
             "state": "sweeping",
             "names": names,
-            "parameters": json.dumps(parameters),
-            "at_once": at_once,
-            "on_error": on_error.value,
+            "parameters": json.dumps(settings.parameters),
+            "at_once": settings.at_once,
+            "on_error": settings.on_error.value,
             "started_at": self._now_at.isoformat(),
             "next": 0,
             "expires_at": int((self._now_at + LONGEST_SWEEP + KEPT).timestamp()),
@@ -162,14 +170,12 @@ class SweepStore:
                 f"taken_{number}": self._now_at.isoformat(),
                 "next": number + 1,
             }
-            holds: Item = {"next": number, "stop_requested_at": None, "status": None}
+            holds: Item = {"next": number, "stop_reason": None, "status": None}
             if record.on_error is OnError.STOP:
                 holds = {**holds, "has_failed": None}
-            if self._write(taken, holds):
-                return number
-            found = self.read()
+            written = self._write(taken, holds)
             # The answer to a write that did take it may have been lost.
-            if found is not None and found.in_hand.get(lane) == number:
+            if written.is_ours or written.item.get(f"lane_{lane}") == number:
                 return number
 
     def note_attempt(self, number: int, count: int) -> None:
@@ -186,10 +192,9 @@ class SweepStore:
             values["has_failed"] = True
         self._write(values, {f"outcome_{number}": None, "format": FORMAT})
 
-    def request_stop(self) -> None:
-        """Let no further service begin."""
-        now_at = self._now_at.isoformat()
-        self._write({"stop_requested_at": now_at}, {"stop_requested_at": None, "format": FORMAT})
+    def request_stop(self, reason: str) -> None:
+        """Let no further service begin; the first reason stays."""
+        self._write({"stop_reason": reason}, {"stop_reason": None, "format": FORMAT})
 
     def close(self, status: SweepStatus) -> None:
         """Write down how the sweep ended, once."""
@@ -209,23 +214,11 @@ class SweepStore:
     def _now_at(self) -> datetime:
         return as_utc(self._clock.now())
 
-    def _write(self, values: Item, conditions: Item) -> bool:
-        written = self._patiently(lambda: self._table.write(values, conditions=conditions))
-        return written.is_ours
+    def _write(self, values: Item, conditions: Item) -> Written:
+        return self._patiently(lambda: self._table.write(values, conditions=conditions))
 
     def _patiently[T](self, call: Callable[[], T]) -> T:
         return retry_until(call, self._clock, until=self._clock.now() + PATIENCE_SECONDS)
-
-
-def _from_item(item: Item) -> SweepRecord:
-    """Return the record of an item. Raises PreconditionError for one that nobody here wrote."""
-    try:
-        return _read(item)
-    except (LookupError, TypeError, ValueError, AttributeError) as problem:
-        raise PreconditionError(
-            f"The record of the sweep is not one that this version understands: {problem}.",
-            remedy="Nothing was touched. Delete it if nobody of yours has written it.",
-        ) from problem
 
 
 def _read(item: Item) -> SweepRecord:
@@ -248,7 +241,7 @@ def _read(item: Item) -> SweepRecord:
         attempts=_numbered(item, "attempts_"),
         outcomes=outcomes,
         has_failed="has_failed" in item,
-        stop_requested_at=_instant(item, "stop_requested_at"),
+        stop_reason=item.get("stop_reason"),
         status=SweepStatus(item["status"]) if "status" in item else None,
         ended_at=_instant(item, "ended_at"),
         told_at=_instant(item, "told_at"),

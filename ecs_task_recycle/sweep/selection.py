@@ -9,7 +9,6 @@ from typing import Final
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.settings.parameters import SWEPT_SERVICES
 from ecs_task_recycle.settings.sweep import SweepSettings
-from ecs_task_recycle.settings.values import Resource
 from ecs_task_recycle.sweep.gateway import FoundService, ServiceName, SweepGateway
 
 _NAMED_PROBLEMS: Final = 20
@@ -48,62 +47,30 @@ def _refusal(problems: list[str]) -> PreconditionError:
 
 
 def _candidates(
-    gateway: SweepGateway,
-    settings: SweepSettings,
-    allowed: Sequence[str],
-    problems: list[str],
+    gateway: SweepGateway, settings: SweepSettings, allowed: Sequence[str], problems: list[str]
 ) -> list[FoundService]:
-    if settings.services is None:
-        clusters = [settings.cluster_name] if settings.cluster_name else allowed
-        named = _everything(gateway, clusters or gateway.cluster_names(), allowed, problems)
-    else:
-        named = _named(settings, settings.services, allowed, problems)
-    found = {
-        each.name: each
-        for cluster in dict.fromkeys(each.cluster for each in named)
-        for each in gateway.services(
-            cluster, [one.service for one in named if one.cluster == cluster]
-        )
-    }
-    problems += [f"there is no service {each}" for each in named if each not in found]
-    kept = [found[each] for each in named if each in found]
-    problems += _foreign(kept, settings.account)
-    return kept
-
-
-def _named(
-    settings: SweepSettings,
-    services: Iterable[Resource],
-    allowed: Sequence[str],
-    problems: list[str],
-) -> list[ServiceName]:
-    whole = [
+    """Return the services to choose from: the named ones, or all of one cluster or of all."""
+    named = [
         ServiceName(cluster=each.cluster or settings.cluster_name or "", service=each.name)
-        for each in services
+        for each in settings.services or ()
     ]
-    clusters = dict.fromkeys(each.cluster for each in whole)
-    problems += _closed(clusters, allowed)
-    return [each for each in dict.fromkeys(whole) if not allowed or each.cluster in allowed]
-
-
-def _closed(clusters: Iterable[str], allowed: Sequence[str]) -> Iterator[str]:
-    """Yield the clusters that the stack does not let the function touch."""
+    whole = [settings.cluster_name] if settings.cluster_name else allowed or gateway.cluster_names()
+    clusters = dict.fromkeys(each.cluster for each in named) if named else whole
+    found: dict[ServiceName, FoundService] = {}
     for cluster in clusters:
         if allowed and cluster not in allowed:
-            yield f"cluster {cluster} is none of the stack's ClusterNames"
-
-
-def _everything(
-    gateway: SweepGateway, clusters: Sequence[str], allowed: Sequence[str], problems: list[str]
-) -> list[ServiceName]:
-    problems += _closed(clusters, allowed)
-    named: list[ServiceName] = []
-    for cluster in (each for each in clusters if not allowed or each in allowed):
-        services = gateway.service_names(cluster)
-        if services is None:
+            problems.append(f"cluster {cluster} is none of the stack's ClusterNames")
+            continue
+        names = [each.service for each in dict.fromkeys(named) if each.cluster == cluster]
+        there = names if named else gateway.service_names(cluster)
+        if there is None:
             problems.append(f"there is no cluster {cluster}")
-        named += [ServiceName(cluster=cluster, service=each) for each in services or ()]
-    return named
+        wanted = [ServiceName(cluster=cluster, service=each) for each in there or ()]
+        found |= {each.name: each for each in gateway.services(cluster, there or ())}
+        problems += [f"there is no service {each}" for each in wanted if each not in found]
+    kept = [found[each] for each in (dict.fromkeys(named) or found) if each in found]
+    problems += _foreign(kept, settings.account)
+    return kept
 
 
 def _foreign(services: Iterable[FoundService], account: str | None) -> Iterator[str]:

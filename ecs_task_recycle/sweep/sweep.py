@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from ecs_task_recycle.actions import act
@@ -47,62 +48,43 @@ def begin(
             remedy="Nothing was touched. Deploy it with Guardian=enabled and Sweeps=enabled.",
         )
     services = select(gateway, settings, cluster_names)
-    if not services:
-        return _answer(sweep, settings, SweepStatus.NOTHING_TO_DO, reason="no service is selected")
-    if settings.dry_run:
-        return _planned(sweep, settings, services)
-    sweep.store.open(
-        services,
+    plans = _plans(sweep, settings, services) if settings.dry_run else []
+    answer = partial(
+        SweepAnswer,
+        sweep=sweep.id,
+        services_count=len(services),
         parameters=settings.parameters,
-        at_once=settings.at_once,
-        on_error=settings.on_error,
+        timestamp=as_utc(sweep.clock.now()),
     )
+    if not services:
+        return answer(status=SweepStatus.NOTHING_TO_DO, reason="no service is selected")
+    waiting = [SweptService(service=str(each), status=SweptStatus.WAITING) for each in services]
+    if settings.dry_run:
+        return answer(status=SweepStatus.PLANNED, services=(*plans, *waiting[len(plans) :]))
+    sweep.store.open(services, settings)
     try:
         machine.start(sweep.id, lanes=min(settings.at_once, len(services)), clock=sweep.clock)
     except AwsCallError:
         sweep.store.close(SweepStatus.FAILED)
         raise
-    waiting = [SweptService(service=str(each), status=SweptStatus.WAITING) for each in services]
-    return _answer(
-        sweep, settings, SweepStatus.SWEEPING, waiting, execution=machine.execution_arn(sweep.id)
-    )
+    arn = machine.execution_arn(sweep.id)
+    return answer(status=SweepStatus.SWEEPING, services=tuple(waiting), execution=arn)
 
 
-def _answer(
-    sweep: Sweep,
-    settings: SweepSettings,
-    status: SweepStatus,
-    services: Sequence[SweptService] = (),
-    *,
-    reason: str | None = None,
-    execution: str | None = None,
-) -> SweepAnswer:
-    return SweepAnswer(
-        sweep=sweep.id,
-        status=status,
-        reason=reason,
-        services_count=len(services),
-        services=tuple(services),
-        parameters=settings.parameters,
-        execution=execution,
-        timestamp=as_utc(sweep.clock.now()),
-    )
-
-
-def _planned(sweep: Sweep, settings: SweepSettings, services: Sequence[ServiceName]) -> SweepAnswer:
+def _plans(
+    sweep: Sweep, settings: SweepSettings, services: Sequence[ServiceName]
+) -> list[SweptService]:
     """Return the plan of each service, of as many as there is time for."""
     plans: list[SweptService] = []
-    for number, each in enumerate(services):
-        has_time = sweep.clock.now() + PLAN_SECONDS < sweep.deadline_at
-        if number < PLANS_LIMIT and has_time:
-            names = {"cluster_name": each.cluster, "service_name": each.service}
-            event = {**settings.parameters, **names, "dry_run": True}
-            report = act(sweep.run_of(event, run_id_of(sweep.id, number)))
-            sweep.tell(report)
-            plans.append(outcome_of(report))
-        else:
-            plans.append(SweptService(service=str(each), status=SweptStatus.WAITING))
-    return _answer(sweep, settings, SweepStatus.PLANNED, plans)
+    for number, each in enumerate(services[:PLANS_LIMIT]):
+        if sweep.clock.now() + PLAN_SECONDS >= sweep.deadline_at:
+            break
+        names = {"cluster_name": each.cluster, "service_name": each.service}
+        event = {**settings.parameters, **names, "dry_run": True}
+        report = act(sweep.run_of(event, run_id_of(sweep.id, number)))
+        sweep.tell(report)
+        plans.append(outcome_of(report))
+    return plans
 
 
 def ask(sweep: Sweep, action: Action) -> SweepAnswer:
@@ -112,19 +94,21 @@ def ask(sweep: Sweep, action: Action) -> SweepAnswer:
         return answer_of(sweep, record, SweepStatus.STATUS)
     if record.status is not None:
         return answer_of(sweep, record, SweepStatus.NOTHING_TO_DO)
-    sweep.store.request_stop()
-    record = _existing(sweep)
+    stop(sweep, 'the sweep was asked to stop by {"action": "stop"}')
+    return answer_of(sweep, _existing(sweep), SweepStatus.STOPPING)
+
+
+def stop(sweep: Sweep, reason: str) -> None:
+    """Let no further service begin, and ask the sweep's own runs to end after the task in hand."""
+    sweep.store.request_stop(reason)
+    record = sweep.store.read()
+    if record is None:
+        return
     for number in record.running:
-        _stop(sweep, record, number)
-    return answer_of(sweep, record, SweepStatus.STOPPING)
-
-
-def _stop(sweep: Sweep, record: SweepRecord, number: int) -> None:
-    """Ask the run of a service to end after the task in hand; nobody else's run of it."""
-    run = sweep.make_run(record, number)
-    known = run.record.read()
-    if known is not None and known.run_id == run.run_id:
-        request_stop(run.record, sweep.clock)
+        run = sweep.make_run(record, number)
+        known = run.record.read()
+        if known is not None and known.run_id == run.run_id:
+            request_stop(run.record, sweep.clock)
 
 
 def _existing(sweep: Sweep) -> SweepRecord:

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, Final
 
 from ecs_task_recycle.actions import act
-from ecs_task_recycle.aws.guardian import NOT_STARTED, RUNNING
+from ecs_task_recycle.aws.guardian import RUNNING
 from ecs_task_recycle.clock import Clock, as_utc
 from ecs_task_recycle.codec import Json
-from ecs_task_recycle.errors import AlreadyRunningError, AwsCallError, PreconditionError
+from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError
 from ecs_task_recycle.outcome import Ended, Status
 from ecs_task_recycle.record.record import RecordState, RunRecord, progress_of
 from ecs_task_recycle.report.report import Report
@@ -40,19 +40,16 @@ ROUNDS_LIMIT: Final = 100
 ATTEMPTS_LIMIT: Final = 3
 """How often a run is begun that dies before it has a guardian: that allows as many deaths."""
 
-type RunOf = Callable[[Mapping[str, Json], str], Run]
-"""Makes the run of one service, of its event and its id."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """The context of a sweep: its record, how a run of it is made, and its report told."""
+    """The context of a sweep. ``run_of`` makes a run of an event and an id, ``tell`` reports it."""
 
     id: str
     store: SweepStore
     clock: Clock
     deadline_at: float
-    run_of: RunOf
+    run_of: Callable[[Mapping[str, Json], str], Run]
     tell: Callable[[Report], object]
 
     def make_run(self, record: SweepRecord, number: int) -> Run:
@@ -67,12 +64,11 @@ def take_turn(sweep: Sweep, asked: SweepTurn) -> dict[str, Any]:
     """
     in_hand = _take_in_hand(sweep, asked.lane)
     wait_seconds = 0 if in_hand is None else _work(sweep, *in_hand)
-    turns = asked.turns + 1
     return {
         "sweep_turn": asked.sweep,
         "lane": asked.lane,
-        "turns": turns,
-        "continues": in_hand is not None and turns < TURNS_LIMIT,
+        "turns": asked.turns + 1,
+        "continues": in_hand is not None and asked.turns + 1 < TURNS_LIMIT,
         "wait_seconds": wait_seconds,
     }
 
@@ -100,7 +96,7 @@ def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
     own = _own_record(run)
     ended = _outcome(run, own)
     if ended is None and not (own is not None and own.may_be_alive(run.now_at)):
-        status = _guardian_status(run)
+        status = None if run.guardian is None else run.guardian.read_status()
         if status is None or (own is not None and status != RUNNING):
             # Died before its guardian was started, a run is begun once more, under its id.
             return _begin(sweep, number, run, attempts)
@@ -137,7 +133,7 @@ def _tell_start(sweep: Sweep, tell_start: Callable[[], object]) -> None:
     Whoever asks later finds the record, and asks the run itself.
     """
     record = sweep.store.read()
-    if record is not None and record.stop_requested_at is not None:
+    if record is not None and record.stop_reason is not None:
         raise Ended(Status.PARTIAL, record.early_end)
     tell_start()
 
@@ -172,18 +168,6 @@ def _own_record(run: Run) -> RunRecord | None:
     return record if record is not None and record.run_id == run.run_id else None
 
 
-def _guardian_status(run: Run) -> str | None:
-    """Read how the guardian of a run stands, None where it was not started. Raises AwsCallError."""
-    if run.guardian is None:
-        return None
-    try:
-        return run.guardian.read_status()
-    except AwsCallError as error:
-        if error.code != NOT_STARTED:
-            raise
-        return None
-
-
 def _failed(run: Run, reason: str) -> SweptService:
     return SweptService(service=run.gateway.name, status=SweptStatus.FAILED, reason=reason)
 
@@ -205,41 +189,39 @@ def _of_record(run: Run, record: RunRecord) -> SweptService:
 # ---- The end ----
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """Whether lanes have to go on; ``answer`` is what somebody is to be told of the sweep."""
+def end(sweep: Sweep, asked: SweepEnd) -> tuple[dict[str, Any], SweepAnswer | None]:
+    """End a sweep whose lanes have all ended, unless a service is left that has to be done.
 
-    continues: bool = False
-    has_failed: bool = False
-    answer: SweepAnswer | None = None
-
-    def as_json(self, asked: SweepEnd) -> dict[str, Any]:
-        """Return what the state machine goes on with."""
-        return {
-            "sweep_end": asked.sweep,
-            "lanes": list(range(asked.lanes)),
-            "rounds": asked.rounds + 1,
-            "continues": self.continues,
-            "has_failed": self.has_failed,
-        }
-
-
-def end(sweep: Sweep, rounds: int) -> End:
-    """End a sweep whose lanes have all ended, unless a service is left that has to be done."""
+    Returns what the state machine goes on with, and what somebody is to be told, if anything is.
+    """
     record = sweep.store.read()
+    continues = record is not None and record.is_left and asked.rounds < ROUNDS_LIMIT
+    answer = None if continues else _closed(sweep, record)
+    goes_on_with = {
+        "sweep_end": asked.sweep,
+        "lanes": list(range(asked.lanes)),
+        "rounds": asked.rounds + 1,
+        "stopped": None,
+        "continues": continues,
+        "has_failed": answer is not None and answer.status is SweepStatus.FAILED,
+    }
+    is_told = continues or (record is not None and record.told_at is not None)
+    return goes_on_with, None if is_told else answer
+
+
+def _closed(sweep: Sweep, record: SweepRecord | None) -> SweepAnswer:
+    """Write down how a sweep ended, once; return what is told of it."""
     if record is None:
-        return End(has_failed=True, answer=_answer_without_record(sweep))
-    is_left = bool(record.running) or record.may_begin_another
-    if record.status is None and is_left and rounds < ROUNDS_LIMIT:
-        return End(continues=True)
+        return SweepAnswer(
+            sweep=sweep.id,
+            status=SweepStatus.FAILED,
+            reason="the record of the sweep is gone; the record of each service says how it stands",
+            timestamp=as_utc(sweep.clock.now()),
+        )
     if record.status is None:
         sweep.store.close(_status_of(record))
         record = sweep.store.read() or record
-    status = record.status or _status_of(record)
-    has_failed = status is SweepStatus.FAILED
-    if record.told_at is not None:
-        return End(has_failed=has_failed)
-    return End(has_failed=has_failed, answer=answer_of(sweep, record, status))
+    return answer_of(sweep, record, record.status or _status_of(record))
 
 
 def _status_of(record: SweepRecord) -> SweepStatus:
@@ -247,25 +229,15 @@ def _status_of(record: SweepRecord) -> SweepStatus:
     found = {each.status for each in record.outcomes.values()}
     if SweptStatus.FAILED in found:
         return SweepStatus.FAILED
-    is_whole = len(record.outcomes) == len(record.services)
-    if SweptStatus.PARTIAL in found or not is_whole:
+    if SweptStatus.PARTIAL in found or len(record.outcomes) < len(record.services):
         return SweepStatus.PARTIAL
     return SweepStatus.COMPLETED
-
-
-def _answer_without_record(sweep: Sweep) -> SweepAnswer:
-    return SweepAnswer(
-        sweep=sweep.id,
-        status=SweepStatus.FAILED,
-        reason="the record of the sweep is gone; each service's own run record says how it stands",
-        timestamp=as_utc(sweep.clock.now()),
-    )
 
 
 def answer_of(sweep: Sweep, record: SweepRecord, status: SweepStatus) -> SweepAnswer:
     """Return what is told of a sweep as its record stands."""
     now_at = as_utc(sweep.clock.now())
-    until_at = record.ended_at or now_at
+    lasted = (record.ended_at or now_at) - record.started_at
     answer = SweepAnswer(
         sweep=sweep.id,
         status=status,
@@ -273,7 +245,7 @@ def answer_of(sweep: Sweep, record: SweepRecord, status: SweepStatus) -> SweepAn
         services=tuple(record.standing(number) for number in range(len(record.services))),
         parameters=record.parameters,
         started_at=record.started_at,
-        duration_seconds=round((until_at - record.started_at).total_seconds(), 1),
+        duration_seconds=round(lasted.total_seconds(), 1),
         timestamp=now_at,
     )
     counts = ", ".join(f"{count} {status}" for status, count in answer.counts.items())

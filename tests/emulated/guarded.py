@@ -178,20 +178,22 @@ class Guarded:
 
     def _rule(self, ended: Execution) -> Execution | None:
         """Let EventBridge start an execution where one has ended early, as the rule says."""
-        if ended.status not in RULE_STATUSES:
-            return None
-        detail = {"status": ended.status, "input": ended.input, "name": ended.name}
-        if ended.error is not None:
-            detail["error"] = ended.error
-        event = {"source": "aws.states", "detail-type": RULE_DETAIL_TYPE, "detail": detail}
-        number = len(self.world.executions)
-        arn = f"{MACHINE_ARN.replace(':stateMachine:', ':execution:')}:rule-{number}"
-        started = Execution(
-            arn=arn,
-            machine_arn=MACHINE_ARN,
-            name=f"rule-{number}",
-            input=json.dumps(event),
-            started_at=self.world.now,
-        )
-        self.world.executions[arn] = started
-        return started
+        return started_by_rule(self.world, ended) if ended.status in RULE_STATUSES else None
+
+
+def started_by_rule(world: World, ended: Execution) -> Execution:
+    """Start an execution of the same machine, whose input is AWS's event of the one that ended."""
+    detail = {"status": ended.status, "input": ended.input, "name": ended.name}
+    if ended.error is not None:
+        detail["error"] = ended.error
+    event = {"source": "aws.states", "detail-type": RULE_DETAIL_TYPE, "detail": detail}
+    name = f"rule-{len(world.executions)}"
+    started = Execution(
+        arn=f"{ended.machine_arn.replace(':stateMachine:', ':execution:')}:{name}",
+        machine_arn=ended.machine_arn,
+        name=name,
+        input=json.dumps(event),
+        started_at=world.now,
+    )
+    world.executions[started.arn] = started
+    return started

@@ -16,10 +16,10 @@ from ecs_task_recycle.settings.function import NoticeDefaults
 from ecs_task_recycle.settings.sweep import SweepEnd, SweepTurn, step_from, sweep_from
 from ecs_task_recycle.sweep.gateway import SweepGateway
 from ecs_task_recycle.sweep.record import SweepStore, key_of
-from ecs_task_recycle.sweep.sweep import ask, begin
+from ecs_task_recycle.sweep.sweep import ask, begin, stop
 from ecs_task_recycle.sweep.turns import Sweep, end, take_turn
 from tests.emulated.bench import LAMBDA_SECONDS
-from tests.emulated.guarded import MACHINE_ARN, Guarded
+from tests.emulated.guarded import MACHINE_ARN, Guarded, started_by_rule
 from tests.emulated.lanes import LanesClock
 from tests.emulated.states import TaskFailedError, Walk
 from tests.infrastructure.machine import definition
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tests.emulated.bench import Bench
 
 SWEEP_ARN = MACHINE_ARN.replace("guardian", "sweep")
+RULE_STATUSES = ("ABORTED", "TIMED_OUT")
 THROTTLED = "Lambda.TooManyRequestsException"
 
 
@@ -159,11 +160,12 @@ class Swept:
         """Let every execution walk to its end."""
         self.clock.go_on()
 
-    def stop_execution(self, sweep: str) -> None:
-        """Stop a sweep's execution by hand, and so those of its lanes; no invocation is stopped."""
-        walk = self.walks[sweep]
-        for each in (walk, *walk.children):
-            each.execution.end("ABORTED", self.world.now)
+    def stop_executions(self, status: str = "ABORTED") -> None:
+        """Stop the executions of sweeps and so those of lanes; no invocation is stopped."""
+        for walk in [*self.walks.values()]:
+            for each in (walk, *walk.children):
+                if each.execution.status == "RUNNING":
+                    each.execution.end(status, self.world.now)
 
     # -- the state machines ----------------------------------------------------------------------
 
@@ -180,6 +182,10 @@ class Swept:
     def _walk_of(self, execution: Execution) -> Callable[[], None]:
         if execution.machine_arn == MACHINE_ARN:
             return lambda: self._guard(execution.name)
+        return lambda: self._walk_sweep(execution)
+
+    def _walk_sweep(self, execution: Execution) -> None:
+        """Walk the states of a sweep's execution to its end, and let its rule fire."""
         walk = self.walks[execution.name] = Walk(
             world=self.world,
             execution=execution,
@@ -188,7 +194,11 @@ class Swept:
             sleep=self.clock.sleep,
             together=self.clock.together,
         )
-        return walk.run
+        walk.run()
+        if execution.status in RULE_STATUSES:
+            started = started_by_rule(self.world, execution)
+            self.visited.append(started.arn)
+            self._walk_sweep(started)
 
     def _guard(self, run_id: str) -> None:
         guarded = GuardedAmongOthers(
@@ -229,8 +239,10 @@ class Swept:
             return take_turn(self.context(step.sweep), step)
         assert isinstance(step, SweepEnd)
         sweep = self.context(step.sweep)
-        ended = end(sweep, step.rounds)
-        if ended.answer is not None:
-            self.answers.setdefault(sweep.id, []).append(ended.answer)
+        if step.stopped is not None:
+            stop(sweep, f"the execution of the sweep was {step.stopped}")
+        goes_on_with, answer = end(sweep, step)
+        if answer is not None:
+            self.answers.setdefault(sweep.id, []).append(answer)
             sweep.store.note_told()
-        return ended.as_json(step)
+        return goes_on_with

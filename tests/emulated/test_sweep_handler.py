@@ -122,9 +122,29 @@ def test_a_sweep_answers_202_and_mails_once_at_its_end(
     assert "a/one</a>" in mails.mails[0].part("html")
     status = function.invoke({"sweep": sweep, "action": "status"})["body"]
     assert [each["status"] for each in status["services"]] == ["completed", "refused"]
-    again = function.invoke({"sweep_end": sweep, "lanes": [0], "rounds": 1})
+    again = function.invoke({"sweep_end": sweep, "lanes": [0], "rounds": 1, "stopped": None})
     assert again["continues"] is False
     assert len(subjects(mails)) == 1
+
+
+def test_a_sweep_whose_execution_was_stopped_is_mailed_with_what_it_left(
+    mails: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    for name in ("one", "two"):
+        world.create_service(cluster="a", name=name, desired_count=1)
+    function = Deployed(world, monkeypatch)
+    begun = function.invoke({"services": ["a/one", "a/two"], "wait_time": 0})
+    sweep = begun["body"]["sweep"]
+
+    ended = function.invoke({"sweep_end": sweep, "lanes": [0], "rounds": 0, "stopped": "ABORTED"})
+
+    assert (ended["continues"], ended["stopped"]) == (False, None)
+    (mail,) = mails.mails
+    assert "the execution of the sweep was ABORTED" in " ".join(mail.part("plain").split())
+    status = function.invoke({"sweep": sweep, "action": "status"})["body"]
+    assert [each["status"] for each in status["services"]] == ["not_begun", "not_begun"]
+    assert world.calls_of("StopTask") == []
 
 
 def test_a_secret_that_has_changed_is_understood_as_aws_sends_it(

@@ -104,16 +104,34 @@ def test_a_run_record_that_is_lost_costs_at_most_its_run(
 # ---- People ----
 
 
-@pytest.mark.parametrize("begins", range(2, 70, 17))
-def test_a_sweep_whose_execution_is_stopped_by_hand_leaves_nothing_raised(
-    bench: Bench, begins: float
+@pytest.mark.parametrize("begins", range(2, 34, 8))
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
+def test_a_sweep_whose_execution_is_stopped_by_hand_is_ended_and_told(
+    bench: Bench, status: str, begins: float
 ) -> None:
     def stop(swept: Swept) -> None:
-        swept.world.at(swept.world.elapsed + begins, lambda _: swept.stop_execution("s"))
+        at = swept.world.elapsed + begins
+        swept.world.at(at, lambda _: swept.stop_executions(status))
 
     swept, wrong = attacked(bench, stop)
-    assert wrong == ["nobody was told"]
-    assert swept.world.elapsed < 2 * HOURS
+    assert wrong == []
+    assert swept.answer.status is SweepStatus.PARTIAL
+    assert str(swept.answer.reason).endswith(f"the execution of the sweep was {status}")
+    assert standing(swept.answer)["three"] is SweptStatus.NOT_BEGUN
+    assert swept.world.elapsed < 1 * HOURS
+
+
+@pytest.mark.parametrize("seconds", [1, 40])
+def test_an_execution_that_ends_a_sweep_may_be_stopped_itself(bench: Bench, seconds: float) -> None:
+    def stop_again_and_again(swept: Swept) -> None:
+        for number in range(4):
+            at = swept.world.elapsed + 20 + number * seconds
+            swept.world.at(at, lambda _: swept.stop_executions())
+
+    swept, wrong = attacked(bench, stop_again_and_again)
+    assert wrong == []
+    assert swept.answer.status is SweepStatus.PARTIAL
+    assert standing(swept.answer)["three"] is SweptStatus.NOT_BEGUN
 
 
 @pytest.mark.parametrize("begins", range(2, 70, 17))

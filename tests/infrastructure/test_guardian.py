@@ -277,38 +277,48 @@ def test_switched_off_nothing_of_it_is_left() -> None:
     assert function["Environment"]["Variables"]["GUARDIAN_ARN"] == ""
 
 
-def test_the_early_end_of_an_execution_starts_another_one_with_that_event() -> None:
-    rule = resource("GuardianEnded")
+ENDED_BY_RULE: Final = pytest.mark.parametrize(
+    "name, machine, statuses",
+    [
+        ("Guardian", "GuardianMachine", ["ABORTED", "FAILED", "TIMED_OUT"]),
+        # One that failed has told of it.
+        ("Sweep", "SweepMachine", ["ABORTED", "TIMED_OUT"]),
+    ],
+    ids=["guardian", "sweep"],
+)
+
+
+@ENDED_BY_RULE
+def test_the_early_end_of_an_execution_starts_another_one_with_that_event(
+    name: str, machine: str, statuses: list[str]
+) -> None:
+    rule = resource(f"{name}Ended", Sweeps="enabled")
     assert rule["EventPattern"] == {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {
-            "stateMachineArn": ["<GuardianMachine>"],
-            "status": ["ABORTED", "FAILED", "TIMED_OUT"],
-        },
+        "detail": {"stateMachineArn": [f"<{machine}>"], "status": statuses},
     }
     assert rule["State"] == "ENABLED"
     assert rule["Targets"] == [
         {
-            "Id": "guardian",
-            "Arn": "<GuardianMachine>",
-            "RoleArn": "<GuardianStarterRole.Arn>",
+            "Id": name.lower(),
+            "Arn": f"<{machine}>",
+            "RoleArn": f"<{name}StarterRole.Arn>",
             "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400},
         }
     ]
 
 
-def test_that_rule_may_start_this_machine_and_nothing_else() -> None:
-    role = resource("GuardianStarterRole")
+@ENDED_BY_RULE
+def test_that_rule_may_start_this_machine_and_nothing_else(
+    name: str, machine: str, statuses: list[str]
+) -> None:
+    assert "ABORTED" in statuses
+    role = resource(f"{name}StarterRole", Sweeps="enabled")
     (policy,) = role["Policies"]
-    assert policy["PolicyDocument"]["Statement"] == [
-        {
-            "Sid": "StartRestoring",
-            "Effect": "Allow",
-            "Action": "states:StartExecution",
-            "Resource": "<GuardianMachine>",
-        }
-    ]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "states:StartExecution"
+    assert (statement["Effect"], statement["Resource"]) == ("Allow", f"<{machine}>")
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "events.amazonaws.com"}
     assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}

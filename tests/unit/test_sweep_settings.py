@@ -138,9 +138,13 @@ def test_a_change_asks_for_tasks_created_before_it_and_for_what_the_stack_says(
 def test_a_machines_events_are_read_and_broken_ones_refused() -> None:
     turn = {"sweep_turn": "x", "lane": 3, "turns": 0}
     assert step_from(turn) == SweepTurn(sweep="x", lane=3, turns=0)
-    ended = {"sweep_end": "x", "lanes": [0, 1], "rounds": 2}
-    assert step_from(ended) == SweepEnd(sweep="x", lanes=2, rounds=2)
-    for broken in ({**turn, "lane": -1}, {**ended, "lanes": []}, {"sweep_turn": "a/b"}):
+    ended = {"sweep_end": "x", "lanes": [0, 1], "rounds": 2, "stopped": None}
+    assert step_from(ended) == SweepEnd(sweep="x", lanes=2, rounds=2, stopped=None)
+    stopped = step_from({**ended, "stopped": "ABORTED"})
+    assert stopped == SweepEnd(sweep="x", lanes=2, rounds=2, stopped="ABORTED")
+    endless = {**ended, "lanes": []}
+    forged = {**ended, "stopped": "by me"}
+    for broken in ({**turn, "lane": -1}, endless, forged, {"sweep_turn": "a/b"}):
         with pytest.raises(SettingsError):
             step_from(broken)
 

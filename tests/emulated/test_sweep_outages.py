@@ -14,7 +14,7 @@ import pytest
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptStatus
 from ecs_task_recycle.sweep.record import key_of
-from tests.emulated.attacked import EVENT, attacked, small_world, stops
+from tests.emulated.attacked import EVENT, TASKS, attacked, small_world, stops
 from tests.emulated.guarded import MACHINE_ARN
 from tests.emulated.swept import Swept
 from tests.emulated.test_outages import SERVICES, out
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ecs_emulator import World
-    from ecs_task_recycle.report.sweep_answer import SweepAnswer
+    from ecs_task_recycle.report.sweep_answer import SweepAnswer, SweptService
     from tests.emulated.bench import Bench
 
 EVERY: Final = int(os.environ.get("RECYCLE_SWEEP_OUTAGES", "11"))
@@ -99,6 +99,56 @@ def test_a_run_record_that_is_lost_costs_at_most_its_run(
     assert [each for each in wrong if "record is not free" not in each] == []
     assert swept.world.elapsed < 4 * HOURS
     assert standing(swept.answer)["three"] is SweptStatus.COMPLETED
+
+
+def outcome(answer: SweepAnswer, service: str) -> SweptService:
+    (found,) = (each for each in answer.services if each.service == service)
+    return found
+
+
+def test_a_run_that_died_and_whose_record_is_gone_has_failed(bench: Bench) -> None:
+    def die_and_forget(swept: Swept) -> None:
+        of_the_record(delete, 40, swept)
+        swept.world.at(swept.world.elapsed + 40, lambda _: swept.clock.kill_all())
+
+    swept, wrong = attacked(bench, die_and_forget)
+    assert [each for each in wrong if "record is not free" not in each] == []
+    one = outcome(swept.answer, "a/one")
+    assert one.status is SweptStatus.FAILED
+    assert str(one.reason).startswith("its run record is gone or not understood")
+
+
+def test_how_a_run_ended_is_read_from_the_record_of_a_later_one(bench: Bench) -> None:
+    def run_again_once_it_has_ended(swept: Swept) -> None:
+        world = swept.world
+        arn = f"{MACHINE_ARN.replace(':stateMachine:', ':execution:')}:sweep-s-0"
+
+        def again() -> None:
+            swept.bench.act(
+                world,
+                run_id="later",
+                deadline_seconds=900,
+                cluster_name="a",
+                service_name="one",
+                wait_time=60,
+            )
+
+        def look(_: World) -> None:
+            if arn in world.executions and world.executions[arn].status != "RUNNING":
+                swept.clock.begin(again)
+            else:
+                world.at(world.elapsed + 1, look)
+
+        world.at(world.elapsed + 49, lambda _: swept.clock.kill_all())
+        world.at(world.elapsed + 50, look)
+
+    swept, wrong = attacked(bench, run_again_once_it_has_ended)
+    # The later run recycles once more what the sweep has recycled.
+    assert [each for each in wrong if "stopped" not in each] == []
+    one = outcome(swept.answer, "a/one")
+    assert (one.status, one.tasks_recycled) == (SweptStatus.COMPLETED, TASKS["one"])
+    # Of a run that is over for long, its record tells no more.
+    assert one.seconds is None
 
 
 # ---- People ----
@@ -186,7 +236,7 @@ def test_a_service_whose_run_always_dies_keeps_no_lane_waiting(bench: Bench) -> 
         "three": SweptStatus.COMPLETED,
     }
     (two,) = (each for each in swept.answer.services if each.service == "a/two")
-    assert "died each time" in str(two.reason)
+    assert two.reason == "its run was begun 3 times and died each time"
     assert swept.world.elapsed < 2 * HOURS
 
 

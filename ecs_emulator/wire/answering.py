@@ -5,7 +5,6 @@ looked up.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import ecs_emulator.api.autoscaling
 import ecs_emulator.api.cloudwatch
@@ -75,7 +74,7 @@ def handle(world: World, http: HttpRequest) -> HttpAnswer:
         )
         outcome = _outcome(world, decoded, fault)
         request_id = _record(world, decoded, outcome)
-        encoded = _encode(decoded, outcome, request_id)
+        encoded = _encode(world, decoded, outcome, request_id)
         _refuse_dead(world, decoded.access_key, done=True)
     _wait(world, latency / 2)
     if encoded is None:
@@ -170,10 +169,10 @@ def _record(world: World, decoded: Decoded, outcome: Outcome) -> str:
     return f"emulated-request-{number:06d}"
 
 
-def _encode(decoded: Decoded, outcome: Outcome, request_id: str) -> HttpAnswer | None:
+def _encode(world: World, decoded: Decoded, outcome: Outcome, request_id: str) -> HttpAnswer | None:
     if outcome.lost:
         return None
     if outcome.error is not None:
         return encode_error(decoded, outcome.error, request_id)
-    answer: dict[str, Any] = outcome.answer or {}
+    answer = world.faults.altered(len(world.calls), outcome.answer or {})
     return encode_answer(decoded, answer, request_id)

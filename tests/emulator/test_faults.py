@@ -230,7 +230,7 @@ def test_an_answer_can_be_altered_on_its_way_and_has_taken_effect(bench: Bench) 
     first, *_ = bench.listed()
     bench.world.faults.alter(len(bench.world.calls) + 1, lambda answer: answer.pop("task"))
 
-    answer = bench.ecs.stop_task(cluster="demo", task=first)
+    answer = dict(bench.ecs.stop_task(cluster="demo", task=first))
 
     assert "task" not in answer
     assert bench.world.calls[-1].wrote

@@ -600,7 +600,11 @@ TASK_ID: Final = "0123456789abcdef" * 2
             [f"arn:aws:ecs:eu-west-1:123456789012:task/shop/{TASK_ID}"],
             (
                 NamedTask(
-                    id=TASK_ID, region="eu-west-1", account="123456789012", cluster="shop"
+                    id=TASK_ID,
+                    partition="aws",
+                    region="eu-west-1",
+                    account="123456789012",
+                    cluster="shop",
                 ),
             ),
         ),

@@ -29,7 +29,7 @@ from ecs_task_recycle.settings.window import Window
 
 _NAMES: Final = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
 _OF_A_RUN: Final = tuple(each for each in PARAMETERS if each not in _NAMES)
-_LONGEST_LIST: Final = 20
+LONGEST_LIST: Final = 20
 """How many problems of one kind an error lists."""
 
 
@@ -163,12 +163,12 @@ def unknown_names(given: Mapping[str, object], names: list[str], kind: str) -> l
     """Return a problem for each name that is not known, with the one that is near, if any is."""
     unknown = [name for name in given if name not in names]
     problems = []
-    for name in unknown[:_LONGEST_LIST]:
+    for name in unknown[:LONGEST_LIST]:
         nearest = difflib.get_close_matches(str(name)[:100], names, n=1)
         hint = f"; the nearest is {nearest[0]}" if nearest else ""
         problems.append(f"{shown(name)} is not a {kind}{hint}")
-    if len(unknown) > _LONGEST_LIST:
-        problems.append(f"{len(unknown) - _LONGEST_LIST} more names are not a {kind}")
+    if len(unknown) > LONGEST_LIST:
+        problems.append(f"{len(unknown) - LONGEST_LIST} more names are not a {kind}")
     return problems
 
 
@@ -206,9 +206,9 @@ def _conflicts_of_places(given: Mapping[str, object]) -> Iterator[str]:
     tasks = readable(known.TASKS, given) or ()
     expected = replace(place_of([cluster, service]), cluster=cluster.name)
     elsewhere = [each for task in tasks for each in _differences(f"task {task.id}", task, expected)]
-    yield from elsewhere[:_LONGEST_LIST]
-    if len(elsewhere) > _LONGEST_LIST:
-        yield f"{len(elsewhere) - _LONGEST_LIST} more such problems of tasks"
+    yield from elsewhere[:LONGEST_LIST]
+    if len(elsewhere) > LONGEST_LIST:
+        yield f"{len(elsewhere) - LONGEST_LIST} more such problems of tasks"
 
 
 def place_of(named: Iterable[Located]) -> Located:

@@ -32,6 +32,7 @@ class Fault:
     after_effect: bool
     after_seconds: float
     access_key: str | None
+    connects: bool = True
     seen: int = 0
     struck: int = 0
 

@@ -24,7 +24,7 @@ from ecs_emulator.access.permissions import action_of, denial, expiry
 from ecs_emulator.accidents.faults import Fault
 from ecs_emulator.api.registry import OPERATIONS, Answer, Operation, Request
 from ecs_emulator.ground.calls import Call
-from ecs_emulator.ground.errors import ApiError, EmulatorError, NoAnswerError
+from ecs_emulator.ground.errors import ApiError, EmulatorError, NoAnswerError, UnreachableError
 from ecs_emulator.wire.protocols import (
     Decoded,
     HttpAnswer,
@@ -60,8 +60,8 @@ class Outcome:
 def handle(world: World, http: HttpRequest) -> HttpAnswer:
     """Answer a request.
 
-    Raises NoAnswerError where the client is to wait in vain, Killed where the caller is dead,
-    EmulatorError where the emulator cannot go on.
+    Raises NoAnswerError where the client is to wait in vain, UnreachableError where there is no way
+    here, Killed where the caller is dead, EmulatorError where the emulator cannot go on.
     """
     decoded = decode(http)
     latency = world.dice.seconds(world.knobs.latency, "latency", len(world.calls))
@@ -79,7 +79,8 @@ def handle(world: World, http: HttpRequest) -> HttpAnswer:
     _wait(world, latency / 2)
     if encoded is None:
         _wait(world, fault.after_seconds if fault else 0.0)
-        raise NoAnswerError(decoded.operation)
+        is_reached = fault is None or fault.connects
+        raise (NoAnswerError if is_reached else UnreachableError)(decoded.operation)
     return encoded
 
 

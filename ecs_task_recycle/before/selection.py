@@ -196,6 +196,6 @@ def _refusal(gateway: Gateway, name: NamedTask, known: Mapping[str, Task]) -> st
     if task.group != gateway.task_group:
         return f"task {name.id} is not one of its tasks but of {task.group or 'no service'}"
     if name.region is not None and task.arn.split(":")[:5] != name.arn_head:
-        place = f"account {name.account} in {name.region}, partition {name.partition}"
-        return f"task {name.id} is named as one of {place}"
+        text = "task {} is named as one of account {} in {}, partition {}"
+        return text.format(name.id, name.account, name.region, name.partition)
     return None

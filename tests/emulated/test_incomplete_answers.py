@@ -114,7 +114,12 @@ def lacking(bench: Bench, operation: str, path: Path, *, since: int) -> list[str
     run(under_guard)
     errors = [each.error for each in under_guard.reports if each.error is not None]
     bare = [repr(each) for each in errors if not isinstance(each, RecycleError)]
-    return bare if capacity(world) == FOUND else [*bare, f"capacity {capacity(world)}"]
+    world.advance(LACKS_SECONDS)
+    checks = {
+        f"capacity {capacity(world)}": capacity(world) != FOUND,
+        f"in service {world.lowest_in_service()}": world.lowest_in_service() < FOUND[0],
+    }
+    return [*bare, *(name for name, is_wrong in checks.items() if is_wrong)]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -7,7 +7,6 @@ Nothing in this module calls AWS or reads a clock. It finds every problem before
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,10 +29,6 @@ from ecs_task_recycle.settings.window import Window
 
 _NAMES: Final = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
 _OF_A_RUN: Final = tuple(each for each in PARAMETERS if each not in _NAMES)
-PARAMETERS_LIMIT_BYTES: Final = 32_768
-"""What a run's parameters may take as JSON, its names and tasks apart: 100 names of alarms fit.
-They are kept in the run record, an item of 400 KB, of which 5,000 tasks take 280.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 LONGEST_LIST: Final = 20
 """How many problems of one kind an error lists."""
 
@@ -232,21 +227,9 @@ def _differences(name: str, located: Located, place: Located) -> Iterator[str]:
 def other_than_default(
     given: Mapping[str, object], parameters: Iterable[Parameter[object]]
 ) -> dict[str, Json]:
-    """Return those of the parameters that an event sets to something else, as an event has them.
-
-    Raises SettingsError where they do not fit into a run record.
-    """
-    kept = {
+    """Return those of the parameters that an event sets to something else, as an event has them."""
+    return {
         each.name: encode(str(value) if isinstance(value, Window) else value)
         for each in parameters
         if (value := each.of(given)) != each.default
     }
-    size_bytes = len(json.dumps(kept))
-    if size_bytes > PARAMETERS_LIMIT_BYTES:
-        longest = max(kept, key=lambda name: len(json.dumps(kept[name])))
-        problem = (
-            f"{longest} makes the parameters {size_bytes} bytes of JSON, expected at most "
-            f"{PARAMETERS_LIMIT_BYTES}"
-        )
-        raise SettingsError.of("the event", [problem])
-    return kept

@@ -28,6 +28,7 @@ from ecs_task_recycle.text import one_line
 FORMAT: Final = "sweep 1"
 LONGEST_SWEEP: Final = timedelta(days=60)
 NAMES_LIMIT_BYTES: Final = 100_000
+PARAMETERS_LIMIT_BYTES: Final = 32_768
 REASON_LIMIT: Final = 150
 """An item may have 400 KB: the names, and for each of 1,000 services what its run came to.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -136,12 +137,19 @@ class SweepStore:
                 f"The names of {len(services)} services do not fit into the record of a sweep.",
                 remedy="Nothing was touched. Sweep fewer at a time.",
             )
+        text = json.dumps(parameters, ensure_ascii=False)
+        if (size_bytes := len(text.encode())) > PARAMETERS_LIMIT_BYTES:
+            raise PreconditionError(
+                f"The parameters take {size_bytes} bytes as JSON, expected for a sweep at most "
+                f"{PARAMETERS_LIMIT_BYTES}.",
+                remedy="Nothing was touched. Name fewer alarms, or one alarm that combines them.",
+            )
         values = {
             "format": FORMAT,
             # As in the record of a run: cloudformation_deploy.sh asks for the open ones.
             "state": "sweeping",
             "names": names,
-            "parameters": json.dumps(parameters),
+            "parameters": text,
             "at_once": at_once,
             "on_error": on_error.value,
             "started_at": self._now_at.isoformat(),

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.record.item import PARAMETERS_LIMIT
 from ecs_task_recycle.settings.event import Settings, settings_from_event
-from ecs_task_recycle.settings.function import NoticeDefaults
 from ecs_task_recycle.settings.input_json import (
     AwsCredentials,
     Configuration,
@@ -25,7 +24,6 @@ from ecs_task_recycle.settings.input_json import (
     read_configuration,
 )
 from ecs_task_recycle.settings.parameters import PARAMETERS, REQUIRED, Action, ProtectedTasks
-from ecs_task_recycle.settings.sweep import sweep_from
 from ecs_task_recycle.settings.values import HoursTag, NamedTask
 
 if TYPE_CHECKING:
@@ -736,26 +734,3 @@ def test_of_many_tasks_of_another_place_the_first_are_told_and_the_rest_counted(
 )
 def test_tasks_of_another_place_are_refused_at_once(event: dict[str, object], problem: str) -> None:
     assert problems_of_event(event) == [problem]
-
-
-@pytest.mark.parametrize(
-    "read, names",
-    [
-        (settings_from_event, NAMED),
-        (partial(sweep_from, defaults=NoticeDefaults()), {"services": ["demo/web"]}),
-    ],
-    ids=["a run", "a sweep"],
-)
-def test_parameters_that_no_run_record_can_hold_are_refused(
-    read: Callable[[object], object], names: dict[str, object]
-) -> None:
-    alarms = [f"{number:03}" + "\N{FIRE}" * 250 for number in range(100)]
-
-    with pytest.raises(SettingsError, match=r"alarms makes the parameters 30\d{4} bytes of JSON"):
-        read({**names, "alarms": alarms})
-
-
-def test_a_hundred_of_the_longest_names_of_alarms_are_held() -> None:
-    alarms = [f"{number:03}" + "a" * 252 for number in range(100)]
-
-    assert len(settings_from_event({**NAMED, "alarms": alarms}).alarms) == len(alarms)

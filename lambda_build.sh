@@ -356,7 +356,7 @@ def read_configuration(path):
         with open(path, "rb") as source:
             data = source.read()
         # As the function reads it: editors on Windows may put a byte order mark in front.
-        document = json.loads(data.decode("utf-8-sig"))
+        document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=once)
     except OSError as error:
         fail("{} cannot be read: {}.".format(shown(path), error.strerror))
     except (ValueError, RecursionError) as error:
@@ -365,6 +365,15 @@ def read_configuration(path):
         fail("{} must hold a JSON object.".format(shown(path)))
     warn_of_secrets(path, document)
     return data, document
+
+
+def once(pairs):
+    """Returns an object of JSON; fails for a name that stands in it twice, as the last one counts."""
+    names = [name for name, _ in pairs]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        fail("input.json gives {} more than once.".format(json.dumps(twice[0])))
+    return dict(pairs)
 
 
 def check_as_the_function_does(document, path):

@@ -193,7 +193,7 @@ def _sweep_work(
     session = get_aws_session(configuration.aws)
     if isinstance(asked, SweepSettings):
         _require_instants(asked.started_before)
-        _require_region(asked.region, session)
+        _require_place(asked, session)
     sweep_id = asked.sweep or run_id
     sweep = Sweep(
         id=sweep_id,
@@ -303,9 +303,14 @@ def _require_instants(started_before: datetime | None) -> None:
         raise SettingsError.of("the event", [problem])
 
 
-def _require_region(region: str | None, session: boto3.Session) -> None:
-    if region is not None and region != session.region_name:
-        problem = f"its ARNs lie in {region}, the function works in {session.region_name}"
+def _require_place(asked: Settings | SweepSettings, session: boto3.Session) -> None:
+    """Raise SettingsError for ARNs of another region or partition than the session's."""
+    region = session.region_name
+    if asked.region not in {None, region}:
+        problem = f"its ARNs lie in {asked.region}, the function works in {region}"
+        raise SettingsError.of("the event", [problem])
+    if asked.partition not in {None, own := session.get_partition_for_region(region)}:
+        problem = f"its ARNs lie in partition {asked.partition}, the function works in {own}"
         raise SettingsError.of("the event", [problem])
 
 
@@ -316,7 +321,7 @@ def _run(
     run_id: str,
     context: LambdaContext | None,
 ) -> Run:
-    _require_region(settings.region, session)
+    _require_place(settings, session)
     gateway = Gateway(
         session, CLOCK, cluster_name=settings.cluster_name, service_name=settings.service_name
     )

@@ -1,8 +1,10 @@
 """Faults on purpose: calls that fail by script, and permissions that are missing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 NOT_DENIABLE = frozenset({"sts:GetCallerIdentity"})
 """No permission is needed for it:
@@ -30,6 +32,7 @@ class Fault:
     after_effect: bool
     after_seconds: float
     access_key: str | None
+    connects: bool = True
     seen: int = 0
     struck: int = 0
 
@@ -58,6 +61,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._alterations: dict[int, Callable[[dict[str, Any]], object]] = {}
         self._denied: list[tuple[str, str | None]] = []
         self._allowed: frozenset[str] | None = None
 
@@ -99,6 +103,22 @@ class Faults:
         self._faults.append(fault)
         return fault
 
+    def alter(self, number: int, change: Callable[[dict[str, Any]], object]) -> None:
+        """Let `change` alter the answer to the number-th call on its way: no model holds it then.
+
+        The call has taken effect. Calls are numbered as in `World.calls`; an error stays as it is.
+        """
+        self._alterations[number] = change
+
+    def altered(self, number: int, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the answer to a call as it arrives."""
+        change = self._alterations.get(number)
+        if change is None:
+            return answer
+        arriving = deepcopy(dict(answer))
+        change(arriving)
+        return arriving
+
     def deny(self, *actions: str, principal: str | None = None) -> None:
         """Take permissions away: IAM actions, "ecs:StopTask" or "ecs:*"; for one ARN or all."""
         self._denied += [(action, principal) for action in actions]
@@ -119,8 +139,9 @@ class Faults:
         self._allowed = None
 
     def clear(self) -> None:
-        """Forget all scripted failures; permissions stay."""
+        """Forget all scripted failures and altered answers; permissions stay."""
         self._faults.clear()
+        self._alterations.clear()
 
     def denies(self, action: str, principal: str) -> bool:
         """Tell whether this caller may not do this."""

@@ -34,12 +34,19 @@ class Outages:
         self._outages: list[tuple[str, float, float, Fault]] = []
 
     def take_out(
-        self, *services: str, since: float, until: float, answers: bool = True, after: float = 60.0
+        self,
+        *services: str,
+        since: float,
+        until: float,
+        answers: bool = True,
+        connects: bool = True,
+        after: float = 60.0,
     ) -> None:
         """Let services be out: "ecs", "application-autoscaling" ..., or "all".
 
         No call takes effect. Each is answered with ServiceUnavailable (503) or, without `answers`,
-        not at all: a read timeout, `after` seconds later.
+        not at all: a read timeout, `after` seconds later. If nothing `connects`, there is no way to
+        the endpoint, and the caller knows it at once.
         """
         if unknown := set(services) - SERVICES - {EVERY_SERVICE}:
             raise EmulatorError(f"No service {min(unknown)!r} is emulated.")
@@ -48,12 +55,13 @@ class Outages:
             nth=1,
             times=None,
             every=None,
-            code="ServiceUnavailable" if answers else None,
+            code="ServiceUnavailable" if answers and connects else None,
             status=503,
             message=_UNAVAILABLE,
             after_effect=False,
-            after_seconds=0.0 if answers else after,
+            after_seconds=0.0 if answers or not connects else after,
             access_key=None,
+            connects=connects,
         )
         self._outages += [(service, since, until, fault) for service in services]
 

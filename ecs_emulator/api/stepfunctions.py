@@ -10,6 +10,8 @@ from ecs_emulator.ground.errors import ApiError
 from ecs_emulator.neighbours.executions import ABORTED, RUNNING, Execution
 from ecs_emulator.world import World
 
+INPUT_LIMIT_BYTES = 262_144
+
 
 @operation("stepfunctions", writes=True)
 def start_execution(world: World, request: Request) -> Answer:
@@ -34,6 +36,9 @@ def start_execution(world: World, request: Request) -> Answer:
 
 
 def _refuse_broken(text: str) -> None:
+    if len(text.encode()) > INPUT_LIMIT_BYTES:
+        complaint = f"Member must have length less than or equal to {INPUT_LIMIT_BYTES}"
+        raise ApiError("ValidationException", f"'input' failed to satisfy constraint: {complaint}")
     try:
         json.loads(text)
     except ValueError:

@@ -28,6 +28,10 @@ class NoAnswerError(Exception):
     """The client never gets an answer: in process a read timeout, over HTTP a closed connection."""
 
 
+class UnreachableError(NoAnswerError):
+    """The client never reaches the service: in process there is no connection to its endpoint."""
+
+
 class EmulatorError(Exception):
     """The emulator itself is at fault, or was asked for something it does not emulate."""
 

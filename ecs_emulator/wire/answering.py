@@ -5,7 +5,6 @@ looked up.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import ecs_emulator.api.autoscaling
 import ecs_emulator.api.cloudwatch
@@ -25,7 +24,7 @@ from ecs_emulator.access.permissions import action_of, denial, expiry
 from ecs_emulator.accidents.faults import Fault
 from ecs_emulator.api.registry import OPERATIONS, Answer, Operation, Request
 from ecs_emulator.ground.calls import Call
-from ecs_emulator.ground.errors import ApiError, EmulatorError, NoAnswerError
+from ecs_emulator.ground.errors import ApiError, EmulatorError, NoAnswerError, UnreachableError
 from ecs_emulator.wire.protocols import (
     Decoded,
     HttpAnswer,
@@ -61,8 +60,8 @@ class Outcome:
 def handle(world: World, http: HttpRequest) -> HttpAnswer:
     """Answer a request.
 
-    Raises NoAnswerError where the client is to wait in vain, Killed where the caller is dead,
-    EmulatorError where the emulator cannot go on.
+    Raises NoAnswerError where the client is to wait in vain, UnreachableError where there is no way
+    here, Killed where the caller is dead, EmulatorError where the emulator cannot go on.
     """
     decoded = decode(http)
     latency = world.dice.seconds(world.knobs.latency, "latency", len(world.calls))
@@ -75,12 +74,13 @@ def handle(world: World, http: HttpRequest) -> HttpAnswer:
         )
         outcome = _outcome(world, decoded, fault)
         request_id = _record(world, decoded, outcome)
-        encoded = _encode(decoded, outcome, request_id)
+        encoded = _encode(world, decoded, outcome, request_id)
         _refuse_dead(world, decoded.access_key, done=True)
     _wait(world, latency / 2)
     if encoded is None:
         _wait(world, fault.after_seconds if fault else 0.0)
-        raise NoAnswerError(decoded.operation)
+        is_reached = fault is None or fault.connects
+        raise (NoAnswerError if is_reached else UnreachableError)(decoded.operation)
     return encoded
 
 
@@ -170,10 +170,10 @@ def _record(world: World, decoded: Decoded, outcome: Outcome) -> str:
     return f"emulated-request-{number:06d}"
 
 
-def _encode(decoded: Decoded, outcome: Outcome, request_id: str) -> HttpAnswer | None:
+def _encode(world: World, decoded: Decoded, outcome: Outcome, request_id: str) -> HttpAnswer | None:
     if outcome.lost:
         return None
     if outcome.error is not None:
         return encode_error(decoded, outcome.error, request_id)
-    answer: dict[str, Any] = outcome.answer or {}
+    answer = world.faults.altered(len(world.calls), outcome.answer or {})
     return encode_answer(decoded, answer, request_id)

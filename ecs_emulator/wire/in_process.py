@@ -15,11 +15,11 @@ import botocore.parsers
 import botocore.waiter
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from botocore.useragent import UserAgentString
 from botocore.utils import parse_timestamp
 
-from ecs_emulator.ground.errors import NoAnswerError
+from ecs_emulator.ground.errors import NoAnswerError, UnreachableError
 from ecs_emulator.wire.answering import handle
 from ecs_emulator.wire.protocols import HttpAnswer, HttpRequest
 from ecs_emulator.world import World
@@ -46,10 +46,12 @@ class Switchboard:
     def answer(self, request: AWSPreparedRequest, **_: object) -> Any:  # noqa: ANN401  see below
         """Answer botocore's before-send event with an AWSResponse (its stubs say None).
 
-        Raises ReadTimeoutError, Killed, EmulatorError.
+        Raises ReadTimeoutError, EndpointConnectionError, Killed, EmulatorError.
         """
         try:
             answer = handle(self.world, _http(request))
+        except UnreachableError:
+            raise EndpointConnectionError(endpoint_url=request.url) from None
         except NoAnswerError:
             raise ReadTimeoutError(endpoint_url=request.url) from None
         return _response(request.url, answer)

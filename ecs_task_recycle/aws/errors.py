@@ -20,6 +20,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
@@ -55,6 +56,11 @@ _TRANSIENT: Final = frozenset(
     }
 )
 _SERVER_ERROR: Final = 500
+_UNREADABLE: Final = (
+    *(LookupError, TypeError, AttributeError, ValueError, ArithmeticError),
+    ResponseParserError,
+)
+"""What reading an answer raises that lacks a field, or has something else in its place."""
 _LONGEST_CODE: Final = 100
 LONGEST_MESSAGE: Final = 2_000
 """What is kept of a text from AWS, as one line: it enters reasons, logs and mails."""
@@ -95,7 +101,11 @@ def retry_until[T](
 
 @contextmanager
 def translated(action: str) -> Iterator[None]:
-    """Turn what botocore raises into an AwsCallError that names the IAM action."""
+    """Turn what botocore raises into an AwsCallError that names the IAM action.
+
+    An answer is read in the same block: one that lacks what it must have is a failed call, too.
+    The next answer may have it.
+    """
     try:
         yield
     # The first two without their causes, which may quote the request with its session token.
@@ -107,6 +117,10 @@ def translated(action: str) -> Iterator[None]:
         ) from None
     except BotoCoreError as error:
         raise AwsCallError.of(action, type(error).__name__, str(error)) from error
+    except _UNREADABLE as error:
+        name = one_line(repr(error.args[0]), longest=_LONGEST_CODE) if error.args else "something"
+        lack = f"it lacks {name}" if isinstance(error, KeyError) else "it cannot be read"
+        raise AwsCallError.of(action, "IncompleteAnswer", lack, transient=True) from error
 
 
 def _safe_message(error: HTTPClientError | BotoConnectionError) -> str:

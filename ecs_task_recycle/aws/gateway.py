@@ -15,11 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
 
-from ecs_task_recycle.aws.errors import (
-    expect_only_gone,
-    expect_only_missing,
-    translated,
-)
+from ecs_task_recycle.aws.errors import expect_only_gone, expect_only_missing, translated
 from ecs_task_recycle.aws.responses import (
     ingress_of,
     protected_until,
@@ -143,12 +139,13 @@ class Gateway:
                 answer = self._ecs.describe_services(
                     cluster=self.cluster_name, services=[self.service_name], **asked
                 )
+                expect_only_missing("ecs:DescribeServices", answer["failures"])
+                found = [service_of(each) for each in answer["services"]]
         except AwsCallError as error:
             if error.code != "ClusterNotFoundException":
                 raise
             return None
-        expect_only_missing("ecs:DescribeServices", answer["failures"])
-        return self._with_ingress(service_of(answer["services"][0])) if answer["services"] else None
+        return self._with_ingress(found[0]) if found else None
 
     def _with_ingress(self, service: Service) -> Service:
         """Return a service with the target groups that only its service revision tells.
@@ -179,13 +176,14 @@ class Gateway:
         try:
             with translated("ecs:DescribeServiceRevisions"):
                 answer = self._ecs.describe_service_revisions(serviceRevisionArns=[revision_arn])
+                found = [
+                    ingress_of(each, is_managed=is_managed) for each in answer["serviceRevisions"]
+                ]
         except AwsCallError as error:
             if error.transient:
                 raise
-            return Ingress(is_known=False)
-        for revision in answer["serviceRevisions"]:
-            return ingress_of(revision, is_managed=is_managed)
-        return Ingress(is_known=False)
+            found = []
+        return found[0] if found else Ingress(is_known=False)
 
     def task_arns(self) -> tuple[str, ...]:
         """Return the ARNs of the tasks whose desired status is RUNNING.
@@ -215,15 +213,15 @@ class Gateway:
         ``with_instances`` also looks up the EC2 instance of each task that uses its address.
         """
         described: list[Any] = []
-        for start in range(0, len(arns), DESCRIBE_TASKS_LIMIT):
-            batch = list(arns[start : start + DESCRIBE_TASKS_LIMIT])
-            with translated("ecs:DescribeTasks"):
+        with translated("ecs:DescribeTasks"):
+            for start in range(0, len(arns), DESCRIBE_TASKS_LIMIT):
+                batch = list(arns[start : start + DESCRIBE_TASKS_LIMIT])
                 answer = self._ecs.describe_tasks(cluster=self.cluster_name, tasks=batch)
-            expect_only_missing("ecs:DescribeTasks", answer["failures"])
-            described += answer["tasks"]
-        if with_instances:
-            self._learn_instances(described)
-        return {each["taskArn"]: task_of(each, self._instance_ids) for each in described}
+                expect_only_missing("ecs:DescribeTasks", answer["failures"])
+                described += answer["tasks"]
+            if with_instances:
+                self._learn_instances(described)
+            return {each["taskArn"]: task_of(each, self._instance_ids) for each in described}
 
     def _learn_instances(self, described: Iterable[Any]) -> None:
         """Look up the ids of EC2 instances; an ECS Anywhere instance may have none."""
@@ -236,8 +234,10 @@ class Gateway:
                 answer = self._ecs.describe_container_instances(
                     cluster=self.cluster_name, containerInstances=batch
                 )
-            for each in answer["containerInstances"]:
-                self._instance_ids[each["containerInstanceArn"]] = each.get("ec2InstanceId")
+                self._instance_ids |= {
+                    each["containerInstanceArn"]: each.get("ec2InstanceId")
+                    for each in answer["containerInstances"]
+                }
 
     def targets(self, load_balancers: Iterable[LoadBalancer]) -> Targets:
         """Return the health of every target in the groups of the service.
@@ -249,23 +249,25 @@ class Gateway:
             arn: each.container_port for each in load_balancers for arn in each.target_group_arns
         }
         for arn in sorted(ports):
-            for each in self._target_health(arn):
-                port = ANY_PORT if ports[arn] == ANY_PORT else each["Target"].get("Port", 0)
-                states[(arn, each["Target"]["Id"], port)] = target_health_of(each)
+            for target_id, port, health in self._target_health(arn):
+                states[arn, target_id, ANY_PORT if ports[arn] == ANY_PORT else port] = health
         return states
 
-    def _target_health(self, group_arn: str) -> Sequence[Any]:
+    def _target_health(self, group_arn: str) -> list[tuple[str, int, TargetHealth]]:
         action = "elasticloadbalancing:DescribeTargetHealth"
         try:
             with translated(action):
                 answer = self._elbv2.describe_target_health(TargetGroupArn=group_arn)
+                return [
+                    (each["Target"]["Id"], each["Target"].get("Port", 0), target_health_of(each))
+                    for each in answer["TargetHealthDescriptions"]
+                ]
         except AwsCallError as error:
             if error.code != TARGET_GROUP_NOT_FOUND:
                 raise
             name = group_arn.rpartition(":targetgroup/")[2]
             text = f"target group {name} does not exist"
             raise AwsCallError.of(action, error.code, text, target_group=name) from error
-        return answer["TargetHealthDescriptions"]
 
     def slow_start_seconds(self, load_balancers: Iterable[LoadBalancer]) -> int:
         """Return for how long a new target gets less than its share, at most; 0: from the start.
@@ -277,8 +279,8 @@ class Gateway:
         for arn in sorted({arn for each in load_balancers for arn in each.target_group_arns}):
             with translated("elasticloadbalancing:DescribeTargetGroupAttributes"):
                 answer = self._elbv2.describe_target_group_attributes(TargetGroupArn=arn)
-            found = {each.get("Key"): each.get("Value", "") for each in answer["Attributes"]}
-            longest = max(longest, int(found.get(SLOW_START) or 0))
+                found = {each["Key"]: each.get("Value", "") for each in answer["Attributes"]}
+                longest = max(longest, int(found.get(SLOW_START) or 0))
         return longest
 
     def scalable_target(self) -> ScalableTarget | None:
@@ -289,11 +291,11 @@ class Gateway:
                 ScalableDimension="ecs:service:DesiredCount",
                 ResourceIds=[self.resource_id],
             )
-        for each in answer["ScalableTargets"]:
-            return ScalableTarget(
-                min_capacity=each["MinCapacity"], max_capacity=each["MaxCapacity"]
-            )
-        return None
+            found = [
+                ScalableTarget(min_capacity=each["MinCapacity"], max_capacity=each["MaxCapacity"])
+                for each in answer["ScalableTargets"]
+            ]
+        return found[0] if found else None
 
     def set_limits(self, *, min_capacity: int | None, max_capacity: int | None) -> None:
         """Write the given autoscaling limits and leave the others.
@@ -302,9 +304,8 @@ class Gateway:
         the next one with CONFLICT for a minute or two. botocore does not retry that.
         https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html
         """
-        limits = {"MinCapacity": min_capacity, "MaxCapacity": max_capacity}
-        given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
-
+        limits: dict[str, Any] = {"MinCapacity": min_capacity, "MaxCapacity": max_capacity}
+        given = {name: value for name, value in limits.items() if value is not None}
         with translated("application-autoscaling:RegisterScalableTarget"):
             self._autoscaling.register_scalable_target(
                 ServiceNamespace="ecs",
@@ -322,7 +323,8 @@ class Gateway:
             answer = self._ecs.update_service(
                 cluster=self.cluster_name, service=self.service_name, desiredCount=desired_count
             )
-        return self._with_ingress(service_of(answer["service"]))
+            updated = service_of(answer["service"])
+        return self._with_ingress(updated)
 
     def stop_task(self, arn: str, *, reason: str) -> None:
         """Ask ECS to stop a task. A task that is already gone is no error.
@@ -352,6 +354,8 @@ class Gateway:
         try:
             with translated("ecs:GetTaskProtection"):
                 answer = self._ecs.get_task_protection(cluster=self.cluster_name, tasks=list(arns))
+                expect_only_gone("ecs:GetTaskProtection", answer["failures"])
+                return {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
         except AwsCallError as error:
             if error.code == WITHOUT_PROTECTION:
                 return dict.fromkeys(arns)
@@ -361,8 +365,6 @@ class Gateway:
             return (
                 {} if not half else self._protections(arns[:half]) | self._protections(arns[half:])
             )
-        expect_only_gone("ecs:GetTaskProtection", answer["failures"])
-        return {each["taskArn"]: protected_until(each) for each in answer["protectedTasks"]}
 
     def clear_protection(self, arn: str) -> None:
         """Clear the scale-in protection of a task. A task that is gone is no error.
@@ -374,11 +376,10 @@ class Gateway:
                 answer = self._ecs.update_task_protection(
                     cluster=self.cluster_name, tasks=[arn], protectionEnabled=False
                 )
+                expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
         except AwsCallError as error:
             if error.code != TASK_NOT_FOUND:
                 raise
-            return
-        expect_only_gone("ecs:UpdateTaskProtection", answer["failures"])
 
     def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
         """Return the state of each named alarm that exists, by name.
@@ -394,6 +395,6 @@ class Gateway:
                     AlarmTypes=["MetricAlarm", "CompositeAlarm"],
                     MaxRecords=DESCRIBE_ALARMS_LIMIT,
                 )
-            for each in (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())):
-                states[each["AlarmName"]] = each["StateValue"]
+                found = (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ()))
+                states |= {each["AlarmName"]: each["StateValue"] for each in found}
         return states

@@ -43,15 +43,13 @@ def service_of(described: Any) -> Service:  # noqa: ANN401 - an answer of botoco
         controller=described.get("deploymentController", {}).get("type", "ECS"),
         desired_count=described["desiredCount"],
         deployments=tuple(
-            _deployment(each)
-            for each in described.get("deployments", ())
-            if each["status"] != REPLACED
+            _deployment(each) for each in described["deployments"] if each["status"] != REPLACED
         ),
         pause_stages=_pause_stages(described.get("deploymentConfiguration", {})),
         load_balancers=tuple(
             _load_balancer(each)
-            for each in described.get("loadBalancers", ())
-            if "targetGroupArn" in each
+            for each in described["loadBalancers"]
+            if not each.get("loadBalancerName")
         ),
         classic_load_balancers=tuple(
             each["loadBalancerName"]

@@ -195,7 +195,7 @@ def _refusal(gateway: Gateway, name: NamedTask, known: Mapping[str, Task]) -> st
         return f"it has no task {name.id}, nor has it had one in the last hour"
     if task.group != gateway.task_group:
         return f"task {name.id} is not one of its tasks but of {task.group or 'no service'}"
-    _, _, _, region, account, _ = task.arn.split(":", maxsplit=5)
-    if (name.region or region, name.account or account) != (region, account):
-        return f"task {name.id} is named as one of account {name.account} in {name.region}"
+    if name.region is not None and task.arn.split(":")[:5] != name.arn_head:
+        text = "task {} is named as one of account {} in {}, partition {}"
+        return text.format(name.id, name.account, name.region, name.partition)
     return None

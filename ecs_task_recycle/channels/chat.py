@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.answer import Answer
@@ -47,8 +46,9 @@ def tell_chat(
         # The topic may lie in another region than the service.
         client: Any = session.client("sns", region_name=topic_arn.split(":")[3], config=CONFIG)
         client.publish(TopicArn=topic_arn, Message=text)
-    except (BotoCoreError, ClientError, IndexError, ValueError) as error:
-        logger.warning("The chat was not told: sns:Publish to %s: %s", topic_arn, error)
+    except Exception as error:  # noqa: BLE001 - whatever a channel meets, the run's outcome stands
+        refused = f"{type(error).__name__}: {error}"
+        logger.warning("The chat was not told: sns:Publish to %s: %s", topic_arn, refused)
 
 
 def chat_message(answer: Answer, function: FunctionContext) -> dict[str, Any]:

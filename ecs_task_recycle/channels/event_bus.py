@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from ecs_task_recycle.report.answer import Answer
 
@@ -62,8 +61,8 @@ def _put(
     try:
         client: Any = session.client("events", config=CONFIG)
         refused = client.put_events(Entries=[entry])["Entries"][0].get("ErrorMessage")
-    except (BotoCoreError, ClientError, ValueError) as error:
-        refused = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever a channel meets, the run's outcome stands
+        refused = f"{type(error).__name__}: {error}"
     if refused is not None:
         logger.warning("The event bus %s was not told: events:PutEvents: %s", bus_name, refused)
 

@@ -70,7 +70,7 @@ class RunTable:
                 )
             except self._client.exceptions.ResourceNotFoundException:
                 raise self._absent() from None
-        return _plain(answer["Item"]) if "Item" in answer else None
+            return _plain(answer["Item"]) if "Item" in answer else None
 
     def write(self, values: Item, *, remove: Sequence[str] = (), conditions: Item) -> Written:
         """Set and remove attributes, only if every condition holds.
@@ -117,7 +117,7 @@ class RunTable:
                 return Written(item=_plain(found), is_ours=False)
             except self._client.exceptions.ResourceNotFoundException:
                 raise self._absent() from None
-        written = _plain(answer.get("Attributes") or {})
+            written = _plain(answer.get("Attributes") or {})
         # The write is made, whatever the answer lacks: a consistent read tells what it came to.
         return Written(item=written or self.read() or {}, is_ours=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,12 +24,12 @@ from ecs_task_recycle.settings.parameters import (
     ProtectedTasks,
 )
 from ecs_task_recycle.settings.sources import source_of
-from ecs_task_recycle.settings.values import HoursTag, Located, NamedTask, Resource, shown
+from ecs_task_recycle.settings.values import HoursTag, Located, NamedTask, shown
 from ecs_task_recycle.settings.window import Window
 
 _NAMES: Final = (known.CLUSTER_NAME, known.SERVICE_NAME, known.TASKS)
 _OF_A_RUN: Final = tuple(each for each in PARAMETERS if each not in _NAMES)
-_LONGEST_LIST: Final = 20
+LONGEST_LIST: Final = 20
 """How many problems of one kind an error lists."""
 
 
@@ -57,6 +57,7 @@ class Settings:
     older_than_hours: float | HoursTag | None = None
     tasks: tuple[NamedTask, ...] = ()
     alarms: tuple[str, ...] = ()
+    partition: str | None = None
     region: str | None = None
     account: str | None = None
     parameters: Mapping[str, Json] = field(default_factory=dict)
@@ -109,6 +110,7 @@ def settings_from_event(event: object) -> Settings:
     if problems:
         raise SettingsError.of("the event", problems)
     cluster, service = known.CLUSTER_NAME.of(given), known.SERVICE_NAME.of(given)
+    place = place_of([cluster, service])
     return Settings(
         cluster_name=cluster.name,
         service_name=service.name,
@@ -125,8 +127,9 @@ def settings_from_event(event: object) -> Settings:
         older_than_hours=known.OLDER_THAN_HOURS.of(given),
         tasks=known.TASKS.of(given),
         alarms=known.ALARMS.of(given),
-        region=cluster.region or service.region,
-        account=cluster.account or service.account,
+        partition=place.partition,
+        region=place.region,
+        account=place.account,
         parameters=other_than_default(given, _OF_A_RUN),
     )
 
@@ -160,12 +163,12 @@ def unknown_names(given: Mapping[str, object], names: list[str], kind: str) -> l
     """Return a problem for each name that is not known, with the one that is near, if any is."""
     unknown = [name for name in given if name not in names]
     problems = []
-    for name in unknown[:_LONGEST_LIST]:
+    for name in unknown[:LONGEST_LIST]:
         nearest = difflib.get_close_matches(str(name)[:100], names, n=1)
         hint = f"; the nearest is {nearest[0]}" if nearest else ""
         problems.append(f"{shown(name)} is not a {kind}{hint}")
-    if len(unknown) > _LONGEST_LIST:
-        problems.append(f"{len(unknown) - _LONGEST_LIST} more names are not a {kind}")
+    if len(unknown) > LONGEST_LIST:
+        problems.append(f"{len(unknown) - LONGEST_LIST} more names are not a {kind}")
     return problems
 
 
@@ -199,26 +202,24 @@ def _conflicts_of_places(given: Mapping[str, object]) -> Iterator[str]:
     service = readable(known.SERVICE_NAME, given)
     if cluster is None or service is None:
         return
-    yield from _differences("service_name", service, cluster)
-    expected = Resource(
-        name=cluster.name,
-        region=cluster.region or service.region,
-        account=cluster.account or service.account,
-    )
+    yield from _differences("service_name", service, replace(cluster, cluster=cluster.name))
     tasks = readable(known.TASKS, given) or ()
+    expected = replace(place_of([cluster, service]), cluster=cluster.name)
     elsewhere = [each for task in tasks for each in _differences(f"task {task.id}", task, expected)]
-    yield from elsewhere[:_LONGEST_LIST]
-    if len(elsewhere) > _LONGEST_LIST:
-        yield f"{len(elsewhere) - _LONGEST_LIST} more such problems of tasks"
+    yield from elsewhere[:LONGEST_LIST]
+    if len(elsewhere) > LONGEST_LIST:
+        yield f"{len(elsewhere) - LONGEST_LIST} more such problems of tasks"
 
 
-def _differences(name: str, located: Located, cluster: Resource) -> Iterator[str]:
-    pairs = {
-        "cluster": (located.cluster, cluster.name),
-        "region": (located.region, cluster.region),
-        "account": (located.account, cluster.account),
-    }
-    for kind, (found, expected) in pairs.items():
+def place_of(named: Iterable[Located]) -> Located:
+    """Return the partition, region and account of what an event names, as far as ARNs tell."""
+    first = next((each for each in named if each.region is not None), Located())
+    return Located(partition=first.partition, region=first.region, account=first.account)
+
+
+def _differences(name: str, located: Located, place: Located) -> Iterator[str]:
+    for kind in ("cluster", "partition", "region", "account"):
+        found, expected = getattr(located, kind), getattr(place, kind)
         if None not in (found, expected) and found != expected:
             yield f"{name} is in {kind} {found}, expected {expected}"
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,8 +17,8 @@ from typing import Final
 from zoneinfo import available_timezones
 
 from ecs_task_recycle.errors import SettingsError
-from ecs_task_recycle.settings.event import unknown_names
-from ecs_task_recycle.settings.values import zone_of
+from ecs_task_recycle.settings.event import LONGEST_LIST, unknown_names
+from ecs_task_recycle.settings.values import shown, zone_of
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ def read_configuration(path: Path, *, is_lenient: bool = False) -> Configuration
     these cannot be read either. Restoring needs no mail.
     """
     try:
-        return configuration_from(_document(path))
+        document, problems = _document(path)
+        return configuration_from(document, problems)
     except SettingsError as problem:
         if not is_lenient:
             raise
@@ -103,17 +105,26 @@ def read_configuration(path: Path, *, is_lenient: bool = False) -> Configuration
 
 def _credentials(path: Path) -> AwsCredentials:
     try:
-        document = _document(path)
+        document, _ = _document(path)
         section = document.get("awsCredentials") if isinstance(document, Mapping) else None
         return configuration_from({"awsCredentials": section}).aws
     except SettingsError:
         return AwsCredentials()
 
 
-def _document(path: Path) -> object:
+def _document(path: Path) -> tuple[object, list[str]]:
+    """Return what the file holds, and a problem for each name that stands in an object twice."""
+    problems: list[str] = []
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+        problems.extend(f"{shown(name)} is given more than once" for name in twice)
+        return dict(pairs)
+
     try:
         # Editors on Windows may put a byte order mark in front.
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=once), problems[:LONGEST_LIST]
     except (OSError, ValueError, RecursionError) as problem:
         raise SettingsError.of("input.json", [_unreadable(problem)]) from None
 
@@ -133,11 +144,14 @@ def _unreadable(problem: Exception) -> str:
             return "it is not JSON that can be read"
 
 
-def configuration_from(document: object) -> Configuration:
-    """Read the parsed input.json. Raises SettingsError, which names every problem."""
+def configuration_from(document: object, problems: Sequence[str] = ()) -> Configuration:
+    """Read the parsed input.json, whose text has these ``problems`` already.
+
+    Raises SettingsError, which names every problem.
+    """
     if not isinstance(document, Mapping):
         raise SettingsError.of("input.json", ["it is not an object of sections"])
-    problems = unknown_names(document, list(_SECTIONS), "section")
+    problems = [*problems, *unknown_names(document, list(_SECTIONS), "section")]
     sections = {name: _section(document, name, problems) for name in _SECTIONS}
     aws = AwsCredentials(**_texts(sections["awsCredentials"], "awsCredentials", problems))
     problems += _halves(aws) + _unsendable(aws)

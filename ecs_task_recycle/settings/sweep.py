@@ -15,6 +15,7 @@ from ecs_task_recycle.settings.event import (
     conflicts_of_choices,
     other_than_default,
     parameters_of,
+    place_of,
     problem_of,
     readable,
     unknown_names,
@@ -63,6 +64,7 @@ class SweepSettings:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     sweep: str | None = None
     action: Action = Action.RECYCLE
+    partition: str | None = None
     region: str | None = None
     account: str | None = None
     is_notice: bool = False
@@ -171,6 +173,7 @@ def _read(given: Mapping[str, object], *, is_notice: bool = False) -> SweepSetti
         problems += [*_conflicts_of_ways(given), *_lacking_cluster(given, services)]
     if problems:
         raise SettingsError.of("the event", problems)
+    place = place_of(places)
     return SweepSettings(
         cluster_name=None if cluster is None else cluster.name,
         services=named or None,
@@ -180,8 +183,9 @@ def _read(given: Mapping[str, object], *, is_notice: bool = False) -> SweepSetti
         on_error=known.ON_ERROR.of(given),
         dry_run=known.DRY_RUN.of(given),
         parameters=other_than_default(given, _OF_EACH_RUN),
-        region=next((each.region for each in places if each.region), None),
-        account=next((each.account for each in places if each.account), None),
+        partition=place.partition,
+        region=place.region,
+        account=place.account,
         is_notice=is_notice,
     )
 
@@ -213,7 +217,7 @@ def _conflicts_with_one_service(given: Mapping[str, object]) -> Iterator[str]:
 
 
 def _conflicts_of_places(places: list[Resource]) -> Iterator[str]:
-    for kind in ("region", "account"):
+    for kind in ("partition", "region", "account"):
         found = dict.fromkeys(value for each in places if (value := getattr(each, kind)))
         if len(found) > 1:
             yield f"the services and their cluster are in {kind} {' and '.join(found)}"

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 # Names: up to 255 letters, digits, underscores and hyphens, for clusters and services alike.
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
 _NAME = r"[A-Za-z0-9_-]{1,255}"
-_ARN_HEAD = r"arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
+_ARN_HEAD = r"arn:(?P<partition>[a-z-]+):ecs:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12})"
 CLUSTER_ARN = re.compile(rf"{_ARN_HEAD}:cluster/(?P<cluster>{_NAME})")
 # Service ARNs made before the long format carry no cluster name.
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-account-settings.html
@@ -47,8 +47,12 @@ _REPR: Final = reprlib.Repr(maxstring=200)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """Where something lies, as far as its ARN tells; a bare name tells nothing."""
+    """Where something lies, as far as its ARN tells; a bare name tells nothing.
 
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+    """
+
+    partition: str | None = None
     region: str | None = None
     account: str | None = None
     cluster: str | None = None
@@ -66,6 +70,11 @@ class NamedTask(Located):
     """A task as the event names it."""
 
     id: str
+
+    @property
+    def arn_head(self) -> list[str | None]:
+        """The first five parts of its ARN."""
+        return ["arn", self.partition, "ecs", self.region, self.account]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +200,7 @@ def named_task(value: object) -> NamedTask:
     match = _TASK.fullmatch(text(value))
     if match is None:
         raise ValueError
-    task_id, region, account, cluster = match.group("task", "region", "account", "cluster")
-    return NamedTask(id=task_id, region=region, account=account, cluster=cluster)
+    return NamedTask(id=match["task"], **_place(match))
 
 
 def alarm_name(value: object) -> str:
@@ -213,10 +221,13 @@ def resource(arn: re.Pattern[str], kind: str) -> Callable[[object], Resource]:
         match = arn.fullmatch(name_or_arn)
         if match is None:
             raise ValueError
-        name, region, account, cluster = match.group(kind, "region", "account", "cluster")
-        return Resource(name=name, region=region, account=account, cluster=cluster)
+        return Resource(name=match[kind], **_place(match))
 
     return parse
+
+
+def _place(arn: re.Match[str]) -> dict[str, str | None]:
+    return {name: arn[name] for name in ("partition", "region", "account", "cluster")}
 
 
 def service_anywhere(value: object) -> Resource:

@@ -82,7 +82,7 @@ class SweepGateway:
                 paginator: Any = self._ecs.get_paginator(operation)  # type: ignore[call-overload]
                 pages = paginator.paginate(**given, PaginationConfig={"PageSize": PAGE_SIZE})
                 arns = [arn for page in islice(pages, PAGES_LIMIT) for arn in page[member]]
-            return tuple(sorted(arn.rpartition("/")[2] for arn in arns))
+                return tuple(sorted(arn.rpartition("/")[2] for arn in arns))
 
         return self._patiently(read)
 
@@ -100,17 +100,17 @@ class SweepGateway:
             answer = self._ecs.describe_services(
                 cluster=cluster, services=list(names), include=["TAGS"]
             )
-        expect_only_missing(action, answer["failures"])
-        return [
-            FoundService(
-                name=ServiceName(cluster=cluster, service=each["serviceName"]),
-                account=each["serviceArn"].split(":")[4],
-                task_definition_arn=each.get("taskDefinition"),
-                tags=tags_of(each),
-            )
-            for each in answer["services"]
-            if each["status"] != "INACTIVE"
-        ]
+            expect_only_missing(action, answer["failures"])
+            return [
+                FoundService(
+                    name=ServiceName(cluster=cluster, service=each["serviceName"]),
+                    account=each["serviceArn"].split(":")[4],
+                    task_definition_arn=each.get("taskDefinition"),
+                    tags=tags_of(each),
+                )
+                for each in answer["services"]
+                if each["status"] != "INACTIVE"
+            ]
 
     def secret_sources(self, task_definition_arn: str) -> tuple[str, ...] | None:
         """Return what a task definition reads; None where it cannot be read."""
@@ -118,7 +118,7 @@ class SweepGateway:
         def read() -> tuple[str, ...]:
             with translated("ecs:DescribeTaskDefinition"):
                 answer = self._ecs.describe_task_definition(taskDefinition=task_definition_arn)
-            return tuple(secret_sources_of(answer["taskDefinition"]["containerDefinitions"]))
+                return tuple(secret_sources_of(answer["taskDefinition"]["containerDefinitions"]))
 
         return _unless_missing(NO_DEFINITION, lambda: self._patiently(read))
 

@@ -29,6 +29,7 @@ from ecs_task_recycle.text import one_line
 FORMAT: Final = "sweep 1"
 LONGEST_SWEEP: Final = timedelta(days=60)
 NAMES_LIMIT_BYTES: Final = 100_000
+PARAMETERS_LIMIT_BYTES: Final = 32_768
 REASON_LIMIT: Final = 150
 """An item may have 400 KB: the names, and for each of 1,000 services what its run came to.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -52,7 +53,6 @@ class SweepRecord:
 
     services: tuple[ServiceName, ...]
     parameters: Mapping[str, Json]
-    at_once: int
     on_error: OnError
     started_at: datetime
     next_number: int
@@ -64,7 +64,7 @@ class SweepRecord:
     stop_reason: str | None = None
     status: SweepStatus | None = None
     ended_at: datetime | None = None
-    told_at: datetime | None = None
+    is_told: bool = False
 
     @property
     def early_end(self) -> str | None:
@@ -144,13 +144,19 @@ class SweepStore:
                 f"The names of {len(services)} services do not fit into the record of a sweep.",
                 remedy="Nothing was touched. Sweep fewer at a time.",
             )
+        parameters = json.dumps(settings.parameters, ensure_ascii=False)
+        if (size_bytes := len(parameters.encode())) > PARAMETERS_LIMIT_BYTES:
+            raise PreconditionError(
+                f"The parameters take {size_bytes} bytes as JSON, expected for a sweep at most "
+                f"{PARAMETERS_LIMIT_BYTES}.",
+                remedy="Nothing was touched. Name fewer alarms, or one alarm that combines them.",
+            )
         values = {
             "format": FORMAT,
             # As in the record of a run: cloudformation_deploy.sh asks for the open ones.
             "state": "sweeping",
             "names": names,
-            "parameters": json.dumps(settings.parameters),
-            "at_once": settings.at_once,
+            "parameters": parameters,
             "on_error": settings.on_error.value,
             "started_at": self._now_at.isoformat(),
             "next": 0,
@@ -232,7 +238,6 @@ def _read(item: Item) -> SweepRecord:
     return SweepRecord(
         services=services,
         parameters=json.loads(item["parameters"]),
-        at_once=item["at_once"],
         on_error=OnError(item["on_error"]),
         started_at=datetime.fromisoformat(item["started_at"]),
         next_number=item["next"],
@@ -243,8 +248,8 @@ def _read(item: Item) -> SweepRecord:
         has_failed="has_failed" in item,
         stop_reason=item.get("stop_reason"),
         status=SweepStatus(item["status"]) if "status" in item else None,
-        ended_at=_instant(item, "ended_at"),
-        told_at=_instant(item, "told_at"),
+        ended_at=datetime.fromisoformat(item["ended_at"]) if "ended_at" in item else None,
+        is_told="told_at" in item,
     )
 
 
@@ -255,7 +260,3 @@ def _numbered(item: Item, prefix: str) -> dict[int, Any]:
         for name, value in item.items()
         if name.startswith(prefix)
     }
-
-
-def _instant(item: Item, name: str) -> datetime | None:
-    return datetime.fromisoformat(item[name]) if name in item else None

@@ -205,7 +205,7 @@ def end(sweep: Sweep, asked: SweepEnd) -> tuple[dict[str, Any], SweepAnswer | No
         "continues": continues,
         "has_failed": answer is not None and answer.status is SweepStatus.FAILED,
     }
-    is_told = continues or (record is not None and record.told_at is not None)
+    is_told = continues or (record is not None and record.is_told)
     return goes_on_with, None if is_told else answer
 
 

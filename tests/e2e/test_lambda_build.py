@@ -308,6 +308,11 @@ def test_a_failed_build_leaves_the_last_zip_as_it_was(tree: Path) -> None:
     assert [path.name for path in (tree / "dist").iterdir()] == ["ecs-task-recycle.zip"]
 
 
+def test_a_key_that_stands_in_input_json_twice_is_no_zip(tree: Path) -> None:
+    (tree / "input.json").write_text('{"smtpCredentials": {"host": "a", "host": "b"}}')
+    assert_refused(build(tree), 'input.json gives "host" more than once.')
+
+
 def test_another_python_3_makes_a_zip_without_bytecode(tree: Path, tmp_path: Path) -> None:
     """Like that of macOS or of an older distribution: what counts is the version it names."""
     tools = tmp_path / "tools"

@@ -18,7 +18,7 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.event import settings_from_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import boto3
     from botocore.config import Config
@@ -71,10 +71,14 @@ class OneSetOfClients:
 
 @dataclass(frozen=True)
 class Bench:
-    """One session whose calls go to whatever world stands behind the switchboard."""
+    """One session whose calls go to whatever world stands behind the switchboard.
+
+    ``assume`` makes the session of each invocation that assumes a role; without it none does.
+    """
 
     session: OneSetOfClients
     board: Switchboard
+    assume: Callable[[], boto3.Session] | None = None
 
     def recycle(
         self,
@@ -127,7 +131,7 @@ class Bench:
         settings = settings_from_event(parameters)
         session = self.session.as_session()
         gateway = Gateway(
-            session,
+            session if self.assume is None else self.assume(),
             clock,
             cluster_name=settings.cluster_name,
             service_name=settings.service_name,

@@ -143,7 +143,9 @@ def live_through(bench: Bench, story: Story) -> Lived:
     if (out := story.outage) is not None:
         since = world.elapsed + out.begins
         until = since + out.seconds
-        world.outages.take_out(out.service, since=since, until=until, answers=out.answers)
+        world.outages.take_out(
+            out.service, since=since, until=until, answers=out.answers, connects=out.connects
+        )
     if story.asks is not None:
         world.after_call("UpdateItem", story.asks[1], lambda _: _ask(bench, lived))
     if story.is_guarded:

@@ -57,6 +57,7 @@ class Outage:
     begins: float
     seconds: float
     answers: bool
+    connects: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,7 +362,8 @@ def _with_outage(told: Story, rng: Random) -> Story:
         service=rng.choice(OUT),
         begins=round(rng.uniform(0, 700), 1),
         seconds=round(rng.choice([60, 600, 3_600, 10_800]) * rng.uniform(0.5, 1.0), 1),
-        answers=either(rng),
+        answers=(answers := either(rng)),
+        connects=answers or either(rng),
     )
     return replace(told, outage=outage)
 

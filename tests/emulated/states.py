@@ -201,13 +201,15 @@ def _holds(choice: Data, data: Data) -> bool:
         return all(_holds(each, data) for each in choice["And"])
     try:
         value = read(choice["Variable"], data)
-    except LookupError:
+    except (LookupError, TypeError):  # TypeError: a list or a number has no fields.
         value = None
     (test,) = choice.keys() - {"Variable", "Next"}
     expected = choice[test]
     match test:
         case "IsPresent":
             return bool((value is not None) == expected)
+        case "IsString":
+            return bool(isinstance(value, str) == expected)
         case "NumericLessThan":
             return bool(value < expected)
         case _:  # BooleanEquals, NumericEquals, StringEquals

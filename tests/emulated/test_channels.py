@@ -204,6 +204,27 @@ def test_a_bus_that_cannot_be_told_is_a_warning(
     assert record.getMessage().startswith(f"The event bus {bus} was not told: events:PutEvents: ")
 
 
+@pytest.mark.parametrize("answered", [{}, {"Entries": []}])
+def test_an_answer_of_the_bus_that_lacks_its_entries_is_a_warning(
+    bench: Bench,
+    session: boto3.Session,
+    caplog: pytest.LogCaptureFixture,
+    answered: dict[str, Any],
+) -> None:
+    world = bench.board.world = World()
+
+    def change(answer: dict[str, Any]) -> None:
+        answer.clear()
+        answer.update(answered)
+
+    world.faults.alter(1, change)
+
+    tell_event_bus(session, "default", _completed())
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("The event bus default was not told: events:PutEvents: ")
+
+
 def test_an_answer_that_is_too_long_for_an_event_leaves_lists_out(
     bench: Bench, session: boto3.Session
 ) -> None:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ecs_emulator import FailingStart, Killed, Knobs, World
+from ecs_emulator.api.stepfunctions import INPUT_LIMIT_BYTES
 from ecs_emulator.neighbours.tables import RUNS_TABLE
+from ecs_task_recycle.aws.guardian import Guardian
 from ecs_task_recycle.before import preflight
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.errors import (
@@ -27,6 +29,7 @@ from ecs_task_recycle.errors import (
     RunDiedError,
     StepTimeoutError,
 )
+from ecs_task_recycle.model import Capacity, ScaleUp
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.commands import command_for_the_rest
 from ecs_task_recycle.settings.function import FunctionContext
@@ -1228,3 +1231,25 @@ def test_slow_starters_begin_and_finish(bench: Bench) -> None:
     assert report.status is Status.COMPLETED
     assert stopped_by_us(service) == originals
     assert world.lowest_in_service() == 2
+
+
+@pytest.mark.parametrize("chained_count", [0, 6])
+def test_what_an_execution_carries_is_far_from_the_longest_input(
+    bench: Bench, chained_count: int
+) -> None:
+    """EventBridge leaves an input out of an event that it would make too long."""
+    names = {"cluster_name": "c" * 255, "service_name": "s" * 255}
+    found = Capacity(desired_count=5_000, min_capacity=5_000, max_capacity=5_000)
+    guardian = Guardian(
+        bench.session.as_session(), machine_arn=MACHINE_ARN, run_id="r" * 80, names=names
+    )
+    world = bench.board.world = World()
+
+    guardian.start(world.clock, deadline_at=float("inf"), scale_up=ScaleUp.by_one(found))
+
+    (execution,) = world.executions.values()
+    text = execution.input
+    for _ in range(chained_count):
+        # Somebody stops each execution that restores: each carries the input of the one before.
+        text = json.dumps({"detail": {"status": "ABORTED", "input": text}})
+    assert len(text) < INPUT_LIMIT_BYTES / 8

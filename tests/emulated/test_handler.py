@@ -293,6 +293,14 @@ def test_neither_a_dry_run_nor_a_refused_second_run_is_mailed(
             {**EVENT, "cluster_name": "arn:aws:ecs:eu-west-1:123456789012:cluster/demo"},
             ["its ARNs lie in eu-west-1, the function works in us-east-1"],
         ),
+        (
+            {**EVENT, "cluster_name": "arn:aws-cn:ecs:us-east-1:123456789012:cluster/demo"},
+            ["its ARNs lie in partition aws-cn, the function works in aws"],
+        ),
+        (
+            {"services": ["arn:aws-cn:ecs:us-east-1:123456789012:service/demo/web"]},
+            ["its ARNs lie in partition aws-cn, the function works in aws"],
+        ),
     ],
 )
 def test_a_wrong_event_is_refused_before_anything_is_called(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from AWSSession import get_aws_session
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.clock import as_utc
 from ecs_task_recycle.outcome import Status
-from tests.emulated.bench import capacity, is_free, record, stopped_by_us, sweep
+from ecs_task_recycle.settings.input_json import AwsCredentials
+from tests.emulated.bench import ACCESS_KEY, capacity, is_free, record, sweep
 from tests.emulated.guarded import Guarded
 from tests.emulated.test_guardian import EVENT, TASKS, quick_guarded, three_segments
 
@@ -71,11 +74,26 @@ def whole_again(bench: Bench, arrange: Callable[[World, Guarded], None]) -> list
     checks = {
         f"capacity {capacity(world)}": capacity(world) != FOUND,
         f"in service {service.in_service_count}": service.in_service_count != TASKS,
-        "stopped others": not stopped_by_us(service) <= originals,
+        "stopped others": not asked_to_stop(world) <= originals,
         "record blocks the next run": not is_free_for_others(world),
         "nobody told": not any(report.is_worth_a_mail for report in guarded.reports),
     }
     return [name for name, is_wrong in checks.items() if is_wrong]
+
+
+def bad_beginnings(bench: Bench, arrange: Callable[..., None]) -> dict[int, list[str]]:
+    """Return the instants at which what is arranged, beginning there, leaves a thing wrong."""
+    found = {each: whole_again(bench, partial(arrange, begins=each)) for each in INSTANTS}
+    return {begins: bad for begins, bad in found.items() if bad}
+
+
+def told(failed: dict[int, list[str]]) -> str:
+    return f"{len(INSTANTS) - len(failed)} of {len(INSTANTS)}"
+
+
+def asked_to_stop(world: World) -> set[str]:
+    """Return the tasks that StopTask was called for, by whomever."""
+    return {str(call.parameters["task"]) for call in world.calls_of("StopTask") if call.wrote}
 
 
 def is_free_for_others(world: World) -> bool:
@@ -95,19 +113,64 @@ def outage(
 def test_an_outage_at_any_instant_leaves_nothing_raised_once_it_is_over(
     bench: Bench, name: str, seconds: float, measured: Callable[[str], None]
 ) -> None:
-    failed = {
-        begins: bad
-        for begins in INSTANTS
-        if (
-            bad := whole_again(
-                bench,
-                partial(outage, operations=SERVICES[name], begins=begins, seconds=seconds),
-            )
-        )
-    }
-    count = len(INSTANTS)
-    measured(f"outage of {name} for {seconds / 60:.0f} min: {count - len(failed)} of {count}")
+    failed = bad_beginnings(bench, partial(outage, operations=SERVICES[name], seconds=seconds))
+    measured(f"outage of {name} for {seconds / 60:.0f} min: {told(failed)}")
     assert failed == {}
+
+
+def unreachable(world: World, _: Guarded, *, service: str, begins: float, seconds: float) -> None:
+    """Let there be no way to the endpoint of a service, or to none."""
+    world.outages.take_out(
+        service, since=begins, until=begins + seconds, answers=False, connects=False
+    )
+
+
+NETWORKS: Final = ("all", "ecs", "application-autoscaling", "dynamodb", "elbv2", "stepfunctions")
+
+
+@pytest.mark.parametrize("seconds", sweep(LENGTHS, quick=0))
+@pytest.mark.parametrize("service", NETWORKS)
+def test_no_network_at_any_instant_leaves_nothing_raised_once_it_is_back(
+    bench: Bench, service: str, seconds: float, measured: Callable[[str], None]
+) -> None:
+    failed = bad_beginnings(bench, partial(unreachable, service=service, seconds=seconds))
+    measured(f"no way to {service} for {seconds / 60:.0f} min: {told(failed)}")
+    assert failed == {}
+
+
+def assuming(bench: Bench) -> Bench:
+    """Return a bench whose invocations each assume a role anew, as a fresh process does."""
+    role = "arn:aws:iam::123456789012:role/recycler"
+    credentials = AwsCredentials(
+        access_key=ACCESS_KEY, secret_key="x", region_name="us-east-1", role_arn=role
+    )
+    return replace(bench, assume=partial(get_aws_session, credentials))
+
+
+@pytest.mark.parametrize("connects", [True, False], ids=["answers 503", "no network"])
+@pytest.mark.parametrize("seconds", sweep(LENGTHS, quick=0))
+def test_a_role_that_cannot_be_assumed_for_hours_leaves_nothing_raised(
+    bench: Bench,
+    seconds: float,
+    *,
+    connects: bool,
+    measured: Callable[[str], None],
+) -> None:
+    def out_of_sts(world: World, _: Guarded, *, begins: float) -> None:
+        world.outages.take_out("sts", since=begins, until=begins + seconds, connects=connects)
+
+    failed = bad_beginnings(assuming(bench), out_of_sts)
+    measured(f"no STS for {seconds / 60:.0f} min: {told(failed)}")
+    assert failed == {}
+
+
+def test_a_role_is_assumed_by_each_invocation(bench: Bench) -> None:
+    world = three_segments()
+    guarded = quick_guarded(assuming(bench), world)
+
+    guarded.recycle(**EVENT)
+
+    assert len(world.calls_of("AssumeRole")) >= guarded.invocations > 2
 
 
 @pytest.mark.parametrize("name", ["DynamoDB", "ECS"])

@@ -85,6 +85,8 @@ def test_every_service_is_out_in_some_world_for_minutes_and_for_hours() -> None:
         seconds = [each.seconds for each in drawn if each.service == service]
         assert min(seconds) < 120
         assert 7_200 < max(seconds) <= 10_800
+        ways = {(each.answers, each.connects) for each in drawn if each.service == service}
+        assert ways == {(True, True), (False, True), (False, False)}
 
 
 def test_no_knob_is_forgotten_by_the_draw() -> None:

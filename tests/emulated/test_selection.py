@@ -279,17 +279,24 @@ def test_a_task_of_another_service_is_an_error(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "region, account", [("eu-west-1", "123456789012"), ("us-east-1", "210987654321")]
+    "partition, region, account",
+    [
+        ("aws", "eu-west-1", "123456789012"),
+        ("aws", "us-east-1", "210987654321"),
+        ("aws-cn", "us-east-1", "123456789012"),
+    ],
 )
-def test_a_task_of_another_region_or_account_is_an_error(
-    bench: Bench, region: str, account: str
+def test_a_task_of_another_partition_region_or_account_is_an_error(
+    bench: Bench, partition: str, region: str, account: str
 ) -> None:
     world = World()
     task_id = id_of(arns_of(a_service(world))[0])
+    arn = f"arn:{partition}:ecs:{region}:{account}:task/demo/{task_id}"
 
-    report = bench.recycle(world, tasks=[f"arn:aws:ecs:{region}:{account}:task/demo/{task_id}"])
+    report = bench.recycle(world, tasks=[arn])
 
-    expected = f"task {task_id} is named as one of account {account} in {region}"
+    place = f"account {account} in {region}, partition {partition}"
+    expected = f"task {task_id} is named as one of {place}"
     assert expected in str(report.error)
     assert world.writes == []
 

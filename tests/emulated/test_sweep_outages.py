@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ecs_emulator.neighbours.tables import RUNS_TABLE
+from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptStatus
 from ecs_task_recycle.sweep.record import key_of
 from tests.emulated.attacked import EVENT, TASKS, attacked, small_world, stops
@@ -270,3 +271,13 @@ def test_a_sweep_that_is_asked_to_stop_as_a_run_begins_stops_that_run(
     assert all(count == 1 for count in stops(world).values())
     assert len(stops(world)) <= 2
     assert swept.answer.status is SweepStatus.PARTIAL
+
+
+def test_parameters_that_no_record_of_a_sweep_can_hold_are_refused(bench: Bench) -> None:
+    alarms = [f"{number:03}" + "\N{FIRE}" * 252 for number in range(100)]
+    swept = Swept(bench, small_world())
+
+    with pytest.raises(PreconditionError, match="expected for a sweep at most 32768"):
+        swept.begin(**EVENT, alarms=alarms)
+
+    assert swept.world.writes == []

@@ -224,3 +224,13 @@ def test_rate_limits_hold_where_they_are_asked_for(bench: Bench, calm: Knobs) ->
     for _ in range(300):
         bench.listed()
     assert set(codes(bench, "ListTasks")) == {None}
+
+
+def test_an_answer_can_be_altered_on_its_way_and_has_taken_effect(bench: Bench) -> None:
+    first, *_ = bench.listed()
+    bench.world.faults.alter(len(bench.world.calls) + 1, lambda answer: answer.pop("task"))
+
+    answer = dict(bench.ecs.stop_task(cluster="demo", task=first))
+
+    assert "task" not in answer
+    assert bench.world.calls[-1].wrote

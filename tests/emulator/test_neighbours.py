@@ -39,6 +39,17 @@ def test_a_denied_look_at_alarms_has_cloudwatchs_own_code(bench: Bench) -> None:
     assert caught.value.response["Error"]["Code"] == "AccessDenied"
 
 
+def test_an_execution_is_not_started_with_an_input_over_the_limit(bench: Bench) -> None:
+    client = bench.session.client("stepfunctions")
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:guardian"
+    longest = "[" + " " * 262_142 + "]"
+    with pytest.raises(ClientError) as caught:
+        client.start_execution(stateMachineArn=machine, name="over", input=longest + " ")
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+    assert client.start_execution(stateMachineArn=machine, name="longest", input=longest)
+    assert [each.name for each in bench.world.executions.values()] == ["longest"]
+
+
 def test_a_secret_is_found_by_its_name_and_by_its_arn(bench: Bench) -> None:
     secret = bench.world.put_secret("mail", '{"username": "u"}')
     client = bench.session.client("secretsmanager")

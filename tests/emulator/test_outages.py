@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from ecs_emulator import EmulatorError
 from ecs_emulator.neighbours.tables import RUNS_TABLE
@@ -40,6 +40,15 @@ def test_everything_may_be_out_and_say_nothing(bench: Bench) -> None:
         bench.sts.get_caller_identity()
     assert bench.world.elapsed >= 5
     assert {call.error_code for call in bench.world.calls} == {"NoAnswer"}
+
+
+def test_there_may_be_no_way_to_an_endpoint(bench: Bench) -> None:
+    bench.furnish()
+    bench.world.outages.take_out("ecs", since=0, until=3600, connects=False)
+    with pytest.raises(EndpointConnectionError):
+        bench.listed()
+    assert bench.world.elapsed < 60
+    assert bench.sts.get_caller_identity()["Account"]
 
 
 def test_only_a_service_that_is_emulated_can_be_out(bench: Bench) -> None:

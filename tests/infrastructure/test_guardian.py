@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TOPIC: Final = "arn:aws:sns:us-east-1:123456789012:on-call"
+NOT_INVOKED: Final = [
+    "Lambda.TooManyRequestsException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+]
+"""https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html"""
 MACHINE: Final = "arn:aws:states:us-east-1:123456789012:stateMachine"
 EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution"
 NAME: Final = "ecs-task-recycle-function-guardian"
@@ -129,7 +136,7 @@ def test_a_segment_is_the_function_with_time_to_reach_its_own_limit() -> None:
 
 def test_what_the_function_says_itself_is_final_and_a_death_is_not() -> None:
     throttled, told, died = states()["Segment"]["Retry"]
-    assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    assert throttled["ErrorEquals"] == NOT_INVOKED
     # A week of one attempt in five minutes, and some at the start.
     assert throttled["MaxAttempts"] * throttled["MaxDelaySeconds"] > 7 * 86_400
     assert sorted(told.pop("ErrorEquals")) == sorted(own_errors())
@@ -176,8 +183,9 @@ def test_whatever_ends_a_segment_it_is_restored_until_that_is_done(error: str) -
     assert status == "FAILED"
 
 
-def test_a_throttled_function_is_waited_for_and_no_death() -> None:
-    throttled = ["Lambda.TooManyRequestsException"] * 50
+@pytest.mark.parametrize("error", NOT_INVOKED)
+def test_a_function_that_cannot_be_invoked_is_waited_for_and_no_death(error: str) -> None:
+    throttled = [error] * 50
     _, visited, status = walk(BEGIN, [*throttled, {"continues": False, "next": {}}])
 
     assert "Restore" not in visited
@@ -196,6 +204,30 @@ def test_an_execution_that_was_started_by_the_end_of_another_one_only_restores()
 
         assert asked == [RESTORE | {"status": "ABORTED", "attempt": 0}]
         assert status == "SUCCEEDED"
+
+
+UNTOLD = {
+    "no input": {"status": "FAILED"},
+    # As EventBridge has it where the input is too long for an event.
+    "a long input": {"status": "FAILED", "input": None, "inputDetails": {"included": False}},
+    "started by hand": {"status": "FAILED", "input": "{}"},
+    "a list": {"status": "FAILED", "input": "[]"},
+    "a number": {"status": "FAILED", "input": "3"},
+    "of one without": ended(ended({"detail": {"status": "FAILED", "input": None}}))["detail"],
+    "of one by hand": ended({"next": {"event": {}}})["detail"],
+}
+
+
+@pytest.mark.parametrize("detail", UNTOLD.values(), ids=UNTOLD)
+def test_an_end_that_does_not_say_what_to_restore_starts_no_endless_chain(
+    detail: dict[str, Any],
+) -> None:
+    asked, visited, status = walk({"source": "aws.states", "detail": detail}, [])
+
+    assert (asked, visited[-1], status) == ([], "Not told what", "FAILED")
+    error = states()["Not told what"]["Error"]
+    gave_up = {"source": "aws.states", "detail": {"status": "FAILED", "error": error}}
+    assert walk(gave_up, [])[1:] == (["Who started it", "Has it given up", "Done"], "SUCCEEDED")
 
 
 def test_after_seven_days_it_gives_up_for_good() -> None:

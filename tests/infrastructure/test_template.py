@@ -385,6 +385,21 @@ def test_what_the_stack_says_of_notices_reaches_the_function() -> None:
     }
 
 
+def test_every_role_but_the_functions_is_assumed_for_this_account_alone() -> None:
+    deployed = stack(**SCHEDULED, Sweeps="enabled")
+    roles = [name for name in TEMPLATE["Resources"] if name.endswith("Role")]
+    conditions = {
+        name: statement.get("Condition", {}).get("StringEquals")
+        for name in roles
+        if (role := deployed.resource(name))
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]
+    }
+
+    assert conditions.pop("Role") is None, "docs/iam.md says that it has none"
+    assert len(conditions) > 3
+    assert set(map(str, conditions.values())) == {"{'aws:SourceAccount': '123456789012'}"}
+
+
 def test_a_schedule_may_invoke_the_function_and_nothing_else() -> None:
     deployed = stack(**SCHEDULED)
     schedule, role = deployed.resource("RunSchedule"), deployed.resource("RunScheduleRole")

@@ -19,6 +19,7 @@ from ecs_task_recycle.model import (
 )
 from ecs_task_recycle.record.item import from_item, to_item
 from ecs_task_recycle.record.record import Checkpoint, RecordState, RunRecord
+from ecs_task_recycle.settings.event import settings_from_event
 from ecs_task_recycle.task import Seen
 from ecs_task_recycle.watch.timeline import POINTS_LIMIT
 
@@ -98,3 +99,26 @@ def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]
     assert from_item(item).checkpoint == checkpoint
     measured(f"run record of {count} tasks: {len(item['memory'])} bytes of memory")
     assert len(item["memory"]) < ITEM_LIMIT_BYTES
+
+
+def test_the_longest_parameters_fit_beside_the_most_tasks() -> None:
+    alarms = [f"{number:03}" + "\N{FIRE}" * 252 for number in range(100)]
+    event = {"cluster_name": "c" * 255, "service_name": "s" * 255, "alarms": alarms}
+    settings = settings_from_event(event)
+    record = RunRecord(
+        version=1,
+        state=RecordState.RUNNING,
+        owner="owner",
+        owner_dead_at=AT,
+        run_id="run",
+        run_started_at=AT,
+        started_before_at=AT,
+        parameters=settings.event,
+        checkpoint=checkpoint_of(5_000),
+    )
+
+    item = to_item(record)
+
+    size = len(item["memory"]) + len(item["parameters"].encode())
+    assert size < ITEM_LIMIT_BYTES - 10_000
+    assert from_item(item).parameters == settings.event

@@ -230,6 +230,39 @@ def test_a_file_that_is_no_configuration_is_a_sentence(
         read_configuration(path)
 
 
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ('{"awsCredentials": {}, "awsCredentials": {}}', ["awsCredentials"]),
+        ('{"awsCredentials": {"role_arn": "a", "role_arn": "b"}}', ["role_arn"]),
+        (
+            '{"smtpCredentials": {"host": "a", "host": "", "port": 1, "port": 2, "port": 3}}',
+            ["host", "port"],
+        ),
+    ],
+)
+def test_a_key_that_stands_there_twice_is_named(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    path = tmp_path / "input.json"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(SettingsError) as refused:
+        read_configuration(path)
+
+    problems = [f"{name!r} is given more than once" for name in names]
+    assert refused.value.facts["problems"] == problems
+
+
+def test_restoring_takes_the_role_of_a_file_that_names_a_key_twice(tmp_path: Path) -> None:
+    path = tmp_path / "input.json"
+    role = "arn:aws:iam::123456789012:role/recycler"
+    sections = f'"awsCredentials": {{"role_arn": "{role}"}}, "smtpCredentials": {{}}'
+    path.write_text(f'{{{sections}, "smtpCredentials": {{}}}}', encoding="utf-8")
+
+    assert read_configuration(path, is_lenient=True).aws.role_arn == role
+
+
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "input.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(dict(MAILING)).encode())
@@ -600,7 +633,11 @@ TASK_ID: Final = "0123456789abcdef" * 2
             [f"arn:aws:ecs:eu-west-1:123456789012:task/shop/{TASK_ID}"],
             (
                 NamedTask(
-                    id=TASK_ID, region="eu-west-1", account="123456789012", cluster="shop"
+                    id=TASK_ID,
+                    partition="aws",
+                    region="eu-west-1",
+                    account="123456789012",
+                    cluster="shop",
                 ),
             ),
         ),

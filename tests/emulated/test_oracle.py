@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WORLDS: Final = int(os.environ.get("RECYCLE_WORLDS", "160"))
 PARTS: Final = 4
-EXACT_SHARE: Final = 0.5
+EXACT_SHARE: Final = 0.6
 """At least so many of the worlds have one right end; else the oracle no longer looks."""
 
 

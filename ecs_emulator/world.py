@@ -203,7 +203,7 @@ class World:
     ) -> ScalableTarget:
         """Put a service's desired count under Application Auto Scaling."""
         limits = Limits(min_capacity=min_capacity, max_capacity=max_capacity)
-        return self.autoscaling.register(self.service(cluster, service), limits)
+        return self.autoscaling.register(self.service(cluster, service), limits, "create")
 
     def set_alarm(self, name: str, state: str = "OK", *, composite: bool = False) -> Alarm:
         """Create an alarm or change its state: OK, ALARM or INSUFFICIENT_DATA."""

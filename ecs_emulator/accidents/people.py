@@ -51,7 +51,7 @@ class People:
     ) -> None:
         """Have somebody change the scaling limits; the clamp follows as for everybody."""
         limits = Limits(min_capacity=min_capacity, max_capacity=max_capacity)
-        self._autoscaling.register(self._ledger.service(cluster, service), limits)
+        self._autoscaling.register(self._ledger.service(cluster, service), limits, THIRD_PARTY)
 
     def schedule_limits(
         self,

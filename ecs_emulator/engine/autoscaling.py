@@ -14,6 +14,12 @@ from ecs_emulator.ground.timeline import Timeline
 from ecs_emulator.state.ledger import Ledger
 from ecs_emulator.state.model import Service
 
+API_CALLER = "api"
+SCHEDULE = "scheduled action"
+POLICY = "scaling policy"
+CLAMP = "autoscaling"
+"""Who writes limits, or moves a desired count: the last one into limits that were written."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -37,8 +43,21 @@ class ScalableState:
     scheduled_suspended: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsWritten:
+    """Who wrote which limits, and when (epoch seconds)."""
+
+    at: float
+    min_capacity: int
+    max_capacity: int
+    who: str
+
+
 class ScalableTarget:
-    """A service's registration with Application Auto Scaling."""
+    """A service's registration with Application Auto Scaling.
+
+    `history` has every write of its limits, also one that changed nothing.
+    """
 
     def __init__(self, *, service: Service, arn: str, timeline: Timeline[ScalableState]) -> None:
         self.service = service
@@ -46,6 +65,7 @@ class ScalableTarget:
         self.timeline = timeline
         self.created_at = timeline.born_at
         self.pending_until = 0.0
+        self.history: list[LimitsWritten] = []
 
     @property
     def resource_id(self) -> str:
@@ -104,10 +124,10 @@ class AutoScaling:
                 "ConcurrentUpdateException",
                 "You already have a pending update to an Auto Scaling resource.",
             )
-        return self.register(service, limits)
+        return self.register(service, limits, API_CALLER)
 
-    def register(self, service: Service, limits: Limits) -> ScalableTarget:
-        """Create or partly update the service's target.
+    def register(self, service: Service, limits: Limits, who: str) -> ScalableTarget:
+        """Create or partly update the service's target, and write down who did.
 
         Raises ApiError (ValidationException) where the outcome has min > max, or a new target
         lacks one of them.
@@ -118,6 +138,14 @@ class AutoScaling:
             target = self._create(service, state)
         else:
             target.timeline.set(self._time.now, state)
+        target.history.append(
+            LimitsWritten(
+                at=self._time.now,
+                min_capacity=state.min_capacity,
+                max_capacity=state.max_capacity,
+                who=who,
+            )
+        )
         self._clamps += 1
         lag = service.dice.seconds(service.knobs.aas_lag, "clamp", self._clamps)
         self._time.schedule(self._time.now + lag, partial(self._clamp, target))
@@ -171,15 +199,15 @@ class AutoScaling:
         outward = wanted_count > running and allowed > service.desired_count
         inward = wanted_count < running and allowed < service.desired_count
         if outward and not state.scaling_out_suspended:
-            self._ledger.move_desired_count(service, allowed, "autoscaling")
+            self._ledger.move_desired_count(service, allowed, POLICY)
         if inward and not state.scaling_in_suspended and not deploying:
-            self._ledger.move_desired_count(service, allowed, "autoscaling")
+            self._ledger.move_desired_count(service, allowed, POLICY)
 
     def _run_action(self, action: ScheduledAction) -> None:
         if action.target.timeline.latest.scheduled_suspended:
             return
         with suppress(ApiError):  # limits that contradict each other by now: the action fails
-            self.register(action.target.service, action.limits)
+            self.register(action.target.service, action.limits, SCHEDULE)
 
     def _known(self, service: Service) -> ScalableTarget:
         target = self.target_of(service)
@@ -200,7 +228,7 @@ class AutoScaling:
     def _clamp(self, target: ScalableTarget) -> None:
         if target.service.status != "ACTIVE":
             return
-        self._ledger.move_desired_count(target.service, _allowed(target), "autoscaling")
+        self._ledger.move_desired_count(target.service, _allowed(target), CLAMP)
 
 
 def _allowed(target: ScalableTarget) -> int:

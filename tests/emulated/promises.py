@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ecs_emulator.accidents.people import THIRD_PARTY
 from ecs_task_recycle.errors import AlreadyRunningError, PreconditionError, RecycleError
 from ecs_task_recycle.outcome import Status
 from tests.emulated.bench import capacity, is_free, stopped_by_us
 from tests.emulated.lived import changes, protected_stops
-from tests.emulated.random_accidents import ALARM, MOVES_CAPACITY
+from tests.emulated.oracle import judge
+from tests.emulated.random_accidents import ALARM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.emulated.lived import Lived
+    from tests.emulated.oracle import Judgement
 
 
 def blind_seconds(lived: Lived, *, poll_seconds: float = 10.0) -> float:
@@ -84,30 +85,20 @@ def capacity_comes_back(lived: Lived) -> None:
         assert capacity(lived.world) == lived.found
 
 
+def judged(lived: Lived) -> Judgement:
+    """Return which capacity must be there, by what everybody did who moved it."""
+    return judge(lived, blind_seconds=blind_seconds(lived, poll_seconds=0.0))
+
+
 def what_somebody_sets_stays(lived: Lived) -> None:
-    """5: the desired count that somebody has set last is there in the end.
+    """5: each number is in the end what somebody else wrote last, or what was found.
 
     What they set while no read could show it yet may be written over: neither ECS nor autoscaling
-    compares and sets. A count that is just what the run wrote cannot be told from it.
+    compares and sets. A number that is just what the run wrote cannot be told from it.
     """
-    others = {each.name for each in lived.story.accidents} & MOVES_CAPACITY
-    sets = [each for each in lived.service.desired_history if each[2] == THIRD_PARTY]
-    if others != {"set_desired_count"} or not sets or sets[-1][0] < lived.began_at:
-        return
-    at, count, _ = sets[-1]
-    written = lived.found[0] + 1
-    blind = blind_seconds(lived, poll_seconds=0.0)
-    unseen = [
-        each
-        for each in lived.service.desired_history
-        if at < each[0] <= at + blind and each[2] != THIRD_PARTY
-    ]
-    if count == written or unseen:
-        return
-    now = capacity(lived.world)
-    assert now[0] == count, f"{count} was set at {at}, and is {now[0]}"
-    if now[1] is not None and lived.found[2] is not None:
-        assert now[1:] in {lived.found[1:], (lived.found[1], max(count, lived.found[2]))}, now
+    if lived.story.is_disturbed:
+        verdict, now = judged(lived), capacity(lived.world)
+        assert verdict.allows(now), f"{now} is there, and not {verdict}"
 
 
 def one_run_per_service(lived: Lived) -> None:

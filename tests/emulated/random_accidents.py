@@ -28,6 +28,8 @@ NAMES: Final = (CLUSTER, SERVICE)
 ALARM: Final = "web-5xx"
 ZONES: Final = ("us-east-1a", "us-east-1b", "us-east-1c")
 MINUTE: Final = 60.0
+SAME_SHARE: Final = 0.3
+"""How often somebody sets the very limits that a run sets, or has set."""
 EVENTS: Final = (
     zones_uneven({"us-east-1a": 2, "us-east-1b": 0}),
     zones_even({"us-east-1a": 1, "us-east-1b": 1}),
@@ -138,12 +140,22 @@ def _with_limits(do: Callable[[World, Random], object]) -> Draw:
 
 
 def _set_limits(world: World, rng: Random) -> None:
-    world.set_limits(*NAMES, min_capacity=rng.randrange(3), max_capacity=rng.randint(6, 12))
+    lowest, highest = rng.randrange(3), rng.randint(6, 12)
+    target = world.autoscaling.target_of(world.service(*NAMES))
+    if target is not None and rng.random() < SAME_SHARE:
+        lowest, highest = target.min_capacity, rng.choice([target.max_capacity, 12])
+    world.set_limits(*NAMES, min_capacity=lowest, max_capacity=max(lowest, highest))
 
 
 def _schedule_limits(world: World, rng: Random) -> None:
     later = world.elapsed + rng.uniform(0, 4 * MINUTE)
-    world.schedule_limits(*NAMES, later, min_capacity=rng.randrange(4), max_capacity=9)
+    lowest, highest = rng.randrange(4), 9
+    service = world.service(*NAMES)
+    target = world.autoscaling.target_of(service)
+    if target is not None and rng.random() < SAME_SHARE:
+        lowest = service.desired_count + 1
+        highest = max(lowest, target.max_capacity)
+    world.schedule_limits(*NAMES, later, min_capacity=lowest, max_capacity=highest)
 
 
 def _keep_load(world: World, rng: Random) -> None:
@@ -232,4 +244,4 @@ MOVES_CAPACITY: Final = frozenset(
         "delete_service",
     }
 )
-"""After these nobody can say which capacity the run had to leave."""
+"""After these it takes the oracle to say which capacity has to be there."""

@@ -98,7 +98,7 @@ def test_load_moves_the_desired_count_within_the_limits(limited: Bench) -> None:
     limited.sleep(60)
     limited.world.put_load("demo", "web", 0)
     assert limited.service()["desiredCount"] == 2
-    assert [who for _, _, who in limited.world.desired_history()][1:] == ["autoscaling"] * 2
+    assert [who for _, _, who in limited.world.desired_history()][1:] == ["scaling policy"] * 2
 
 
 def test_load_is_judged_by_the_running_count(limited: Bench) -> None:

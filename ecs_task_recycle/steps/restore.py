@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def restored(run: Run) -> Iterator[None]:
+def restoring_at_end(run: Run) -> Iterator[None]:
     """Put back what is raised, whatever ends the block; or hand it over to the next invocation.
 
     What goes on only when the window opens is handed over once nothing is raised: by ``held``.
@@ -72,13 +72,13 @@ def restored(run: Run) -> Iterator[None]:
     except Exception as how:
         run.progress.end(how)
         if isinstance(how, OutOfTime) and how.opens_at is None:
-            hand_over(run, how)
+            leave_to_next_invocation(run, how)
         _restore(run, how)
         raise
     _restore(run, None)
 
 
-def hand_over(run: Run, how: OutOfTime) -> None:
+def leave_to_next_invocation(run: Run, how: OutOfTime) -> None:
     """Raise HandedOver once the guardian's next invocation has the rest; return if it cannot.
 
     Raises OwnershipLostError.

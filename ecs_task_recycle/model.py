@@ -258,16 +258,9 @@ class Selection:
         """The instant that tells the tasks from their replacements; None where names do."""
         return None if self.by is By.NAMES else self.before_at
 
-    def parameters_for(self, remaining_arns: Iterable[str]) -> dict[str, str | list[str]]:
-        """Return the event parameters that ask for the remaining tasks, and for no others."""
-        if self.by is By.NAMES:
-            return {"tasks": [arn.rpartition("/")[2] for arn in remaining_arns]}
-        instant: dict[str, str | list[str]] = {"started_before": self.before_at.isoformat()}
-        return instant | ({"if_running": "queue"} if self.by is By.CREATION else {})
-
     @property
     def advice(self) -> str:
-        """The same in words, for a reason."""
+        """What to do for the rest of them: the end of a reason, without its full stop."""
         before_at = self.before_at.isoformat()
         match self.by:
             case By.NAMES:

@@ -31,7 +31,11 @@ from ecs_task_recycle.steps.budget import (
 )
 from ecs_task_recycle.steps.protection import await_free_task, require_none_protected, tasks_in_turn
 from ecs_task_recycle.steps.replacement import pause_after, replace
-from ecs_task_recycle.steps.restore import await_surplus_gone, hand_over, restored
+from ecs_task_recycle.steps.restore import (
+    await_surplus_gone,
+    leave_to_next_invocation,
+    restoring_at_end,
+)
 from ecs_task_recycle.steps.scale_up import scale_up
 
 INTERRUPTIONS_LIMIT: Final = 3
@@ -53,7 +57,7 @@ def recycle(run: Run) -> Report:
 
 def recycle_once(run: Run, request: Request) -> None:
     """Replace every task that one request asks for. Leaves by an exception if not all of them."""
-    with restored(run):
+    with restoring_at_end(run):
         begin(run, request)
         require_window(run)
         await_free_task(run)
@@ -136,13 +140,13 @@ def record_freed(run: Run) -> Iterator[None]:
     except Exception as how:
         run.progress.end(how)
         if isinstance(how, OutOfTime):
-            hand_over(run, how)
+            leave_to_next_invocation(run, how)
         while run.record.is_ours:
-            close(run)
+            close_record(run)
         raise
 
 
-def close(run: Run) -> None:
+def close_record(run: Run) -> None:
     """Write the outcome into the record, once, and free the service for the next run.
 
     The record stays ours where a request has been queued since the last write.
@@ -191,7 +195,7 @@ def heal(run: Run) -> None:
     else:
         _resume_own_record(run, run.recalled)
     if run.record.is_ours and run.progress.plan is None:
-        with restored(run):
+        with restoring_at_end(run):
             require_may_go_on(run)
             run.start_guardian()
 
@@ -291,7 +295,7 @@ def requests(run: Run) -> Iterator[Request]:
         before_at = run.unserved_before_at
         if before_at is None:
             run.progress.end(Ended(Status.COMPLETED))
-            close(run)
+            close_record(run)
         else:
             yield Request(queued=Selection(before_at=before_at, by=By.CREATION))
 

@@ -26,7 +26,7 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.settings.invocation import RestoreOnly
 from ecs_task_recycle.settings.parameters import Action
 from ecs_task_recycle.steps.budget import RESERVE_SECONDS
-from ecs_task_recycle.steps.restore import restored
+from ecs_task_recycle.steps.restore import restoring_at_end
 
 REASON_LIMIT: Final = 2_000
 """What the state machine carries has to stay small: 262,144 bytes for one state's output.
@@ -198,7 +198,7 @@ def _restore_without_record(
     run = run.anew()
     run.progress.scale_up = scale_up
     why = "it is gone" if error is None else error.sentence.rstrip(".")
-    with reported(run), restored(run):
+    with reported(run), restoring_at_end(run):
         text = f"its run record cannot be read: {why}; restored by what its execution carries"
         _throw(Ended(Status.PARTIAL, text))
     return _attempted(run, only, report_of(run))

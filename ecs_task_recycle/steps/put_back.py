@@ -14,7 +14,7 @@ from ecs_task_recycle.aws.gateway import Gateway
 from ecs_task_recycle.clock import Clock
 from ecs_task_recycle.errors import AwsCallError
 from ecs_task_recycle.model import Capacity, ScalableTarget, ScaleUp
-from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, Doubt, read_until
+from ecs_task_recycle.watch.reads import doubt_before_leaving, read_until
 
 MOVED_SECONDS: Final = 60.0
 """How long autoscaling may take to move the desired count into limits that were written."""
@@ -54,7 +54,7 @@ class PutBack:
             self.gateway.scalable_target,
             lambda seen: seen is not None and (seen.min_capacity, seen.max_capacity) == ours,
             self.clock,
-            doubt=self._doubt(),
+            doubt=doubt_before_leaving(self.last_write),
             until=self.until,
         )
         if target is None:
@@ -110,7 +110,7 @@ class PutBack:
             self.gateway.service,
             lambda seen: seen is not None and seen.desired_count in expected,
             self.clock,
-            doubt=self._doubt(),
+            doubt=doubt_before_leaving(self.last_write),
             until=self.until,
         )
         if service is None and not self.believes_missing:
@@ -118,10 +118,6 @@ class PutBack:
             raise AwsCallError.of("ecs:DescribeServices", "MISSING", text, transient=True)
         is_gone = service is None or service.status == "INACTIVE"
         return None if service is None or is_gone else service.desired_count
-
-    def _doubt(self) -> Doubt:
-        """Return the doubt in reads that differ: what is left alone stays raised for good."""
-        return Doubt(self.last_write, apart_seconds=CONSISTENCY_SECONDS)
 
     def _set_again(self, count: int) -> None:
         """Set a count again that somebody has set below the minimum: autoscaling has raised it.

@@ -33,7 +33,7 @@ from ecs_task_recycle.run import Run
 from ecs_task_recycle.steps.budget import fits_an_invocation, restore_ends_at, work_seconds
 from ecs_task_recycle.steps.put_back import PutBack, desired_count_command, limits_command
 from ecs_task_recycle.watch.in_service import Snapshot
-from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, Doubt
+from ecs_task_recycle.watch.reads import CONSISTENCY_SECONDS, Doubt, doubt_before_leaving
 from ecs_task_recycle.watch.watch import Wait
 
 RETRY_SECONDS: Final = 5.0
@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def restored(run: Run) -> Iterator[None]:
+def restoring_at_end(run: Run) -> Iterator[None]:
     """Put back what is raised, whatever ends the block; or hand it over to the next invocation.
 
     What goes on only when the window opens is handed over once nothing is raised: by ``held``.
@@ -72,13 +72,13 @@ def restored(run: Run) -> Iterator[None]:
     except Exception as how:
         run.progress.end(how)
         if isinstance(how, OutOfTime) and how.opens_at is None:
-            hand_over(run, how)
+            leave_to_next_invocation(run, how)
         _restore(run, how)
         raise
     _restore(run, None)
 
 
-def hand_over(run: Run, how: OutOfTime) -> None:
+def leave_to_next_invocation(run: Run, how: OutOfTime) -> None:
     """Raise HandedOver once the guardian's next invocation has the rest; return if it cannot.
 
     Raises OwnershipLostError.
@@ -105,7 +105,8 @@ def _restore(run: Run, how: Exception | None) -> None:
     if scale_up is None or isinstance(how, OwnershipLostError | HandedOver):
         return
     try:
-        condition = OneCanGo(run=run, scale_up=scale_up, doubt=_doubt(run))
+        doubt = doubt_before_leaving(run.watch.last_write)
+        condition = OneCanGo(run=run, scale_up=scale_up, doubt=doubt)
         is_whole = _wait_until_one_can_go(run, condition, how)
         run.progress.restoring_since_at = run.now_at
         if run.record.is_ours:
@@ -153,11 +154,6 @@ def _patience_seconds(run: Run, how: Exception | None) -> float:
         return 0.0
     # The reserve is for restoring itself.
     return min(float(run.settings.stabilize_timeout_seconds), work_seconds(run))
-
-
-def _doubt(run: Run) -> Doubt:
-    """Return the doubt in reads that differ from what was raised: to leave it alone is final."""
-    return Doubt(run.watch.last_write, apart_seconds=CONSISTENCY_SECONDS)
 
 
 @dataclass(slots=True, kw_only=True)

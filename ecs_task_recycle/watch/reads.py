@@ -65,6 +65,14 @@ def read_until[T](
         clock.sleep(1)
 
 
+def doubt_before_leaving(written: float) -> Doubt:
+    """Return the doubt in reads that differ from what was raised at an instant (epoch seconds).
+
+    What is believed to be somebody else's is left alone, and so stays raised for good.
+    """
+    return Doubt(written, apart_seconds=CONSISTENCY_SECONDS)
+
+
 class Doubt:
     """Whether to believe reads that differ from what this run has written.
 

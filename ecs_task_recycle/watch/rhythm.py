@@ -15,29 +15,22 @@ USUAL_START_SECONDS: Final = 10.0
 """What a start is taken to last where no task of the service shows how long its own took."""
 
 
-class Rhythm:
-    """Two beats: near while a new task may come into service, far while it cannot yet.
+def seconds_to_next_read(memory: ServiceMemory, now: float, *, waited_seconds: float) -> float:
+    """Return how long to pause after a read, by what the reads have shown.
 
-    The measure is the quickest start that the service's tasks show. A new task is far from service
-    in the first half of that time, and while it has no name yet. Both beats become slower the
-    longer there was nothing to see.
+    There are two beats: near while a new task may come into service, far while it cannot yet. The
+    measure is the quickest start that the service's tasks show. A new task is far from service in
+    the first half of that time, and while it has no name yet. Both beats become slower the longer
+    there was nothing to see. ``now`` is in epoch seconds.
     """
-
-    def __init__(self, memory: ServiceMemory) -> None:
-        """Take what the reads have shown; each answer goes by what it holds then."""
-        self._memory = memory
-
-    def seconds_to_next_read(self, now: float, *, waited_seconds: float) -> float:
-        """Return how long to pause between the last read and the next one."""
-        memory = self._memory
-        ages_seconds = memory.coming_task_ages(now)
-        if not ages_seconds and not memory.lacks_tasks:
-            return NEAR_SECONDS
-        half_start_seconds = (memory.quickest_start_seconds or USUAL_START_SECONDS) / 2
-        age_seconds = max(ages_seconds, default=0.0)
-        if age_seconds < half_start_seconds:
-            return _within(FAR_SECONDS, max(half_start_seconds, waited_seconds / 10))
-        return _within(NEAR_SECONDS, age_seconds / 4)
+    ages_seconds = memory.coming_task_ages(now)
+    if not ages_seconds and not memory.lacks_tasks:
+        return NEAR_SECONDS
+    half_start_seconds = (memory.quickest_start_seconds or USUAL_START_SECONDS) / 2
+    age_seconds = max(ages_seconds, default=0.0)
+    if age_seconds < half_start_seconds:
+        return _within(FAR_SECONDS, max(half_start_seconds, waited_seconds / 10))
+    return _within(NEAR_SECONDS, age_seconds / 4)
 
 
 def _within(longest: float, seconds: float) -> float:

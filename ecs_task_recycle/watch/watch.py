@@ -1,6 +1,6 @@
 """The one that waits: reads the service until something holds, and logs meanwhile what is awaited.
 
-``Polls`` knows what is read each time, ``Rhythm`` when. Here it is decided what that means for the
+``Polls`` knows what is read each time, ``rhythm`` when. Here it is decided what that means for the
 run: go on waiting, go on with the run, or end it.
 """
 
@@ -25,7 +25,7 @@ from ecs_task_recycle.watch.memory import ServiceMemory
 from ecs_task_recycle.watch.messages import MAKE_ROOM
 from ecs_task_recycle.watch.polls import Polls
 from ecs_task_recycle.watch.reads import Doubt
-from ecs_task_recycle.watch.rhythm import FAR_SECONDS, Rhythm
+from ecs_task_recycle.watch.rhythm import FAR_SECONDS, seconds_to_next_read
 from ecs_task_recycle.watch.timeline import Timeline
 
 LOG_SECONDS: Final = HEARTBEAT_SECONDS - 1.5 * FAR_SECONDS
@@ -119,7 +119,6 @@ class Watch:
         self.failed_starts = FailedStarts(run_started_at=now_at, since_at=now_at)
         self.timeline = Timeline()
         self._polls = Polls(gateway, clock, self.memory)
-        self._rhythm = Rhythm(self.memory)
         self._expected: ExpectedService | None = None
         self._doubt = Doubt(written=clock.now())
         self._stopped_by_run: set[str] = set()
@@ -267,7 +266,7 @@ class Watch:
         remaining = min(wait.timeout_seconds - elapsed, wait.deadline_at - now)
         # What somebody else does meanwhile is not to wait for a whole beat after that, too.
         doubted = self._doubt.seconds_left(now) or math.inf
-        pause_seconds = self._rhythm.seconds_to_next_read(now, waited_seconds=elapsed)
+        pause_seconds = seconds_to_next_read(self.memory, now, waited_seconds=elapsed)
         return max(0.0, min(remaining, doubted, pause_seconds))
 
     def _require_time(self, wait: Wait, elapsed: float) -> None:

@@ -94,26 +94,41 @@ clean: ## remove what was installed, dist and every cache
 	rm -rf $(VENV) $(MINISTACK) $(EXAMPLES) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+$(DEMO_STAMP): $(DEMO_REQUIREMENTS)
+$(STAMP): $(DEMO_REQUIREMENTS) requirements-client.txt requirements-dev.txt
+$(MINISTACK_STAMP): requirements-ministack.txt
+$(EXAMPLES_STAMP): requirements-examples.txt
+
+# Of two at once in one folder, the second waits, and finds that nothing is left to build. Where there
+# is no flock, as on macOS, start the second one later.
+ifndef LOCKED
+$(DEMO_STAMP) $(STAMP) $(MINISTACK_STAMP) $(EXAMPLES_STAMP):
+	@if command -v flock >/dev/null; then \
+		flock -n .venv.lock true || echo "Another make builds the environment: waiting for it." >&2; \
+		flock .venv.lock $(MAKE) --no-print-directory LOCKED=1 $@; \
+	else $(MAKE) --no-print-directory LOCKED=1 $@; fi
+else
 # Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
 # The demo needs a third of it; whoever has all of it has what the demo needs.
-$(DEMO_STAMP): $(DEMO_REQUIREMENTS)
+$(DEMO_STAMP):
 	$(call new_environment,$(VENV),requirements-demo.txt,--no-compile)
 	$(BIN)/python -m compileall -q -j 2 -x '/(moto|docutils|pip)/' $(VENV)/lib
 	$(add_lambda_emulator)
 	@touch $@
 
-$(STAMP): $(DEMO_REQUIREMENTS) requirements-client.txt requirements-dev.txt
+$(STAMP):
 	$(call new_environment,$(VENV),requirements-dev.txt)
 	$(add_lambda_emulator)
 	@touch $(DEMO_STAMP) $@
 
-$(MINISTACK_STAMP): requirements-ministack.txt
+$(MINISTACK_STAMP):
 	$(call new_environment,$(MINISTACK),requirements-ministack.txt)
-	@touch $(MINISTACK_STAMP)
+	@touch $@
 
-$(EXAMPLES_STAMP): requirements-examples.txt
+$(EXAMPLES_STAMP):
 	$(call new_environment,$(EXAMPLES),requirements-examples.txt)
-	@touch $(EXAMPLES_STAMP)
+	@touch $@
+endif
 
 # $(1) the folder, $(2) the file that pins what is in it, $(3) more options for pip
 define new_environment

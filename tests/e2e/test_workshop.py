@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
@@ -120,6 +121,37 @@ def test_the_environment_is_built_anew_when_a_requirement_changes(
     assert "venv" not in workshop.run("make", "-n", "types").stdout.replace(".venv", "")
     os.utime(workshop.folder / name, (4_000_000_000, 4_000_000_000))
     assert "-m venv .venv" in workshop.run("make", "-n", "types").stdout
+
+
+VENV_OF_COPIES = """#!/bin/sh
+case "$*" in *"-m venv"*)
+    echo built >>built
+    sleep 0.5
+    cp -r spare "$3"
+esac
+"""
+
+
+def test_of_two_at_once_one_builds_the_environment_and_the_other_waits(workshop: Workshop) -> None:
+    spare = workshop.folder / "spare"
+    shutil.copytree(workshop.folder / ".venv", spare)
+    emulator = spare / "rie/samcli/local/rapid/aws-lambda-rie-x86_64"
+    emulator.parent.mkdir(parents=True)
+    emulator.touch()
+    for stamp in (".requirements", ".requirements-demo"):
+        (spare / stamp).unlink()
+    shutil.rmtree(workshop.folder / ".venv")
+    python = workshop.folder / "python"
+    python.write_text(VENV_OF_COPIES)
+    python.chmod(0o755)
+
+    with ThreadPoolExecutor() as threads:
+        both = [threads.submit(workshop.run, "make", "types", f"PYTHON={python}") for _ in range(2)]
+
+    assert [each.result().returncode for each in both] == [0, 0], both
+    assert (workshop.folder / "built").read_text().splitlines() == ["built"]
+    waited = [each.result().stderr for each in both if each.result().stderr]
+    assert waited == ["Another make builds the environment: waiting for it.\n"]
 
 
 @pytest.mark.parametrize("name", OF_THE_DEMO)

@@ -64,8 +64,12 @@ class OneSetOfClients:
             self._clients[name] = client(name, config=config)
         return self._clients[name]
 
+    def get_partition_for_region(self, region: str) -> str:
+        """Return the partition of a region, as the session knows it."""
+        return self._session.get_partition_for_region(region)
+
     def as_session(self) -> boto3.Session:
-        """Return itself as what the gateway asks for: it uses a region and clients."""
+        """Return itself as what the function asks for: a region, its partition and clients."""
         return cast("boto3.Session", self)
 
 

@@ -155,6 +155,7 @@ require_parameters() {
     done
     [ -n "$python" ] || fail "Python 3 is needed, and there is none on the PATH."
     "$python" - "$here/template.yaml" "${overrides[@]}" <<'PYTHON' || exit 1
+import difflib
 import re
 import sys
 
@@ -210,8 +211,10 @@ def main():
         if name in SET_BY_THE_SCRIPT:
             fail("{} is set by this script; name a bucket of yours with --bucket.".format(name))
         if name not in known:
-            names = " ".join(each for each in known if each not in SET_BY_THE_SCRIPT)
-            fail("{} is not a parameter; they are: {}.".format(name, names))
+            names = [each for each in known if each not in SET_BY_THE_SCRIPT]
+            near = difflib.get_close_matches(name, names, n=1)
+            what = "the nearest is {}".format(near[0]) if near else "template.yaml has them"
+            fail("{} is not a parameter; {}.".format(name, what))
         found = problem(known[name], value)
         if found:
             fail("{} {}".format(override, found))
@@ -228,6 +231,14 @@ cli() {
 
 last_line() {
     sed '/^[[:space:]]*$/d' <<<"$1" | tail -n 1
+}
+
+# Python says last what is wrong, and everything else first: pyenv goes on with advice.
+cause_in() {
+    case "$1" in
+        Traceback*) last_line "$1" ;;
+        *) sed -n '/[^[:space:]]/{p;q;}' <<<"$1" ;;
+    esac
 }
 
 require_account() {
@@ -250,7 +261,7 @@ require_account() {
 
 require_working_cli() {
     local said
-    said="$(command aws --version 2>&1)" || fail "the AWS CLI does not work: $(last_line "$said")"
+    said="$(command aws --version 2>&1)" || fail "the AWS CLI does not work: $(cause_in "$said")"
 }
 
 # What CloudFormation knows of the stack, a line each: "status X", "id X", "parameter NAME VALUE",

@@ -214,6 +214,16 @@ NO_PROFILE: Final = "The config profile (nope) could not be found"
             "the AWS CLI does not work: pyenv: version 3.13.99 is not installed",
         ),
         (
+            'printf "pyenv: aws: command not found\\n\\nNote: see the help.\\n" >&2; exit 127',
+            ("--region", "us-east-1"),
+            "the AWS CLI does not work: pyenv: aws: command not found",
+        ),
+        (
+            'printf "Traceback (most recent call last):\\n  ...\\nImportError: no awscli\\n"; exit 1',
+            ("--region", "us-east-1"),
+            "the AWS CLI does not work: ImportError: no awscli",
+        ),
+        (
             f'case "$*" in {WORKS} *) echo "Unable to locate credentials" >&2; exit 1 ;; esac',
             ("--region", "us-east-1"),
             "cannot authenticate with AWS: Unable to locate credentials",
@@ -265,7 +275,8 @@ def test_help_names_every_option(tmp_path: Path) -> None:
         (("--with-bucket",), "--with-bucket belongs to --delete."),
         (("--input", "none.json"), "--input names no file: none.json."),
         (("--stack-name", "my stack"), "my stack cannot be the name of a stack: "),
-        (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName RunTab"),
+        (("ClusterName=demo",), "ClusterName is not a parameter; the nearest is ClusterNames."),
+        (("Colour=red",), "Colour is not a parameter; template.yaml has them."),
         (("CodeKey=a.zip",), "CodeKey is set by this script; name a bucket of yours with --buc"),
         (("Architecture=riscv",), "Architecture=riscv must be one of arm64, x86_64."),
         (("FunctionName=a.b",), "FunctionName=a.b must be 1 to 50 letters, digits, hyphens and"),

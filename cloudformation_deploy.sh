@@ -135,6 +135,9 @@ set_switch() {
 require_sense() {
     [[ "$stack" =~ ^[A-Za-z][A-Za-z0-9-]{0,127}$ ]] ||
         fail "$stack cannot be the name of a stack: a letter, then letters, digits and hyphens."
+    [[ -z "$bucket" || "$bucket" =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$ ]] ||
+        fail "$bucket cannot be the name of a bucket: 3 to 63 small letters, digits, hyphens and dots."
+    [[ -z "$role" || "$role" == arn:*:iam::*:role/* ]] || fail "--role-arn needs the ARN of a role after it."
     if [ -n "$delete" ]; then
         [ ${#overrides[@]} -eq 0 ] || fail "--delete takes no parameters."
         [ -z "$review" ] || fail "--delete has no --review."
@@ -603,9 +606,17 @@ delete_stack() {
 }
 
 say_what_stays() {
-    [ -n "$with_bucket" ] ||
-        say "the bucket ${bucket:-$(own_bucket)} stays with its zips, which hold input.json; --with-bucket deletes the one that this script has created"
-    say "CloudWatch keeps the metrics for 15 months"
+    local kept="${bucket:-$(own_bucket)}"
+    if [ -z "$with_bucket" ] && may_be_there "$kept"; then
+        say "the bucket $kept stays with its zips, which hold input.json; --with-bucket deletes the one that this script has created"
+    fi
+    [ "$status" = NONE ] || say "CloudWatch keeps the metrics for 15 months"
+}
+
+# A bucket that the caller may not see may be there.
+may_be_there() {
+    local error
+    error="$(cli s3api head-bucket --bucket "$1" 2>&1)" || [[ "$error" != *"(404)"* ]]
 }
 
 delete_bucket() {

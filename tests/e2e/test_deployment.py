@@ -219,7 +219,7 @@ NO_PROFILE: Final = "The config profile (nope) could not be found"
             "the AWS CLI does not work: pyenv: aws: command not found",
         ),
         (
-            'printf "Traceback (most recent call last):\\n  ...\\nImportError: no awscli\\n"; exit 1',
+            'printf "Traceback (most recent call last):\\nImportError: no awscli\\n"; exit 1',
             ("--region", "us-east-1"),
             "the AWS CLI does not work: ImportError: no awscli",
         ),

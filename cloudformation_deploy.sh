@@ -135,6 +135,9 @@ set_switch() {
 require_sense() {
     [[ "$stack" =~ ^[A-Za-z][A-Za-z0-9-]{0,127}$ ]] ||
         fail "$stack cannot be the name of a stack: a letter, then letters, digits and hyphens."
+    [[ -z "$bucket" || "$bucket" =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$ ]] ||
+        fail "$bucket cannot be the name of a bucket: 3 to 63 small letters, digits, hyphens and dots."
+    [[ -z "$role" || "$role" == arn:*:iam::*:role/* ]] || fail "--role-arn needs the ARN of a role after it."
     if [ -n "$delete" ]; then
         [ ${#overrides[@]} -eq 0 ] || fail "--delete takes no parameters."
         [ -z "$review" ] || fail "--delete has no --review."
@@ -155,6 +158,7 @@ require_parameters() {
     done
     [ -n "$python" ] || fail "Python 3 is needed, and there is none on the PATH."
     "$python" - "$here/template.yaml" "${overrides[@]}" <<'PYTHON' || exit 1
+import difflib
 import re
 import sys
 
@@ -210,8 +214,10 @@ def main():
         if name in SET_BY_THE_SCRIPT:
             fail("{} is set by this script; name a bucket of yours with --bucket.".format(name))
         if name not in known:
-            names = " ".join(each for each in known if each not in SET_BY_THE_SCRIPT)
-            fail("{} is not a parameter; they are: {}.".format(name, names))
+            names = [each for each in known if each not in SET_BY_THE_SCRIPT]
+            near = difflib.get_close_matches(name, names, n=1)
+            what = "the nearest is {}".format(near[0]) if near else "template.yaml has them"
+            fail("{} is not a parameter; {}.".format(name, what))
         found = problem(known[name], value)
         if found:
             fail("{} {}".format(override, found))
@@ -228,6 +234,14 @@ cli() {
 
 last_line() {
     sed '/^[[:space:]]*$/d' <<<"$1" | tail -n 1
+}
+
+# Python says last what is wrong, and everything else first: pyenv goes on with advice.
+cause_in() {
+    case "$1" in
+        Traceback*) last_line "$1" ;;
+        *) sed -n '/[^[:space:]]/{p;q;}' <<<"$1" ;;
+    esac
 }
 
 require_account() {
@@ -250,7 +264,7 @@ require_account() {
 
 require_working_cli() {
     local said
-    said="$(command aws --version 2>&1)" || fail "the AWS CLI does not work: $(last_line "$said")"
+    said="$(command aws --version 2>&1)" || fail "the AWS CLI does not work: $(cause_in "$said")"
 }
 
 # What CloudFormation knows of the stack, a line each: "status X", "id X", "parameter NAME VALUE",
@@ -592,9 +606,17 @@ delete_stack() {
 }
 
 say_what_stays() {
-    [ -n "$with_bucket" ] ||
-        say "the bucket ${bucket:-$(own_bucket)} stays with its zips, which hold input.json; --with-bucket deletes the one that this script has created"
-    say "CloudWatch keeps the metrics for 15 months"
+    local kept="${bucket:-$(own_bucket)}"
+    if [ -z "$with_bucket" ] && may_be_there "$kept"; then
+        say "the bucket $kept stays with its zips, which hold input.json; --with-bucket deletes the one that this script has created"
+    fi
+    [ "$status" = NONE ] || say "CloudWatch keeps the metrics for 15 months"
+}
+
+# A bucket that the caller may not see may be there.
+may_be_there() {
+    local error
+    error="$(cli s3api head-bucket --bucket "$1" 2>&1)" || [[ "$error" != *"(404)"* ]]
 }
 
 delete_bucket() {

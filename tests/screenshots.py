@@ -24,6 +24,7 @@ from ecs_task_recycle.settings.function import FunctionContext
 from Notification import compose
 from tests.emulated.bench import ACCESS_KEY, Bench, OneSetOfClients, a_service, autoscaled
 from tests.emulated.guarded import Guarded
+from tests.emulated.lanes import world_of_lanes
 from tests.emulated.swept import Swept
 from tests.mail_configuration import MAIL as CONFIGURED
 
@@ -50,8 +51,8 @@ FUNCTION: Final = FunctionContext(
 
 
 SWEPT: Final = (
-    *("production/web", "production/worker", "production/api", "production/idle"),
     "staging/web",
+    *("production/web", "production/worker", "production/api", "production/idle"),
 )
 """The services of the sweep."""
 
@@ -114,7 +115,7 @@ def long_list(bench: Bench) -> Answer:
 
 def sweep(bench: Bench) -> SweepAnswer:
     """Five services, of which one fails, one is refused and one has nothing to do."""
-    world = World()
+    world = world_of_lanes()
     for name, count in (("web", 3), ("api", 2), ("idle", 0)):
         world.create_service(cluster="production", name=name, desired_count=count)
     fails = Knobs(failing_starts=(FailingStart(after=0),))

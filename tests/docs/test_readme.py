@@ -145,6 +145,16 @@ def test_the_alarms_of_the_pages_watch_metrics_that_the_function_writes() -> Non
         assert each["--dimensions"] == f"Name=function,Value={DEFAULT_FUNCTION}"
 
 
+def test_each_alarm_of_the_stack_has_a_row_that_says_what_to_do() -> None:
+    alarms = {
+        one["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("${FunctionName}")
+        for one in read_template()["Resources"].values()
+        if one["Type"] == "AWS::CloudWatch::Alarm"
+    }
+    told = {row["Name ends with"].strip("`") for row in table(MANUAL, "Name ends with")}
+    assert guards.different(told, alarms, of="alarm") == []
+
+
 def test_the_fields_of_a_task_are_those_of_the_answers(record: Record) -> None:
     rows = table(MANUAL, "Field of a task")
     told = {name for row in rows for name in codes(row["Field of a task"])}

@@ -214,6 +214,16 @@ NO_PROFILE: Final = "The config profile (nope) could not be found"
             "the AWS CLI does not work: pyenv: version 3.13.99 is not installed",
         ),
         (
+            'printf "pyenv: aws: command not found\\n\\nNote: see the help.\\n" >&2; exit 127',
+            ("--region", "us-east-1"),
+            "the AWS CLI does not work: pyenv: aws: command not found",
+        ),
+        (
+            'printf "Traceback (most recent call last):\\nImportError: no awscli\\n"; exit 1',
+            ("--region", "us-east-1"),
+            "the AWS CLI does not work: ImportError: no awscli",
+        ),
+        (
             f'case "$*" in {WORKS} *) echo "Unable to locate credentials" >&2; exit 1 ;; esac',
             ("--region", "us-east-1"),
             "cannot authenticate with AWS: Unable to locate credentials",
@@ -263,9 +273,12 @@ def test_help_names_every_option(tmp_path: Path) -> None:
         (("--delete", "ClusterNames=demo"), "--delete takes no parameters."),
         (("--delete", "--review"), "--delete has no --review."),
         (("--with-bucket",), "--with-bucket belongs to --delete."),
+        (("--bucket", "My_Bucket"), "My_Bucket cannot be the name of a bucket: 3 to 63 small "),
+        (("--role-arn", "deployer"), "--role-arn needs the ARN of a role after it."),
         (("--input", "none.json"), "--input names no file: none.json."),
         (("--stack-name", "my stack"), "my stack cannot be the name of a stack: "),
-        (("ClusterName=demo",), "ClusterName is not a parameter; they are: FunctionName RunTab"),
+        (("ClusterName=demo",), "ClusterName is not a parameter; the nearest is ClusterNames."),
+        (("Colour=red",), "Colour is not a parameter; template.yaml has them."),
         (("CodeKey=a.zip",), "CodeKey is set by this script; name a bucket of yours with --buc"),
         (("Architecture=riscv",), "Architecture=riscv must be one of arm64, x86_64."),
         (("FunctionName=a.b",), "FunctionName=a.b must be 1 to 50 letters, digits, hyphens and"),
@@ -369,6 +382,22 @@ def test_a_stack_is_deleted_where_no_run_is_open_or_by_force(
     done = script(tmp_path, deployed(scan=scan), "--region", "r", "--delete", *arguments)
     assert (done.returncode == 0) is is_deleted, done.stderr
     assert any("delete-stack" in each for each in calls_of(tmp_path)) is is_deleted
+
+
+@pytest.mark.parametrize("said, stays", [("(404) Not Found", False), ("(403) Forbidden", True)])
+def test_where_there_is_no_stack_only_a_bucket_that_may_be_there_is_said_to_stay(
+    tmp_path: Path,
+    said: str,
+    stays: bool,  # noqa: FBT001
+) -> None:
+    aws = f"""case "$*" in {CALLER}
+    *describe-stacks*) echo "does not exist"; exit 1 ;;
+    *head-bucket*) echo "An error occurred {said}" >&2; exit 254 ;; esac"""
+    done = script(tmp_path, aws, "--region", "us-east-1", "--delete")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *more = done.stdout.splitlines()
+    assert first == "cloudformation_deploy.sh: there is no stack ecs-task-recycle in us-east-1"
+    assert [" stays with its zips" in each for each in more] == [True] * stays
 
 
 @pytest.mark.parametrize("answer, is_deleted", [("yes", True), ("y", False), ("", False)])

@@ -71,6 +71,21 @@ def test_a_task_that_was_stopped_for_nothing_is_in_the_report(bench: Bench) -> N
     assert len(answer["remaining"]) == 2
 
 
+def test_the_log_says_what_was_seen_when_the_capacity_is_restored_early(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No wait is told of that was none, and no advice is given that does not help here."""
+    caplog.set_level("INFO")
+    world = World(knobs=Knobs(failing_starts=(FailingStart(after=1),)))
+    a_service(world)
+
+    assert isinstance(bench.recycle(world).error, ReplacementError)
+
+    lines = [record.getMessage() for record in caplog.records]
+    (line,) = [each for each in lines if each.startswith("Restoring while")]
+    assert line == "Restoring while not all tasks are in service: 3 in service of 4 desired"
+
+
 def test_without_room_for_the_extra_task_the_placement_event_is_the_cause(bench: Bench) -> None:
     world = World(knobs=Knobs(capacity=3, placement_event_interval=30))
     service = a_service(world)

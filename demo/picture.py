@@ -23,6 +23,11 @@ STEPS_SECONDS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0
 
 
 def draw(world: World, service: Service, since: float, *, width: int) -> list[str]:
+    """Return the picture of a service with its legend; see `rows`."""
+    return [*rows(world, service, since, width=width), "", *LEGEND]
+
+
+def rows(world: World, service: Service, since: float, *, width: int) -> list[str]:
     """Return the picture from `since` until now; a row is a task, and time goes to the right.
 
     A task's row shows what it was at each column's beginning. The counts are the lowest within
@@ -35,16 +40,18 @@ def draw(world: World, service: Service, since: float, *, width: int) -> list[st
     wanted = _counts([(at, count) for at, count, _ in service.desired_history], starts, step)
     line = service.desired_history[0][1]
     ticks = [f"{number * step:<{TICK_COLUMNS}g}" for number in range(0, len(starts), TICK_COLUMNS)]
-    first_stop = min((call.at for call in world.calls_of("StopTask") if call.wrote), default=None)
-    rows = [
+    own = {task.arn for task in service.tasks}
+    stops = (call for call in world.calls_of("StopTask") if call.wrote)
+    first_stop = min((call.at for call in stops if call.parameters["task"] in own), default=None)
+    parts = [
         ("task     seconds:", "".join(ticks)),
         *((_label(task, first_stop), _row(task, starts)) for task in service.tasks),
         ("         desired count", "".join(f"{min(count, 9)}" for count in wanted)),
         ("         in service", "".join(f"{min(count, 9)}" for count in serving)),
         (f"         the line at {line}", "".join("▼" if n < line else "━" for n in serving)),
     ]
-    drawn = [f"{label:<{LABEL_WIDTH}}{cells}".rstrip() for label, cells in rows]
-    return [*drawn, "", *LEGEND, f"A column is {step:g} s; the counts are the lowest in it."]
+    drawn = [f"{label:<{LABEL_WIDTH}}{cells}".rstrip() for label, cells in parts]
+    return [*drawn, f"(A column is {step:g} s; the counts are the lowest in it.)"]
 
 
 def _label(task: Task, first_stop: float | None) -> str:

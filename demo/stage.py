@@ -79,10 +79,21 @@ def clock_of(world: World) -> dict[str, str]:
     return {"PYTHONPATH": str(QUICK), "CLOCK": f"{clock.started_at} {clock.began} {clock.speed}"}
 
 
-def add_service(world: World, name: str, tasks_count: int, *, cluster: str = CLUSTER) -> Service:
-    """Create such a service in a world; return it."""
+def add_service(
+    world: World,
+    name: str,
+    tasks_count: int,
+    *,
+    cluster: str = CLUSTER,
+    secrets: tuple[str, ...] = (),
+) -> Service:
+    """Create such a service in a world; return it. `secrets` are what its tasks read."""
     service = world.create_service(
-        cluster=cluster, name=name, desired_count=tasks_count, target_group=True
+        cluster=cluster,
+        name=name,
+        desired_count=tasks_count,
+        target_group=True,
+        secrets=secrets,
     )
     world.register_scalable_target(
         cluster=cluster, service=name, min_capacity=tasks_count, max_capacity=2 * tasks_count

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 
+from demo import rotation
 from demo.lambda_runtime import LambdaRuntime
 from demo.mail_server import PASSWORD, USERNAME, MailServer, self_signed
 from demo.picture import draw
@@ -35,7 +36,8 @@ INTRODUCTION: Final = (
     "zip that would be deployed, in AWS's own Lambda runtime, invoked by the real AWS CLI. ECS, "
     "its load balancer and the mail server are emulated, on this machine. One task is busy and "
     "protects itself: it is left alone until it has finished, and so it is the last one. Watch "
-    'the row "in service": it never falls below 3. This takes about 40 seconds.'
+    'the row "in service": it never falls below 3. Then a secret changes, and the services that '
+    "use it are recycled. This takes about a minute."
 )
 SURPLUS: Final = (
     "(In the end there is one task more than desired, and ECS chooses which one it stops. The "
@@ -88,12 +90,13 @@ def play(folder: Path) -> list[Promise]:
         now = capacity(world, SERVICE)
         _show(answer, mail_server.mails, folder.parent / MAIL)
         seen = f"desired count, minimum, maximum: {found} before, {now} after"
-        return [
+        promises = [
             *_promises_of_the_tasks(world, service, worker),
             Promise("the capacity is as it was", found == now, seen),
             Promise("the run's record is closed", _run_record_is_closed(url)),
             *_promises_to_the_user(answer, runtime.lines, mail_server.mails),
         ]
+        return [*promises, *rotation.play(zip_file, mail_server)]
 
 
 class _Work:

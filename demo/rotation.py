@@ -129,7 +129,7 @@ def _walk(runtime: LambdaRuntime, begun: Mapping[str, Any]) -> bool:
     # No run of this story is handed over, so that no turn has to wait.
     while (turn := runtime.invoke(turn)).get("continues") and turn["wait_seconds"] == 0:
         pass
-    end = runtime.invoke({"sweep_end": sweep, "lanes": [0], "rounds": 0})
+    end = runtime.invoke({"sweep_end": sweep, "lanes": [0], "rounds": 0, "stopped": None})
     return (end.get("continues"), end.get("has_failed")) == (False, False)
 
 

@@ -60,7 +60,7 @@ def _counts(body: Mapping[str, Any]) -> str:
     count, seconds = body.get("tasks_recycled"), body.get("duration_seconds")
     if not isinstance(count, int):
         run = body.get("run")
-        count = run.get("number") if isinstance(run, Mapping) else None
+        count = _recycled_count(run) if isinstance(run, Mapping) else None
     if not isinstance(count, int):
         return ""
     text = f"{count} {'task' if count == 1 else 'tasks'} recycled"
@@ -127,9 +127,18 @@ def _status(wanted: Wanted, body: Mapping[str, Any]) -> list[str]:
 
 def _standing(run: Mapping[str, Any]) -> str:
     """Return which run it is, and how far it has come."""
-    number, total, state = run.get("number"), run.get("total"), str(run.get("state"))
-    how_far = f", {number} of {total} tasks recycled" if total else ""
+    total, state = run.get("total"), str(run.get("state"))
+    how_far = f", {_recycled_count(run)} of {total} tasks recycled" if total else ""
     return f"run {run['run_id']}, {state.replace('_', ' ')}{how_far}"
+
+
+def _recycled_count(run: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever was answered
+    """Return how many tasks a run has replaced: once it has ended, by its outcome.
+
+    Its ``number`` also counts a task that was in hand when the run failed.
+    """
+    outcomes = {each.get("run_id"): each for each in _rows(run, "outcomes")}
+    return outcomes.get(run.get("run_id"), {}).get("tasks_recycled", run.get("number"))
 
 
 def _other(wanted: Wanted, body: Mapping[str, Any]) -> list[str]:

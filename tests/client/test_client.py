@@ -347,6 +347,16 @@ def test_the_status_tells_the_last_run(world: World, person: Person) -> None:
     assert "  outcome: completed" in facts
 
 
+def test_a_task_whose_stop_failed_is_not_told_as_recycled(world: World, person: Person) -> None:
+    a_service(world, tasks=3)
+    world.after_call("StopTask", 1, lambda w: w.faults.deny("ecs:StopTask"))
+    assert person.types("run demo web --wait-time 0").code == 1
+
+    head, *_ = person.types("status demo web").output.splitlines()
+
+    assert head.endswith(", ended, 1 of 3 tasks recycled.")
+
+
 def test_there_may_be_no_run_to_stop(person: Person) -> None:
     printed = person.types("stop demo web")
 

@@ -20,6 +20,7 @@ from ecs_task_recycle.log import JsonFormatter
 from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.final_record import log_final_record
 from ecs_task_recycle.sweep.record import key_of
+from tests import screenshots
 from tests.docs.markdown import fences
 from tests.docs.pages import guide
 from tests.emulated.bench import a_service, record
@@ -227,3 +228,8 @@ def test_the_record_of_a_sweep_tells_the_cause_of_a_failed_run(bench: Bench) -> 
     world.create_service(cluster="a", name="one", desired_count=1, knobs=fails)
     (service,) = Swept(bench, world).sweep(wait_time=0, services=["a/one"]).services
     assert "CannotPullContainerError" in str(service.reason)
+
+
+def test_the_sweep_of_the_screenshots_has_each_outcome_that_it_tells_of(bench: Bench) -> None:
+    told = {each.status.value for each in screenshots.sweep(bench).services}
+    assert told == {"completed", "failed", "refused", "nothing_to_do"}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from textwrap import shorten
 from typing import Any, Final, cast
 
 from ecs_task_recycle.aws.errors import retry_until
@@ -191,11 +192,11 @@ class SweepStore:
     def note(self, number: int, outcome: SweptService) -> None:
         """Write down how the run of a service ended, once."""
         # A task's first characters tell it from the others, and leave room for the cause.
-        short = _TASK_ID.sub(r"\1", one_line(outcome.reason))[:REASON_LIMIT] or None
+        text = _TASK_ID.sub(r"\1", one_line(outcome.reason))
+        short = shorten(text, REASON_LIMIT, placeholder=" …") or None
         document = cast("dict[str, Json]", encode(outcome)) | {"reason": short, "service": ""}
-        values: dict[str, Any] = {f"outcome_{number}": json.dumps(document)}
-        if outcome.status is SweptStatus.FAILED:
-            values["has_failed"] = True
+        flag = {"has_failed": True} if outcome.status is SweptStatus.FAILED else {}
+        values = {f"outcome_{number}": json.dumps(document), **flag}
         self._write(values, {f"outcome_{number}": None, "format": FORMAT})
 
     def request_stop(self, reason: str) -> None:

@@ -111,8 +111,7 @@ def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
 def _begin(sweep: Sweep, number: int, run: Run, attempts: int = 0) -> int:
     """Begin the run of a service, unless it has died too often; return as ``_work`` does."""
     if attempts >= ATTEMPTS_LIMIT:
-        reason = f"its run was begun {attempts} times and died each time"
-        sweep.store.note(number, _failed(run, reason))
+        sweep.store.note(number, _failed(run, f"begun {attempts} times, its run died each time"))
         return 0
     sweep.store.note_attempt(number, attempts + 1)
     run.tell_start = partial(_tell_start, sweep, run.tell_start)

@@ -122,6 +122,18 @@ class Parameter[Value]:
         return True
 
 
+def _flag(name: str, *, default: bool) -> Parameter[bool]:
+    return Parameter(name=name, parse=boolean, expected="true or false", default=default)
+
+
+def _choice[Choice: StrEnum](name: str, default: Choice) -> Parameter[Choice]:
+    """Return the parameter whose values are the words of its default's enumeration."""
+    choices = type(default)
+    *words, last = (f'"{each.value}"' for each in choices)
+    expected = f"{', '.join(words)} or {last}"
+    return Parameter(name=name, parse=one_of(choices), expected=expected, default=default)
+
+
 CLUSTER_NAME: Final = Parameter[Resource](
     name="cluster_name",
     parse=resource(CLUSTER_ARN, "cluster"),
@@ -132,24 +144,14 @@ SERVICE_NAME: Final = Parameter[Resource](
     parse=resource(SERVICE_ARN, "service"),
     expected="the name or ARN of an ECS service",
 )
-MAINTAIN_SERVICE_STATE: Final = Parameter[bool](
-    name="maintain_service_state",
-    parse=boolean,
-    expected="true or false",
-    default=True,
-)
+MAINTAIN_SERVICE_STATE: Final = _flag("maintain_service_state", default=True)
 WAIT_TIME: Final = Parameter[int](
     name="wait_time",
     parse=whole(0, MAX_WAIT_TIME_SECONDS),
     expected=f"whole seconds from 0 to {MAX_WAIT_TIME_SECONDS}",
     default=30,
 )
-PROTECTED_TASKS: Final = Parameter[ProtectedTasks](
-    name="protected_tasks",
-    parse=one_of(ProtectedTasks),
-    expected='"wait", "skip" or "stop"',
-    default=ProtectedTasks.WAIT,
-)
+PROTECTED_TASKS: Final = _choice("protected_tasks", ProtectedTasks.WAIT)
 STARTED_BEFORE: Final = Parameter[datetime | None](
     name="started_before",
     parse=instant,
@@ -193,24 +195,9 @@ WINDOW: Final = Parameter[Window | None](
     expected='days (optional), times and a time zone, such as "Mon-Fri 02:00-05:00 Europe/Berlin"',
     default=None,
 )
-IF_RUNNING: Final = Parameter[IfRunning](
-    name="if_running",
-    parse=one_of(IfRunning),
-    expected='"refuse" or "queue"',
-    default=IfRunning.REFUSE,
-)
-DRY_RUN: Final = Parameter[bool](
-    name="dry_run",
-    parse=boolean,
-    expected="true or false",
-    default=False,
-)
-ACTION: Final = Parameter[Action](
-    name="action",
-    parse=one_of(Action),
-    expected='"recycle", "restore", "stop" or "status"',
-    default=Action.RECYCLE,
-)
+IF_RUNNING: Final = _choice("if_running", IfRunning.REFUSE)
+DRY_RUN: Final = _flag("dry_run", default=False)
+ACTION: Final = _choice("action", Action.RECYCLE)
 
 PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     CLUSTER_NAME,
@@ -274,12 +261,7 @@ AT_ONCE: Final = Parameter[int](
     expected=f"a whole number from 1 to {AT_ONCE_LIMIT}",
     default=1,
 )
-ON_ERROR: Final = Parameter[OnError](
-    name="on_error",
-    parse=one_of(OnError),
-    expected='"stop" or "continue"',
-    default=OnError.STOP,
-)
+ON_ERROR: Final = _choice("on_error", OnError.STOP)
 SWEEP: Final = Parameter[str | None](
     name="sweep",
     parse=run_name,

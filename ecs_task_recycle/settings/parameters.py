@@ -134,6 +134,14 @@ def _choice[Choice: StrEnum](name: str, default: Choice) -> Parameter[Choice]:
     return Parameter(name=name, parse=one_of(choices), expected=expected, default=default)
 
 
+def _whole[Default: int | None](
+    name: str, what: str, limits: tuple[int, int], *, default: Default
+) -> Parameter[int | Default]:
+    lowest, highest = limits
+    expected = f"{what} from {lowest} to {highest}"
+    return Parameter(name=name, parse=whole(*limits), expected=expected, default=default)
+
+
 CLUSTER_NAME: Final = Parameter[Resource](
     name="cluster_name",
     parse=resource(CLUSTER_ARN, "cluster"),
@@ -145,12 +153,7 @@ SERVICE_NAME: Final = Parameter[Resource](
     expected="the name or ARN of an ECS service",
 )
 MAINTAIN_SERVICE_STATE: Final = _flag("maintain_service_state", default=True)
-WAIT_TIME: Final = Parameter[int](
-    name="wait_time",
-    parse=whole(0, MAX_WAIT_TIME_SECONDS),
-    expected=f"whole seconds from 0 to {MAX_WAIT_TIME_SECONDS}",
-    default=30,
-)
+WAIT_TIME: Final = _whole("wait_time", "whole seconds", (0, MAX_WAIT_TIME_SECONDS), default=30)
 PROTECTED_TASKS: Final = _choice("protected_tasks", ProtectedTasks.WAIT)
 STARTED_BEFORE: Final = Parameter[datetime | None](
     name="started_before",
@@ -177,17 +180,11 @@ ALARMS: Final = Parameter[tuple[str, ...]](
     expected=f"a list of 1 to {ALARM_NAMES} names of CloudWatch alarms",
     default=(),
 )
-STABILIZE_TIMEOUT: Final = Parameter[int](
-    name="stabilize_timeout",
-    parse=whole(*STABILIZE_TIMEOUT_SECONDS),
-    expected="whole seconds from {} to {}".format(*STABILIZE_TIMEOUT_SECONDS),
-    default=600,
+STABILIZE_TIMEOUT: Final = _whole(
+    "stabilize_timeout", "whole seconds", STABILIZE_TIMEOUT_SECONDS, default=600
 )
-FINISH_WITHIN_MINUTES: Final = Parameter[int | None](
-    name="finish_within_minutes",
-    parse=whole(*FINISH_WITHIN_LIMITS_MINUTES),
-    expected="whole minutes from {} to {}".format(*FINISH_WITHIN_LIMITS_MINUTES),
-    default=None,
+FINISH_WITHIN_MINUTES: Final = _whole(
+    "finish_within_minutes", "whole minutes", FINISH_WITHIN_LIMITS_MINUTES, default=None
 )
 WINDOW: Final = Parameter[Window | None](
     name="window",
@@ -255,12 +252,7 @@ USES: Final = Parameter[str | None](
     expected="the name or ARN of a secret or of a parameter",
     default=None,
 )
-AT_ONCE: Final = Parameter[int](
-    name="at_once",
-    parse=whole(1, AT_ONCE_LIMIT),
-    expected=f"a whole number from 1 to {AT_ONCE_LIMIT}",
-    default=1,
-)
+AT_ONCE: Final = _whole("at_once", "a whole number", (1, AT_ONCE_LIMIT), default=1)
 ON_ERROR: Final = _choice("on_error", OnError.STOP)
 SWEEP: Final = Parameter[str | None](
     name="sweep",

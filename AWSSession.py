@@ -57,23 +57,20 @@ def get_aws_session(credentials: AwsCredentials = DEFAULT_CHAIN) -> boto3.Sessio
         base = _base_session(credentials)
         region = _checked_region(base.region_name)
     except (ProfileNotFound, ConfigParseError) as problem:
-        raise _settings_error(
-            str(problem), "Correct awsCredentials.profile_name, or AWS_PROFILE, or leave it empty."
+        raise SettingsError(
+            str(problem),
+            remedy="Correct awsCredentials.profile_name, or AWS_PROFILE, or leave it empty.",
         ) from None
     if credentials.role_arn is None:
         return base
     return _session_with_role(base, region, _checked_role_arn(credentials.role_arn))
 
 
-def _settings_error(sentence: str, remedy: str, **facts: str | None) -> SettingsError:
-    return SettingsError(sentence, remedy=remedy, **facts)
-
-
 def _refuse_half_a_pair(credentials: AwsCredentials) -> None:
     if (credentials.access_key is None) != (credentials.secret_key is None):
-        raise _settings_error(
+        raise SettingsError(
             "awsCredentials has one of access_key and secret_key without the other.",
-            "Give both, or neither.",
+            remedy="Give both, or neither.",
         )
 
 
@@ -95,16 +92,16 @@ def _base_session(credentials: AwsCredentials) -> boto3.Session:
 
 def _checked_region(region: str | None) -> str:
     if not region:
-        raise _settings_error(
+        raise SettingsError(
             "No AWS region is configured.",
-            "Set awsCredentials.region_name in input.json, or AWS_DEFAULT_REGION.",
+            remedy="Set awsCredentials.region_name in input.json, or AWS_DEFAULT_REGION.",
         )
     try:
         validate_region_name(region)
     except InvalidRegionError:
-        raise _settings_error(
+        raise SettingsError(
             f"{region!r} is not the name of an AWS region.",
-            'Name one such as "us-east-1" in awsCredentials.region_name.',
+            remedy='Name one such as "us-east-1" in awsCredentials.region_name.',
             region_name=region,
         ) from None
     return region
@@ -142,9 +139,9 @@ def _sts_config() -> Config:
 
 def _checked_role_arn(role_arn: str) -> str:
     if not _ROLE_ARN.fullmatch(role_arn):
-        raise _settings_error(
+        raise SettingsError(
             f"awsCredentials.role_arn is {role_arn!r}, which is not the ARN of a role.",
-            "It looks like arn:aws:iam::123456789012:role/NAME.",
+            remedy="It looks like arn:aws:iam::123456789012:role/NAME.",
             role_arn=role_arn,
         )
     return role_arn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -134,21 +134,21 @@ def _checked(item: dict[str, Any]) -> RunRecord:
         run_id=_text(item["run_id"]),
         run_started_at=_instant(item["run_started_at"]),
         started_before_at=_instant(item["started_before_at"]),
-        parameters=_parameters(item),
+        parameters=_optional(item, "parameters", _parameters),
         scale_up=_scale_up(item),
-        raised_since_at=_instant_or_none(item, "raised_since_at"),
+        raised_since_at=_optional(item, "raised_since_at", _instant),
         done_count=_count(item["number"]),
         total_count=_count(item["total"]),
-        task=_text_or_none(item, "task"),
-        status=_text_or_none(item, "status"),
-        reason=_text_or_none(item, "reason"),
-        ended_at=_instant_or_none(item, "ended_at"),
-        resumes_at=_instant_or_none(item, "resumes_at"),
+        task=_optional(item, "task", _text),
+        status=_optional(item, "status", _text),
+        reason=_optional(item, "reason", _text),
+        ended_at=_optional(item, "ended_at", _instant),
+        resumes_at=_optional(item, "resumes_at", _instant),
         segments=_count(item.get("segments", 1)),
         interruptions=_count(item.get("deaths", 0)),
-        stop_requested_at=_instant_or_none(item, STOP),
-        queued_before_at=_instant_or_none(item, QUEUED),
-        checkpoint=_checkpoint(item["memory"]) if "memory" in item else None,
+        stop_requested_at=_optional(item, STOP, _instant),
+        queued_before_at=_optional(item, QUEUED, _instant),
+        checkpoint=_optional(item, "memory", _checkpoint),
         outcomes=_outcomes(item),
     )
 
@@ -165,10 +165,6 @@ def _text(value: object) -> str:
     return value
 
 
-def _text_or_none(item: dict[str, Any], name: str) -> str | None:
-    return None if item.get(name) is None else _text(item[name])
-
-
 def _instant(value: object) -> datetime:
     instant = datetime.fromisoformat(_text(value))
     if instant.tzinfo is None:
@@ -176,8 +172,10 @@ def _instant(value: object) -> datetime:
     return instant
 
 
-def _instant_or_none(item: dict[str, Any], name: str) -> datetime | None:
-    return _instant(item[name]) if name in item else None
+def _optional[Value](
+    item: dict[str, Any], name: str, read: Callable[[object], Value]
+) -> Value | None:
+    return read(item[name]) if name in item else None
 
 
 def _parameters_text(parameters: Mapping[str, Any]) -> str:
@@ -185,11 +183,8 @@ def _parameters_text(parameters: Mapping[str, Any]) -> str:
     return json.dumps(parameters, ensure_ascii=False)
 
 
-def _parameters(item: dict[str, Any]) -> dict[str, Any] | None:
+def _parameters(text: object) -> dict[str, Any]:
     """Read a run's parameters; what they say is checked when they are read as an event."""
-    if "parameters" not in item:
-        return None
-    text = item["parameters"]
     if not isinstance(text, str) or len(text) > PARAMETERS_LIMIT:
         raise ValueError("its parameters are not a text")
     parameters = json.loads(text)

@@ -50,9 +50,12 @@ def log_final_record(answer: Answer, *, function_name: str) -> None:
     What AWS answers is only seen as far as the SDK knows its members.
     """
     metrics = _metrics(answer)
+    lists = {"tasks": answer.tasks, "skipped": answer.skipped, "remaining": answer.remaining}
+    lengths = {name: len(entries) for name, entries in lists.items()}
+    shown: dict[str, Any] = {name: entries[:LISTED_LIMIT] for name, entries in lists.items()}
     facts = {
-        **_cut(answer).as_json(),
-        "left_out": _left_out(answer),
+        **replace(answer, **shown).as_json(),
+        "left_out": {name: n - LISTED_LIMIT for name, n in lengths.items() if n > LISTED_LIMIT},
         "function": function_name,
         "boto3": boto3.__version__,
         "botocore": botocore.__version__,
@@ -74,23 +77,6 @@ def log_oldest_task(answer: Answer, *, function_name: str) -> None:
         "_aws": _directive(answer.timestamp, metrics),
     }
     logger.info("The oldest task in service started %s hours ago", hours, extra=facts)
-
-
-def _cut(answer: Answer) -> Answer:
-    """Return the answer with the first entries of its lists."""
-    return replace(
-        answer,
-        tasks=answer.tasks[:LISTED_LIMIT],
-        skipped=answer.skipped[:LISTED_LIMIT],
-        remaining=answer.remaining[:LISTED_LIMIT],
-    )
-
-
-def _left_out(answer: Answer) -> dict[str, int]:
-    """Return how many entries of each list the record does not show."""
-    lists = {"tasks": answer.tasks, "skipped": answer.skipped, "remaining": answer.remaining}
-    counts = {name: len(entries) - LISTED_LIMIT for name, entries in lists.items()}
-    return {name: count for name, count in counts.items() if count > 0}
 
 
 def _metrics(answer: Answer) -> dict[str, Any]:

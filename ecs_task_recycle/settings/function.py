@@ -29,17 +29,11 @@ TAG_VARIABLE: Final = "RECYCLE_TAG"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeDefaults:
-    """What the stack says of the events that AWS itself sends, as parameters of an event."""
-
-    parameters: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """What the function is called, and what it has beside itself: a table, perhaps a guardian.
 
-    It may work in the clusters with these names, in all of them where there are none.
+    It may work in the clusters with these names, in all of them where there are none. ``notices``
+    are the parameters, as an event has them, of the sweeps that events of AWS itself ask for.
     """
 
     function_name: str
@@ -47,7 +41,7 @@ class Stack:
     guardian_arn: str | None
     sweep_arn: str | None = None
     cluster_names: tuple[str, ...] = ()
-    notices: NoticeDefaults = field(default_factory=NoticeDefaults)
+    notices: Mapping[str, object] = field(default_factory=dict)
 
 
 def stack_from(environment: Mapping[str, str]) -> Stack:
@@ -67,14 +61,14 @@ def _cluster_names(listed: str) -> tuple[str, ...]:
     return () if EVERY_CLUSTER in names else names
 
 
-def _notice_defaults(environment: Mapping[str, str]) -> NoticeDefaults:
+def _notice_defaults(environment: Mapping[str, str]) -> dict[str, object]:
     parameters: dict[str, object] = {
         name: environment[variable]
         for name, variable in NOTICE_VARIABLES.items()
         if environment.get(variable)
     }
     key, _, value = environment.get(TAG_VARIABLE, "").partition("=")
-    return NoticeDefaults(parameters=parameters | ({"tagged": {key: value}} if key else {}))
+    return parameters | ({"tagged": {key: value}} if key else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

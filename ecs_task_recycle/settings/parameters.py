@@ -122,6 +122,26 @@ class Parameter[Value]:
         return True
 
 
+def _flag(name: str, *, default: bool) -> Parameter[bool]:
+    return Parameter(name=name, parse=boolean, expected="true or false", default=default)
+
+
+def _choice[Choice: StrEnum](name: str, default: Choice) -> Parameter[Choice]:
+    """Return the parameter whose values are the words of its default's enumeration."""
+    choices = type(default)
+    *words, last = (f'"{each.value}"' for each in choices)
+    expected = f"{', '.join(words)} or {last}"
+    return Parameter(name=name, parse=one_of(choices), expected=expected, default=default)
+
+
+def _whole[Default: int | None](
+    name: str, what: str, limits: tuple[int, int], *, default: Default
+) -> Parameter[int | Default]:
+    lowest, highest = limits
+    expected = f"{what} from {lowest} to {highest}"
+    return Parameter(name=name, parse=whole(*limits), expected=expected, default=default)
+
+
 CLUSTER_NAME: Final = Parameter[Resource](
     name="cluster_name",
     parse=resource(CLUSTER_ARN, "cluster"),
@@ -132,24 +152,9 @@ SERVICE_NAME: Final = Parameter[Resource](
     parse=resource(SERVICE_ARN, "service"),
     expected="the name or ARN of an ECS service",
 )
-MAINTAIN_SERVICE_STATE: Final = Parameter[bool](
-    name="maintain_service_state",
-    parse=boolean,
-    expected="true or false",
-    default=True,
-)
-WAIT_TIME: Final = Parameter[int](
-    name="wait_time",
-    parse=whole(0, MAX_WAIT_TIME_SECONDS),
-    expected=f"whole seconds from 0 to {MAX_WAIT_TIME_SECONDS}",
-    default=30,
-)
-PROTECTED_TASKS: Final = Parameter[ProtectedTasks](
-    name="protected_tasks",
-    parse=one_of(ProtectedTasks),
-    expected='"wait", "skip" or "stop"',
-    default=ProtectedTasks.WAIT,
-)
+MAINTAIN_SERVICE_STATE: Final = _flag("maintain_service_state", default=True)
+WAIT_TIME: Final = _whole("wait_time", "whole seconds", (0, MAX_WAIT_TIME_SECONDS), default=30)
+PROTECTED_TASKS: Final = _choice("protected_tasks", ProtectedTasks.WAIT)
 STARTED_BEFORE: Final = Parameter[datetime | None](
     name="started_before",
     parse=instant,
@@ -175,17 +180,11 @@ ALARMS: Final = Parameter[tuple[str, ...]](
     expected=f"a list of 1 to {ALARM_NAMES} names of CloudWatch alarms",
     default=(),
 )
-STABILIZE_TIMEOUT: Final = Parameter[int](
-    name="stabilize_timeout",
-    parse=whole(*STABILIZE_TIMEOUT_SECONDS),
-    expected="whole seconds from {} to {}".format(*STABILIZE_TIMEOUT_SECONDS),
-    default=600,
+STABILIZE_TIMEOUT: Final = _whole(
+    "stabilize_timeout", "whole seconds", STABILIZE_TIMEOUT_SECONDS, default=600
 )
-FINISH_WITHIN_MINUTES: Final = Parameter[int | None](
-    name="finish_within_minutes",
-    parse=whole(*FINISH_WITHIN_LIMITS_MINUTES),
-    expected="whole minutes from {} to {}".format(*FINISH_WITHIN_LIMITS_MINUTES),
-    default=None,
+FINISH_WITHIN_MINUTES: Final = _whole(
+    "finish_within_minutes", "whole minutes", FINISH_WITHIN_LIMITS_MINUTES, default=None
 )
 WINDOW: Final = Parameter[Window | None](
     name="window",
@@ -193,24 +192,9 @@ WINDOW: Final = Parameter[Window | None](
     expected='days (optional), times and a time zone, such as "Mon-Fri 02:00-05:00 Europe/Berlin"',
     default=None,
 )
-IF_RUNNING: Final = Parameter[IfRunning](
-    name="if_running",
-    parse=one_of(IfRunning),
-    expected='"refuse" or "queue"',
-    default=IfRunning.REFUSE,
-)
-DRY_RUN: Final = Parameter[bool](
-    name="dry_run",
-    parse=boolean,
-    expected="true or false",
-    default=False,
-)
-ACTION: Final = Parameter[Action](
-    name="action",
-    parse=one_of(Action),
-    expected='"recycle", "restore", "stop" or "status"',
-    default=Action.RECYCLE,
-)
+IF_RUNNING: Final = _choice("if_running", IfRunning.REFUSE)
+DRY_RUN: Final = _flag("dry_run", default=False)
+ACTION: Final = _choice("action", Action.RECYCLE)
 
 PARAMETERS: Final[tuple[Parameter[object], ...]] = (
     CLUSTER_NAME,
@@ -268,18 +252,8 @@ USES: Final = Parameter[str | None](
     expected="the name or ARN of a secret or of a parameter",
     default=None,
 )
-AT_ONCE: Final = Parameter[int](
-    name="at_once",
-    parse=whole(1, AT_ONCE_LIMIT),
-    expected=f"a whole number from 1 to {AT_ONCE_LIMIT}",
-    default=1,
-)
-ON_ERROR: Final = Parameter[OnError](
-    name="on_error",
-    parse=one_of(OnError),
-    expected='"stop" or "continue"',
-    default=OnError.STOP,
-)
+AT_ONCE: Final = _whole("at_once", "a whole number", (1, AT_ONCE_LIMIT), default=1)
+ON_ERROR: Final = _choice("on_error", OnError.STOP)
 SWEEP: Final = Parameter[str | None](
     name="sweep",
     parse=run_name,

@@ -20,7 +20,6 @@ from ecs_task_recycle.settings.event import (
     readable,
     unknown_names,
 )
-from ecs_task_recycle.settings.function import NoticeDefaults
 from ecs_task_recycle.settings.notices import notice_of
 from ecs_task_recycle.settings.parameters import (
     EVERY_SERVICE,
@@ -129,7 +128,7 @@ def step_from(event: object) -> SweepTurn | SweepEnd | None:
         raise SettingsError.of("the event", ["it does not come from a sweep's machine"]) from None
 
 
-def sweep_from(event: object, defaults: NoticeDefaults) -> SweepSettings | None:
+def sweep_from(event: object, defaults: Mapping[str, object]) -> SweepSettings | None:
     """Read an event that names many services or a sweep; None for one that does not.
 
     An event of AWS's own gets what it lacks from the stack's ``defaults``. Raises SettingsError,
@@ -137,7 +136,7 @@ def sweep_from(event: object, defaults: NoticeDefaults) -> SweepSettings | None:
     """
     notice = notice_of(event)
     if notice is not None:
-        given = {"services": EVERY_SERVICE, **notice.parameters, **defaults.parameters}
+        given = {"services": EVERY_SERVICE, **notice.parameters, **defaults}
         return replace(_read(given, is_notice=True), services=notice.services)
     if not isinstance(event, Mapping):
         return None

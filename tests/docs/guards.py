@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import settings_from_event
-from ecs_task_recycle.settings.function import NoticeDefaults
 from ecs_task_recycle.settings.input_json import configuration_from
 from ecs_task_recycle.settings.sweep import sweep_from
 from tests.docs.markdown import anchors, codes, fences, links, table, without_fences
@@ -261,7 +260,7 @@ def _use(document: Any) -> None:  # noqa: ANN401 - any JSON
     if isinstance(document, list):
         for target in document:
             settings_from_event(json.loads(input_of(target)))
-    elif sweep_from(document, NoticeDefaults()) is not None:
+    elif sweep_from(document, {}) is not None:
         return
     elif "cluster_name" in document:
         settings_from_event(document)

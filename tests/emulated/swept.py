@@ -12,7 +12,6 @@ from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.aws.sweep_machine import SweepMachine
 from ecs_task_recycle.errors import RecycleError
 from ecs_task_recycle.record.table import RunTable
-from ecs_task_recycle.settings.function import NoticeDefaults
 from ecs_task_recycle.settings.sweep import SweepEnd, SweepTurn, step_from, sweep_from
 from ecs_task_recycle.sweep.gateway import SweepGateway
 from ecs_task_recycle.sweep.record import SweepStore, key_of
@@ -100,7 +99,7 @@ class Swept:
     def begin(self, sweep_id: str = "s", **event: Any) -> SweepAnswer:  # noqa: ANN401 - users' events
         """Invoke the function with an event, as a user or AWS does."""
         self.bench.board.world = self.world
-        defaults = NoticeDefaults(parameters={"wait_time": "0", "at_once": "2"})
+        defaults = {"wait_time": "0", "at_once": "2"}
         settings = sweep_from(event, defaults)
         assert settings is not None
         session = self.bench.session.as_session()

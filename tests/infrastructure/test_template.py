@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ecs_task_recycle.settings.event import settings_from_event
-from ecs_task_recycle.settings.function import NoticeDefaults, stack_from
+from ecs_task_recycle.settings.function import stack_from
 from ecs_task_recycle.settings.parameters import (
     FINISH_WITHIN_LIMITS_MINUTES,
     LONGEST_AGE_HOURS,
@@ -353,7 +353,7 @@ def test_a_schedule_may_hold_a_cluster_to_the_age_that_each_service_says() -> No
     deployed = stack(**{**SCHEDULED, **every})
     schedule = deployed.resource("RunSchedule")
     assert schedule
-    read = sweep_from(json.loads(schedule["Target"]["Input"]), NoticeDefaults())
+    read = sweep_from(json.loads(schedule["Target"]["Input"]), {})
     assert read is not None
     assert (read.cluster_name, read.services, read.tagged) == ("production", None, {})
     assert (read.at_once, read.on_error) == (5, OnError.CONTINUE)
@@ -365,7 +365,7 @@ def test_a_schedule_of_many_services_is_for_those_with_the_stacks_tag() -> None:
     given = {**SCHEDULED, "ScheduledServiceName": "*", "RecycleTag": "recycle=nightly"}
     schedule = stack(**given).resource("RunSchedule")
     assert schedule
-    read = sweep_from(json.loads(schedule["Target"]["Input"]), NoticeDefaults())
+    read = sweep_from(json.loads(schedule["Target"]["Input"]), {})
     assert read is not None
     assert (read.cluster_name, read.tagged) == ("production", {"recycle": ("nightly",)})
     assert stack(**SCHEDULED, RecycleTag="recycle=nightly").resource("SweepMachine") is None
@@ -377,7 +377,7 @@ def test_what_the_stack_says_of_notices_reaches_the_function() -> None:
     function = stack(OnSecretChange="enabled", **given).resource("Function")
     assert function
     notices = stack_from(function["Environment"]["Variables"]).notices
-    assert notices.parameters == {
+    assert notices == {
         "wait_time": "7",
         "window": window,
         "at_once": "3",

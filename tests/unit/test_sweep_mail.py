@@ -15,7 +15,7 @@ from ecs_task_recycle.report.sweep_answer import (
     SweptService,
     SweptStatus,
 )
-from ecs_task_recycle.settings.function import FunctionContext, NoticeDefaults
+from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.sweep import sweep_from
 from Notification import compose
 from tests.mail_configuration import MAIL
@@ -52,7 +52,7 @@ def payload(answer: SweepAnswer) -> dict[str, Any]:
     words = shlex.split(command)
     assert words[2:7] == ["|", "aws", "lambda", "invoke", "--function-name"]
     document: dict[str, Any] = json.loads(words[1])
-    assert sweep_from(document, NoticeDefaults()) is not None
+    assert sweep_from(document, {}) is not None
     return document
 
 

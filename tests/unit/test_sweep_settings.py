@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ecs_task_recycle.errors import SettingsError
 from ecs_task_recycle.settings.event import settings_from_event
-from ecs_task_recycle.settings.function import NoticeDefaults, stack_from
+from ecs_task_recycle.settings.function import stack_from
 from ecs_task_recycle.settings.parameters import Action, OnError
 from ecs_task_recycle.settings.sweep import (
     SweepEnd,
@@ -22,7 +22,7 @@ from ecs_task_recycle.settings.sweep import (
 )
 from tests.unit.test_settings import json_values, near_misses
 
-DEFAULTS: Final = NoticeDefaults()
+DEFAULTS: Final[dict[str, object]] = {}
 SECRET: Final = "arn:aws:secretsmanager:us-east-1:123456789012:secret:api/db-a1b2c3"
 CHANGED: Final = {
     "source": "aws.secretsmanager",

@@ -94,26 +94,40 @@ clean: ## remove what was installed, dist and every cache
 	rm -rf $(VENV) $(MINISTACK) $(EXAMPLES) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+$(DEMO_STAMP): $(DEMO_REQUIREMENTS)
+$(STAMP): $(DEMO_REQUIREMENTS) requirements-client.txt requirements-dev.txt
+$(MINISTACK_STAMP): requirements-ministack.txt
+$(EXAMPLES_STAMP): requirements-examples.txt
+
+# Two at once would build the same folder: the second waits, and finds what the first has built.
+ifndef LOCKED
+FLOCK := $(shell command -v flock 2>/dev/null)
+$(DEMO_STAMP) $(STAMP) $(MINISTACK_STAMP) $(EXAMPLES_STAMP):
+	@$(if $(FLOCK),,echo "There is no flock (of util-linux) here: start no second make until this one \
+	has built $(@D)." >&2;) $(if $(FLOCK),flock Makefile) sh -c '"$$0" -q LOCKED=1 $@ >/dev/null 2>&1 || \
+	exec "$$0" --no-print-directory LOCKED=1 $@' "$(MAKE)"
+else
 # Rebuilt from nothing whenever a requirement changes, so that nothing stays that is not pinned.
 # The demo needs a third of it; whoever has all of it has what the demo needs.
-$(DEMO_STAMP): $(DEMO_REQUIREMENTS)
+$(DEMO_STAMP):
 	$(call new_environment,$(VENV),requirements-demo.txt,--no-compile)
 	$(BIN)/python -m compileall -q -j 2 -x '/(moto|docutils|pip)/' $(VENV)/lib
 	$(add_lambda_emulator)
 	@touch $@
 
-$(STAMP): $(DEMO_REQUIREMENTS) requirements-client.txt requirements-dev.txt
+$(STAMP):
 	$(call new_environment,$(VENV),requirements-dev.txt)
 	$(add_lambda_emulator)
 	@touch $(DEMO_STAMP) $@
 
-$(MINISTACK_STAMP): requirements-ministack.txt
+$(MINISTACK_STAMP):
 	$(call new_environment,$(MINISTACK),requirements-ministack.txt)
 	@touch $(MINISTACK_STAMP)
 
-$(EXAMPLES_STAMP): requirements-examples.txt
+$(EXAMPLES_STAMP):
 	$(call new_environment,$(EXAMPLES),requirements-examples.txt)
 	@touch $(EXAMPLES_STAMP)
+endif
 
 # $(1) the folder, $(2) the file that pins what is in it, $(3) more options for pip
 define new_environment

@@ -105,7 +105,9 @@ def test_a_machine_without_python_313_is_told_so_in_a_sentence(
         (old / tool).symlink_to(shutil.which(tool) or tool)
     done = workshop.run(make, "types", PATH=str(old))
     assert done.returncode != 0
-    assert done.stderr.startswith("No Python 3.13 found: ")
+    no_lock, no_python, *_ = done.stderr.splitlines()
+    assert no_lock.startswith("There is no flock ")
+    assert no_python.startswith("No Python 3.13 found: ")
     assert "rm -rf" not in done.stdout, "an environment that works is not thrown away for nothing"
     named = workshop.run(make, "types", "PYTHON=python3", PATH=str(old))
     assert named.returncode != 0

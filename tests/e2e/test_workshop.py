@@ -111,7 +111,7 @@ def test_a_machine_without_python_313_is_told_so_in_a_sentence(
     assert "rm -rf" not in done.stdout, "an environment that works is not thrown away for nothing"
     named = workshop.run(make, "types", "PYTHON=python3", PATH=str(old))
     assert named.returncode != 0
-    assert named.stderr.startswith("No Python 3.13 found (python3 is none): ")
+    assert "\nNo Python 3.13 found (python3 is none): " in named.stderr
     assert "rm -rf" not in named.stdout
 
 

@@ -213,6 +213,17 @@ def test_interrupted_while_it_imports_it_ends_without_a_traceback(home: Path) ->
     assert_nothing_is_left_of(demo)
 
 
+def test_when_nobody_reads_any_more_it_ends_without_a_traceback(home: Path) -> None:
+    with started(home, *DEMO) as demo:
+        read_until(demo, "You will see")
+        assert demo.stdout
+        demo.stdout.close()
+        assert demo.wait(timeout=60) == 130
+        assert demo.stderr
+        assert demo.stderr.read() == ""
+    assert_nothing_is_left_of(demo)
+
+
 def test_killed_it_leaves_no_process_behind(home: Path) -> None:
     with started(home, *DEMO) as demo:
         read_until(demo, "Recycling task 1/3")

@@ -6,12 +6,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import textwrap
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -60,8 +62,13 @@ class Screen:
             shown = self._painted(picture) if fits else ()
             # Up to where the last picture began, and away with all from there on.
             away = f"\x1b[{self._drawn_count}F\x1b[J" if self._drawn_count else ""
-            sys.stdout.write(away + "".join(f"{line}\n" for line in (*lines, *shown)))
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(away + "".join(f"{line}\n" for line in (*lines, *shown)))
+                sys.stdout.flush()
+            except BrokenPipeError:
+                # Nobody reads any more (`| head`): as when a terminal hangs up.
+                sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+                os.kill(os.getpid(), signal.SIGHUP)
             self._drawn_count = len(shown)
 
     @contextmanager

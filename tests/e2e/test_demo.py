@@ -197,6 +197,33 @@ def test_interrupted_at_any_time_it_leaves_nothing_behind(
     assert_nothing_is_left_of(demo)
 
 
+def test_interrupted_while_it_imports_it_ends_without_a_traceback(home: Path) -> None:
+    with started(home, *DEMO) as demo:
+        # Not before its modules are looked for: until then Python itself is starting.
+        status = Path(f"/proc/{demo.pid}/status")
+
+        def handles() -> bool:
+            (line,) = re.findall(r"SigCgt:\s*(\w+)", status.read_text())
+            return bool(int(line, 16) & 1 << (signal.SIGHUP - 1))
+
+        assert becomes_true(handles, within_seconds=20, every_seconds=0.005)
+        demo.send_signal(signal.SIGINT)
+        output, errors = demo.communicate(timeout=30)
+    assert (demo.returncode, output, errors) == (130, "", "")
+    assert_nothing_is_left_of(demo)
+
+
+def test_when_nobody_reads_any_more_it_ends_without_a_traceback(home: Path) -> None:
+    with started(home, *DEMO) as demo:
+        read_until(demo, "You will see")
+        assert demo.stdout
+        demo.stdout.close()
+        assert demo.wait(timeout=60) == 130
+        assert demo.stderr
+        assert demo.stderr.read() == ""
+    assert_nothing_is_left_of(demo)
+
+
 def test_killed_it_leaves_no_process_behind(home: Path) -> None:
     with started(home, *DEMO) as demo:
         read_until(demo, "Recycling task 1/3")

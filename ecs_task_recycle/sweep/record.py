@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from textwrap import shorten
+from functools import partial
 from typing import Any, Final, cast
 
 from ecs_task_recycle.aws.errors import retry_until
@@ -27,12 +27,12 @@ from ecs_task_recycle.settings.sweep import SweepSettings
 from ecs_task_recycle.sweep.gateway import ServiceName
 from ecs_task_recycle.text import one_line
 
-FORMAT: Final = "sweep 1"
+FORMAT: Final = "sweep 2"
 LONGEST_SWEEP: Final = timedelta(days=60)
 NAMES_LIMIT_BYTES: Final = 100_000
 PARAMETERS_LIMIT_BYTES: Final = 32_768
-REASON_LIMIT: Final = 150
-"""An item may have 400 KB: the names, and for each of 1,000 services what its run came to.
+REASON_LIMIT_BYTES: Final = 150
+"""An item may have 400 KB: the names, and what the run of each of 1,000 services came to.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 _TASK_ID: Final = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{24}\b")
 PATIENCE_SECONDS: Final = 60.0
@@ -48,8 +48,8 @@ class SweepRecord:
     """A sweep as its item tells it.
 
     ``services`` are what was selected, by their numbers; ``in_hand`` is the number that each lane
-    has taken last, ``taken_at`` when a number was taken, ``attempts`` how often its run was begun,
-    ``outcomes`` how that ended. The numbers below ``next_number`` are taken.
+    has taken last. ``taken_at``, and ``attempts`` to begin its run, are there for each that is
+    running, ``outcomes`` for each that has ended. The numbers below ``next_number`` are taken.
     """
 
     services: tuple[ServiceName, ...]
@@ -90,18 +90,17 @@ class SweepRecord:
     @property
     def running(self) -> tuple[int, ...]:
         """The numbers that are taken, and whose runs have not ended."""
-        return tuple(each for each in sorted(self.taken_at) if each not in self.outcomes)
+        return tuple(sorted(self.taken_at))
 
     def event_of(self, number: int) -> dict[str, Json]:
         """Return the event of one service's run.
 
         Should it be begun once more, it recycles nothing that it has started itself.
         """
-        name, taken_at = self.services[number], self.taken_at.get(number)
+        name = self.services[number]
         event = {"cluster_name": name.cluster, "service_name": name.service, **self.parameters}
-        chooses = {"started_before", "older_than_hours"} & event.keys()
-        if taken_at is not None and not chooses:
-            event["started_before"] = taken_at.isoformat()
+        if not {"started_before", "older_than_hours"} & event.keys():
+            event["started_before"] = self.taken_at[number].isoformat()
         return event
 
     def standing(self, number: int) -> SweptService:
@@ -193,11 +192,14 @@ class SweepStore:
         """Write down how the run of a service ended, once."""
         # A task's first characters tell it from the others, and leave room for the cause.
         text = _TASK_ID.sub(r"\1", one_line(outcome.reason))
-        short = shorten(text, REASON_LIMIT, placeholder=" …") or None
-        document = cast("dict[str, Json]", encode(outcome)) | {"reason": short, "service": ""}
+        kept = text.encode()[: REASON_LIMIT_BYTES - len("…".encode())].decode(errors="ignore")
+        reason = text if len(text.encode()) <= REASON_LIMIT_BYTES else f"{kept}…"
+        seconds = None if outcome.seconds is None else round(outcome.seconds)
+        told = encode(replace(outcome, service="", reason=reason or None, seconds=seconds))
         flag = {"has_failed": True} if outcome.status is SweptStatus.FAILED else {}
-        values = {f"outcome_{number}": json.dumps(document), **flag}
-        self._write(values, {f"outcome_{number}": None, "format": FORMAT})
+        over = (f"taken_{number}", f"attempts_{number}")
+        holds: Item = {f"outcome_{number}": None, "format": FORMAT}
+        self._write({f"outcome_{number}": told, **flag}, holds, remove=over)
 
     def request_stop(self, reason: str) -> None:
         """Let no further service begin; the first reason stays."""
@@ -221,8 +223,9 @@ class SweepStore:
     def _now_at(self) -> datetime:
         return as_utc(self._clock.now())
 
-    def _write(self, values: Item, conditions: Item) -> Written:
-        return self._patiently(lambda: self._table.write(values, conditions=conditions))
+    def _write(self, values: Item, conditions: Item, *, remove: Sequence[str] = ()) -> Written:
+        write = self._table.write
+        return self._patiently(partial(write, values, conditions=conditions, remove=remove))
 
     def _patiently[T](self, call: Callable[[], T]) -> T:
         return retry_until(call, self._clock, until=self._clock.now() + PATIENCE_SECONDS)
@@ -232,8 +235,8 @@ def _read(item: Item) -> SweepRecord:
     names = cast("list[list[str]]", unpacked(item["names"]))
     services = tuple(ServiceName(cluster=cluster, service=name) for cluster, name in names)
     outcomes = {
-        number: decode(SweptService, {**json.loads(document), "service": str(services[number])})
-        for number, document in _numbered(item, "outcome_").items()
+        number: decode(SweptService, {**told, "service": str(services[number])})
+        for number, told in _numbered(item, "outcome_").items()
     }
     taken = _numbered(item, "taken_")
     return SweepRecord(

@@ -89,33 +89,29 @@ def _plans(
 
 def ask(sweep: Sweep, action: Action) -> SweepAnswer:
     """Stop a sweep, or say where it stands. Raises PreconditionError where there is none."""
-    record = _existing(sweep)
-    if action is Action.STATUS:
-        return answer_of(sweep, record, SweepStatus.STATUS)
-    if record.status is not None:
-        return answer_of(sweep, record, SweepStatus.NOTHING_TO_DO)
-    stop(sweep, 'the sweep was asked to stop by {"action": "stop"}')
-    return answer_of(sweep, _existing(sweep), SweepStatus.STOPPING)
-
-
-def stop(sweep: Sweep, reason: str) -> None:
-    """Let no further service begin, and ask the sweep's own runs to end after the task in hand."""
-    sweep.store.request_stop(reason)
-    record = sweep.store.read()
-    if record is None:
-        return
-    for number in record.running:
-        run = sweep.make_run(record, number)
-        known = run.record.read()
-        if known is not None and known.run_id == run.run_id:
-            request_stop(run.record, sweep.clock)
-
-
-def _existing(sweep: Sweep) -> SweepRecord:
     record = sweep.store.read()
     if record is None:
         raise PreconditionError(
             f"There is no sweep {sweep.id}.",
             remedy="Its id is in the answer to the event that began it, and in its mail.",
         )
+    if action is Action.STATUS:
+        return answer_of(sweep, record, SweepStatus.STATUS)
+    if record.status is not None:
+        return answer_of(sweep, record, SweepStatus.NOTHING_TO_DO)
+    stopped = stop(sweep, 'the sweep was asked to stop by {"action": "stop"}')
+    return answer_of(sweep, stopped or record, SweepStatus.STOPPING)
+
+
+def stop(sweep: Sweep, reason: str) -> SweepRecord | None:
+    """Let no further service begin, and each run end after its task in hand; return the record."""
+    sweep.store.request_stop(reason)
+    record = sweep.store.read()
+    if record is None:
+        return None
+    for number in record.running:
+        run = sweep.make_run(record, number)
+        known = run.record.read()
+        if known is not None and known.run_id == run.run_id:
+            request_stop(run.record, sweep.clock)
     return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,15 @@ import pytest
 from ecs_emulator import FailingStart, Knobs, World
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.errors import PreconditionError
-from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptStatus
-from ecs_task_recycle.sweep.record import key_of
+from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptService, SweptStatus
+from ecs_task_recycle.settings.sweep import SweepSettings
+from ecs_task_recycle.sweep.gateway import ServiceName
+from ecs_task_recycle.sweep.record import (
+    NAMES_LIMIT_BYTES,
+    PARAMETERS_LIMIT_BYTES,
+    REASON_LIMIT_BYTES,
+    key_of,
+)
 from tests.emulated.bench import sweep as values
 from tests.emulated.lanes import world_of_lanes
 from tests.emulated.observers import perfect_seconds
@@ -336,6 +344,58 @@ def test_a_retirement_notice_sweeps_its_services_as_far_as_they_are_there(bench:
     assert stops(world) == dict.fromkeys(originals, 1)
 
 
+# ---- How large ----
+
+
+def bytes_of(value: object) -> int:
+    """Return what a value takes in an item, at most.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    match value:
+        case str():
+            return len(value.encode())
+        case dict():
+            return 3 + sum(1 + bytes_of(name) + bytes_of(each) for name, each in value.items())
+        case None:
+            return 1
+        case _:
+            return len(str(value)) + 1
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00fc", '"', "\U0001f4a5"])
+def test_a_thousand_services_whose_runs_have_long_reasons_fit_into_one_item(
+    bench: Bench, letter: str
+) -> None:
+    world = bench.board.world = world_of_lanes()
+    store = Swept(bench, world).context("s").store
+    store.open((ServiceName(cluster="a", service="one"),), SweepSettings())
+    assert store.take_next(0) == 0
+    store.note_attempt(0, 3)
+    told = SweptService(
+        service="a/one",
+        status=SweptStatus.NOTHING_TO_DO,
+        reason=letter * 500,
+        tasks_recycled=5_000,
+        tasks=5_000,
+        seconds=604_800.4,
+        lowest_in_service=5_000,
+    )
+    store.note(0, told)
+    item = world.item(RUNS_TABLE, service=key_of("s")) or {}
+    record = store.read()
+    assert record is not None
+    assert record.running == ()
+    kept = record.standing(0)
+    assert kept == replace(told, reason=kept.reason, seconds=604_800)
+    assert len(str(kept.reason)) >= REASON_LIMIT_BYTES // 4
+    assert not {"taken_0", "attempts_0"} & item.keys()
+    of_each = bytes_of("outcome_999") + bytes_of(item["outcome_0"])
+    # The last part: the lanes, and what there is once.
+    whole = 1_000 * of_each + NAMES_LIMIT_BYTES + PARAMETERS_LIMIT_BYTES + 5_000
+    assert whole < 400 * 1024
+
+
 # ---- How long ----
 
 
@@ -375,3 +435,7 @@ def test_many_services_take_what_perfect_lanes_take(
     assert all(world.lowest_in_service("a", each.name) >= 3 for each in found)
     assert seconds <= 1.1 * one_lane
     assert len(str(record)) < 400_000
+    # The lanes neither begin at once nor write the record against one another.
+    refused = [each for each in world.calls_of("UpdateItem") if each.error_code]
+    assert len(refused) < LANES
+    assert max(calls.values()) < 10 * LANES

@@ -30,6 +30,7 @@ https://github.com/aws/agent-toolkit-for-aws/blob/main/skills/core-skills/aws-co
 ENDED: Final = 143
 """128 and SIGTERM: what ECS sends to the other containers once an essential one has exited."""
 
+STOPPED_BY_DEAD: Final = "it was stopped by an invocation that died"
 NOT_IN_TIME: Final = "did not stop in time: killed (SIGKILL) after its stopTimeout"
 """StopTask sends SIGTERM, and SIGKILL to what is still there after 30 s or the stopTimeout.
 

@@ -35,7 +35,8 @@ class PlannedTask:
 class AnsweredTask:
     """A task that is gone, or that the run had stopped when it ended.
 
-    ``stopped_at`` is None for a task that went away by itself.
+    ``stopped_at`` is None for a task that this run's record does not show as stopped: it went away
+    by itself, or an invocation that died has stopped it.
     """
 
     task: str

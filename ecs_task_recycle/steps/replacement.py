@@ -26,6 +26,7 @@ from ecs_task_recycle.steps.budget import (
     slow_remedy,
     work_ends_at,
 )
+from ecs_task_recycle.task import STOPPED_BY_DEAD
 from ecs_task_recycle.watch.in_service import Snapshot, short
 from ecs_task_recycle.watch.watch import Wait
 
@@ -161,9 +162,7 @@ def _number(run: Run) -> int:
 
 
 def _note_gone(run: Run, task: Original) -> None:
-    note = "it went away by itself"
-    if task.arn == run.stopped_by_dead:
-        note = "it was stopped by an invocation that died"
+    note = STOPPED_BY_DEAD if task.arn == run.stopped_by_dead else "it went away by itself"
     logger.info("Not stopping task %s: %s", task.arn, note, extra={"task": task.arn})
     run.progress.results[task.arn] = TaskResult(
         task_arn=task.arn, outcome=TaskOutcome.GONE, note=note
@@ -210,7 +209,7 @@ def _spare(run: Run, protection: Protection) -> None:
 
 
 def _stop(run: Run, task: Original, before: Snapshot) -> None:
-    """Stop a task and follow it; whatever ends that, the result says that it was stopped."""
+    """Stop a task and follow it; whatever ends that, the result says that it may be stopped."""
     number = _number(run)
     _log_stop(run, task, number)
     result = TaskResult(task_arn=task.arn, outcome=TaskOutcome.STOPPED, stopped_at=run.now_at)
@@ -221,7 +220,11 @@ def _stop(run: Run, task: Original, before: Snapshot) -> None:
         wanted_count = len(before.in_service | {task.arn})
         _follow(run, result, known=frozenset(before.tasks), wanted_count=wanted_count)
     except Exception as error:
-        run.progress.results[task.arn] = changed(result, note=_note(error))
+        if isinstance(error, AwsCallError) and error.lacking_actions == ("ecs:StopTask",):
+            # AWS has denied the call: the task goes on, and remains to be recycled.
+            del run.progress.results[task.arn]
+        else:
+            run.progress.results[task.arn] = changed(result, note=_note(error))
         raise
     _log_replaced(run, run.progress.results[task.arn], number)
 

@@ -203,3 +203,17 @@ def test_the_put_back_leaves_ecs_no_healthy_task_to_choose(bench: Bench, seed: i
     assert capacity(world)[0] == 3
     assert world.lowest_in_service() == 3
     assert service.in_service_count == 3
+
+
+def test_a_task_whose_stop_is_denied_remains_to_be_recycled(bench: Bench) -> None:
+    """AWS has denied the call, so that the task goes on."""
+    world = World()
+    tasks = a_service(world, tasks=3).active_tasks
+    world.after_call("StopTask", 1, lambda w: w.faults.deny("ecs:StopTask"))
+
+    answer = bench.recycle(world).answer()
+
+    assert answer.status is Status.FAILED
+    assert answer.tasks == ()
+    assert set(answer.remaining) == {each.arn for each in tasks}
+    assert world.service("demo", "web").in_service_count == 3

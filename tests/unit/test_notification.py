@@ -26,7 +26,7 @@ from ecs_task_recycle.outcome import Status
 from ecs_task_recycle.report.answer import Answer, AnsweredTask, SkippedTask
 from ecs_task_recycle.settings.function import FunctionContext
 from ecs_task_recycle.settings.input_json import Mail
-from ecs_task_recycle.task import NOT_IN_TIME
+from ecs_task_recycle.task import NOT_IN_TIME, STOPPED_BY_DEAD
 from Notification import compose, send_notification
 from tests.mail_configuration import MAIL
 
@@ -255,6 +255,17 @@ def test_what_is_no_address_is_not_mailed_to(address: str) -> None:
 def test_a_repeated_recipient_is_mailed_once() -> None:
     mail = replace(MAIL, to=("admin@example.com", "Admin <admin@example.com>"))
     assert len(sent_and_read(mail, COMPLETED)["To"].addresses) == 1
+
+
+def test_a_task_that_a_dead_invocation_stopped_did_not_go_by_itself() -> None:
+    tasks = tuple(replace(each, stopped_at=None, note=STOPPED_BY_DEAD) for each in COMPLETED.tasks)
+    assert "by itself" not in text(replace(COMPLETED, tasks=tasks))
+    assert "by themselves" not in text(replace(COMPLETED, tasks=tasks))
+
+
+def test_the_name_of_an_action_is_written_as_it_is() -> None:
+    denied = "ecs:StopTask was answered with AccessDeniedException: no."
+    assert f"Why? {denied}" in text(replace(FAILED, reason=denied))
 
 
 def test_a_mail_has_what_a_mail_needs_and_asks_for_no_automatic_answer() -> None:

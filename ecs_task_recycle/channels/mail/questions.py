@@ -17,7 +17,7 @@ from ecs_task_recycle.report.commands import (
     command_to_restore,
 )
 from ecs_task_recycle.settings.function import FunctionContext
-from ecs_task_recycle.task import NOT_IN_TIME
+from ecs_task_recycle.task import NOT_IN_TIME, STOPPED_BY_DEAD
 from ecs_task_recycle.text import lines, one_line
 
 WORKED: Final = "Did it work?"
@@ -72,7 +72,8 @@ def _worked(answer: Answer) -> str:
 def _sentence(text: str) -> str:
     if not text:
         return ""
-    start = text[0].upper() + text[1:]
+    # The name of an IAM action, as in ecs:StopTask, is written as it is.
+    start = text if ":" in text.partition(" ")[0] else text[0].upper() + text[1:]
     return start if start.endswith((".", "!", "?")) else f"{start}."
 
 
@@ -83,7 +84,7 @@ def _affected(answer: Answer) -> str:
     if answer.status is Status.PLANNED:
         return ""
     tasks = answer.ended_tasks
-    gone_count = sum(task.stopped_at is None for task in tasks)
+    gone_count = sum(task.stopped_at is None and task.note != STOPPED_BY_DEAD for task in tasks)
     killed_count = sum(task.exit_verdict is not None for task in tasks)
     stopping_count = sum(task.still_stopping is not None for task in tasks)
     sentences = (

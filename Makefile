@@ -91,7 +91,7 @@ examples: $(STAMP) $(EXAMPLES_STAMP) ## what examples/ has, with the AWS CDK (ne
 	$(PYTEST) tests/infrastructure/test_examples.py
 
 clean: ## remove what was installed, dist and every cache
-	rm -rf $(VENV) $(MINISTACK) $(EXAMPLES) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv.lock $(MINISTACK) $(EXAMPLES) dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(DEMO_STAMP): $(DEMO_REQUIREMENTS)

@@ -33,7 +33,6 @@ from ecs_task_recycle.settings.values import Resource, list_of, run_name, whole
 TURN: Final = "sweep_turn"
 END: Final = "sweep_end"
 LONGEST_COUNT: Final = 1_000_000
-_STOPPED: Final = {None: None, "ABORTED": "ABORTED", "TIMED_OUT": "TIMED_OUT"}
 
 _OF_ONE_SERVICE: Final = (known.SERVICE_NAME, known.TASKS)
 _OF_THE_SWEEP: Final = (known.CLUSTER_NAME, known.DRY_RUN, known.ACTION)
@@ -122,10 +121,18 @@ def step_from(event: object) -> SweepTurn | SweepEnd | None:
             sweep=run_name(event[END]),
             lanes=len(lanes(event["lanes"])),
             rounds=count(event["rounds"]),
-            stopped=_STOPPED[event["stopped"]],
+            # An execution that a stack before this version has started does not say it.
+            stopped=_stopped(event.get("stopped")),
         )
     except (ValueError, TypeError, KeyError):
         raise SettingsError.of("the event", ["it does not come from a sweep's machine"]) from None
+
+
+def _stopped(status: object) -> str | None:
+    """Return how an execution was ended from outside, None if it was not. Raises ValueError."""
+    if status not in {None, "ABORTED", "TIMED_OUT"}:
+        raise ValueError(status)
+    return None if status is None else str(status)
 
 
 def sweep_from(event: object, defaults: Mapping[str, object]) -> SweepSettings | None:

@@ -20,7 +20,7 @@ from ecs_task_recycle.codec import Json, decode, encode
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.record.item import KEPT
 from ecs_task_recycle.record.packing import packed, unpacked
-from ecs_task_recycle.record.table import Item, RunTable, Written
+from ecs_task_recycle.record.table import Item, RunTable
 from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptService, SweptStatus
 from ecs_task_recycle.settings.parameters import OnError
 from ecs_task_recycle.settings.sweep import SweepSettings
@@ -164,25 +164,18 @@ class SweepStore:
         }
         self._write(values, {"format": None})
 
-    def take_next(self, lane: int) -> int | None:
-        """Take the next service for a lane; None where none is left or may begin."""
-        while True:
-            record = self.read()
-            if record is None or not record.may_begin_another:
-                return None
-            number = record.next_number
-            taken = {
-                f"lane_{lane}": number,
-                f"taken_{number}": self._now_at.isoformat(),
-                "next": number + 1,
-            }
-            holds: Item = {"next": number, "stop_reason": None, "status": None}
-            if record.on_error is OnError.STOP:
-                holds = {**holds, "has_failed": None}
-            written = self._write(taken, holds)
-            # The answer to a write that did take it may have been lost.
-            if written.is_ours or written.item.get(f"lane_{lane}") == number:
-                return number
+    def take_next(self, record: SweepRecord, lane: int) -> None:
+        """Take the next service for a lane, unless that is no longer as ``record`` shows it."""
+        number = record.next_number
+        taken = {
+            f"lane_{lane}": number,
+            f"taken_{number}": self._now_at.isoformat(),
+            "next": number + 1,
+        }
+        holds: Item = {"next": number, "stop_reason": None, "status": None}
+        if record.on_error is OnError.STOP:
+            holds = {**holds, "has_failed": None}
+        self._write(taken, holds)
 
     def note_attempt(self, number: int, count: int) -> None:
         """Write down that the run of a service is begun, for the ``count``-th time."""
@@ -202,8 +195,9 @@ class SweepStore:
         self._write({f"outcome_{number}": told, **flag}, holds, remove=over)
 
     def request_stop(self, reason: str) -> None:
-        """Let no further service begin; the first reason stays."""
-        self._write({"stop_reason": reason}, {"stop_reason": None, "format": FORMAT})
+        """Let no further service begin, unless the sweep has ended; the first reason stays."""
+        holds: Item = {"stop_reason": None, "status": None, "format": FORMAT}
+        self._write({"stop_reason": reason}, holds)
 
     def close(self, status: SweepStatus) -> None:
         """Write down how the sweep ended, once."""
@@ -223,9 +217,9 @@ class SweepStore:
     def _now_at(self) -> datetime:
         return as_utc(self._clock.now())
 
-    def _write(self, values: Item, conditions: Item, *, remove: Sequence[str] = ()) -> Written:
+    def _write(self, values: Item, conditions: Item, *, remove: Sequence[str] = ()) -> None:
         write = self._table.write
-        return self._patiently(partial(write, values, conditions=conditions, remove=remove))
+        self._patiently(partial(write, values, conditions=conditions, remove=remove))
 
     def _patiently[T](self, call: Callable[[], T]) -> T:
         return retry_until(call, self._clock, until=self._clock.now() + PATIENCE_SECONDS)

@@ -76,16 +76,19 @@ def take_turn(sweep: Sweep, asked: SweepTurn) -> dict[str, Any]:
 def _take_in_hand(sweep: Sweep, lane: int) -> tuple[SweepRecord, int] | None:
     """Return the service, by its number, that a lane has in hand; take the next if it has none.
 
-    None where none is left.
+    None where none is left. What the lane has is always read: another lane, or an invocation that
+    was taken for dead, may have been quicker.
     """
-    record = sweep.store.read()
-    if record is None or record.status is not None:
-        return None
-    number = record.in_hand.get(lane)
-    if number is None or number in record.outcomes:
-        number = sweep.store.take_next(lane)
+    while True:
         record = sweep.store.read()
-    return None if number is None or record is None else (record, number)
+        if record is None or record.status is not None:
+            return None
+        number = record.in_hand.get(lane)
+        if number is not None and number not in record.outcomes:
+            return record, number
+        if not record.may_begin_another:
+            return None
+        sweep.store.take_next(record, lane)
 
 
 def _work(sweep: Sweep, record: SweepRecord, number: int) -> int:
@@ -214,7 +217,8 @@ def _closed(sweep: Sweep, record: SweepRecord | None) -> SweepAnswer:
         return SweepAnswer(
             sweep=sweep.id,
             status=SweepStatus.FAILED,
-            reason="the record of the sweep is gone; the record of each service says how it stands",
+            reason="the record of the sweep is gone, or another version has written it; the record "
+            "of each service says how it stands",
             timestamp=as_utc(sweep.clock.now()),
         )
     if record.status is None:

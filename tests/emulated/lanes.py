@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     type Work = Callable[[], object]
 
 
+LONGEST_SECONDS = 14 * 86_400.0
+"""A guardian gives up after seven days; what goes on for twice as long waits for nothing."""
+
+
 class LanesClock(VirtualClock):
     """A virtual clock for what `begin` is given; `go_on` lets all of that come to its end."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._began = self.now()
         self._turns: dict[threading.Thread, threading.Semaphore] = {}
         self._is_over = threading.Semaphore(0)
         self._wakes: dict[threading.Thread, float] = {}
@@ -96,6 +101,8 @@ class LanesClock(VirtualClock):
         return self._deaths.get(thread, math.inf)
 
     def _wait(self, me: threading.Thread, instant: float) -> None:
+        if instant - self._began > LONGEST_SECONDS:
+            raise AssertionError(f"still at work after {LONGEST_SECONDS:.0f} s")
         self._wakes[me] = instant
         self._wake_next()
         self._turns[me].acquire()

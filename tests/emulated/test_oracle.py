@@ -17,6 +17,8 @@ from tests.emulated.random_accidents import ACCIDENTS, MOVES_CAPACITY
 from tests.emulated.random_worlds import Accident, Story, story
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ecs_emulator import World
     from tests.emulated.bench import Bench
 
@@ -39,7 +41,9 @@ def moved(number: int, *, is_out: bool = False) -> Story:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_what_each_wanted_is_there_in_the_end(bench: Bench, part: int, seed: int) -> None:
+def test_what_each_wanted_is_there_in_the_end(
+    bench: Bench, part: int, seed: int, measured: Callable[[str], None]
+) -> None:
     broken, exact = [], 0
     numbers = range(seed * 100_000 + part, seed * 100_000 + WORLDS, PARTS)
     for number in numbers:
@@ -49,7 +53,7 @@ def test_what_each_wanted_is_there_in_the_end(bench: Bench, part: int, seed: int
             what_somebody_sets_stays(lived)
         except AssertionError as error:
             broken.append(f"{number}: {error}")
-    print(f"{exact} of {len(numbers)} worlds are judged exactly")  # noqa: T201
+    measured(f"disturbed worlds, part {part}: {exact} of {len(numbers)} are judged exactly")
     assert broken == []
     assert exact >= EXACT_SHARE * len(numbers)
 

@@ -14,7 +14,7 @@ from ecs_emulator import FailingStart, Knobs, World
 from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptService, SweptStatus
-from ecs_task_recycle.settings.sweep import SweepSettings
+from ecs_task_recycle.settings.sweep import SweepSettings, SweepTurn
 from ecs_task_recycle.sweep.gateway import ServiceName
 from ecs_task_recycle.sweep.record import (
     NAMES_LIMIT_BYTES,
@@ -22,6 +22,7 @@ from ecs_task_recycle.sweep.record import (
     REASON_LIMIT_BYTES,
     key_of,
 )
+from ecs_task_recycle.sweep.turns import take_turn
 from tests.emulated.bench import sweep as values
 from tests.emulated.lanes import world_of_lanes
 from tests.emulated.observers import perfect_seconds
@@ -344,6 +345,24 @@ def test_a_retirement_notice_sweeps_its_services_as_far_as_they_are_there(bench:
     assert stops(world) == dict.fromkeys(originals, 1)
 
 
+def test_what_another_invocation_of_a_lane_has_ended_is_not_begun_again(bench: Bench) -> None:
+    """One that was taken for dead ends the service between the lane's taking and reading it."""
+    world = world_of_lanes()
+    _, two = services(world, "a/one", "a/two", tasks=1)
+    originals = arns(two)
+    swept = Swept(bench, world)
+    swept.begin(**QUICK, services=["a/one", "a/two"])
+    ended = SweptService(service="a/one", status=SweptStatus.COMPLETED)
+    world.after_call("UpdateItem", 1, lambda _: swept.context("s").store.note(0, ended))
+
+    take_turn(swept.context("s"), SweepTurn(sweep="s", lane=0, turns=0))
+
+    record = swept.context("s").store.read()
+    assert record is not None
+    assert record.in_hand == {0: 1}
+    assert set(stops(world)) == originals
+
+
 # ---- How large ----
 
 
@@ -370,7 +389,9 @@ def test_a_thousand_services_whose_runs_have_long_reasons_fit_into_one_item(
     world = bench.board.world = world_of_lanes()
     store = Swept(bench, world).context("s").store
     store.open((ServiceName(cluster="a", service="one"),), SweepSettings())
-    assert store.take_next(0) == 0
+    opened = store.read()
+    assert opened is not None
+    store.take_next(opened, lane=0)
     store.note_attempt(0, 3)
     told = SweptService(
         service="a/one",
@@ -389,6 +410,7 @@ def test_a_thousand_services_whose_runs_have_long_reasons_fit_into_one_item(
     kept = record.standing(0)
     assert kept == replace(told, reason=kept.reason, seconds=604_800)
     assert len(str(kept.reason)) >= REASON_LIMIT_BYTES // 4
+    assert str(kept.reason).endswith("…")
     assert not {"taken_0", "attempts_0"} & item.keys()
     of_each = bytes_of("outcome_999") + bytes_of(item["outcome_0"])
     # The last part: the lanes, and what there is once.

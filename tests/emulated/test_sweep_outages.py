@@ -15,6 +15,7 @@ from ecs_emulator.neighbours.tables import RUNS_TABLE
 from ecs_task_recycle.errors import PreconditionError
 from ecs_task_recycle.report.sweep_answer import SweepStatus, SweptStatus
 from ecs_task_recycle.sweep.record import key_of
+from ecs_task_recycle.sweep.sweep import stop
 from tests.emulated.attacked import EVENT, TASKS, attacked, small_world, stops
 from tests.emulated.guarded import MACHINE_ARN
 from tests.emulated.swept import Swept
@@ -119,7 +120,10 @@ def test_a_run_that_died_and_whose_record_is_gone_has_failed(bench: Bench) -> No
     assert str(one.reason).startswith("its run record is gone or not understood")
 
 
-def test_how_a_run_ended_is_read_from_the_record_of_a_later_one(bench: Bench) -> None:
+@pytest.mark.parametrize("dies_after", [34, 40, 49])
+def test_how_a_run_ended_is_read_from_the_record_of_a_later_one(
+    bench: Bench, dies_after: float
+) -> None:
     def run_again_once_it_has_ended(swept: Swept) -> None:
         world = swept.world
         arn = f"{MACHINE_ARN.replace(':stateMachine:', ':execution:')}:sweep-s-0"
@@ -136,12 +140,15 @@ def test_how_a_run_ended_is_read_from_the_record_of_a_later_one(bench: Bench) ->
 
         def look(_: World) -> None:
             if arn in world.executions and world.executions[arn].status != "RUNNING":
+                since = world.elapsed
+                # So that no lane looks before the later run has taken the record.
+                swept.is_throttled = lambda w: w.elapsed < since + 20
                 swept.clock.begin(again)
             else:
-                world.at(world.elapsed + 1, look)
+                world.at(world.elapsed + 0.1, look)
 
-        world.at(world.elapsed + 49, lambda _: swept.clock.kill_all())
-        world.at(world.elapsed + 50, look)
+        world.at(world.elapsed + dies_after, lambda _: swept.clock.kill_all())
+        world.at(world.elapsed + dies_after + 1, look)
 
     swept, wrong = attacked(bench, run_again_once_it_has_ended)
     # The later run recycles once more what the sweep has recycled.
@@ -160,16 +167,25 @@ def test_how_a_run_ended_is_read_from_the_record_of_a_later_one(bench: Bench) ->
 def test_a_sweep_whose_execution_is_stopped_by_hand_is_ended_and_told(
     bench: Bench, status: str, begins: float
 ) -> None:
-    def stop(swept: Swept) -> None:
+    def abort(swept: Swept) -> None:
         at = swept.world.elapsed + begins
         swept.world.at(at, lambda _: swept.stop_executions(status))
 
-    swept, wrong = attacked(bench, stop)
+    swept, wrong = attacked(bench, abort)
     assert wrong == []
     assert swept.answer.status is SweepStatus.PARTIAL
     assert str(swept.answer.reason).endswith(f"the execution of the sweep was {status}")
     assert standing(swept.answer)["three"] is SweptStatus.NOT_BEGUN
     assert swept.world.elapsed < 1 * HOURS
+
+
+def test_a_sweep_that_has_ended_is_not_said_to_be_stopped(bench: Bench) -> None:
+    swept, wrong = attacked(bench, lambda _: None)
+    stop(swept.context("s"), "the execution of the sweep was ABORTED")
+    record = swept.context("s").store.read()
+    assert wrong == []
+    assert record is not None
+    assert (record.status, record.early_end) == (SweepStatus.COMPLETED, None)
 
 
 @pytest.mark.parametrize("seconds", [1, 40])

@@ -26,6 +26,8 @@ from ecs_task_recycle.watch.timeline import POINTS_LIMIT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ecs_task_recycle.codec import Json
+
 AT = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 ITEM_LIMIT_BYTES = 400 * 1024
 
@@ -78,12 +80,8 @@ def checkpoint_of(count: int) -> Checkpoint:
     return Checkpoint(plan=plan, results=results, seen=seen)
 
 
-@pytest.mark.parametrize(
-    "count", [30, 1_200, 5_000], ids=["30 tasks", "1,200", "5,000, ECS's own limit"]
-)
-def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]) -> None:
-    checkpoint = checkpoint_of(count)
-    record = RunRecord(
+def record_of(checkpoint: Checkpoint, parameters: dict[str, Json] | None = None) -> RunRecord:
+    return RunRecord(
         version=1,
         state=RecordState.RUNNING,
         owner="owner",
@@ -91,10 +89,18 @@ def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]
         run_id="run",
         run_started_at=AT,
         started_before_at=AT,
+        parameters=parameters,
         checkpoint=checkpoint,
     )
 
-    item = to_item(record)
+
+@pytest.mark.parametrize(
+    "count", [30, 1_200, 5_000], ids=["30 tasks", "1,200", "5,000, ECS's own limit"]
+)
+def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]) -> None:
+    checkpoint = checkpoint_of(count)
+
+    item = to_item(record_of(checkpoint))
 
     assert from_item(item).checkpoint == checkpoint
     measured(f"run record of {count} tasks: {len(item['memory'])} bytes of memory")
@@ -104,21 +110,10 @@ def test_a_record_of_many_tasks_fits(count: int, measured: Callable[[str], None]
 def test_the_longest_parameters_fit_beside_the_most_tasks() -> None:
     alarms = [f"{number:03}" + "\N{FIRE}" * 252 for number in range(100)]
     event = {"cluster_name": "c" * 255, "service_name": "s" * 255, "alarms": alarms}
-    settings = settings_from_event(event)
-    record = RunRecord(
-        version=1,
-        state=RecordState.RUNNING,
-        owner="owner",
-        owner_dead_at=AT,
-        run_id="run",
-        run_started_at=AT,
-        started_before_at=AT,
-        parameters=settings.event,
-        checkpoint=checkpoint_of(5_000),
-    )
+    parameters = settings_from_event(event).event
 
-    item = to_item(record)
+    item = to_item(record_of(checkpoint_of(5_000), parameters))
 
     size = len(item["memory"]) + len(item["parameters"].encode())
     assert size < ITEM_LIMIT_BYTES - 10_000
-    assert from_item(item).parameters == settings.event
+    assert from_item(item).parameters == parameters

@@ -140,6 +140,8 @@ def test_a_machines_events_are_read_and_broken_ones_refused() -> None:
     assert step_from(turn) == SweepTurn(sweep="x", lane=3, turns=0)
     ended = {"sweep_end": "x", "lanes": [0, 1], "rounds": 2, "stopped": None}
     assert step_from(ended) == SweepEnd(sweep="x", lanes=2, rounds=2, stopped=None)
+    of_a_stack_before = {name: value for name, value in ended.items() if name != "stopped"}
+    assert step_from(of_a_stack_before) == step_from(ended)
     stopped = step_from({**ended, "stopped": "ABORTED"})
     assert stopped == SweepEnd(sweep="x", lanes=2, rounds=2, stopped="ABORTED")
     endless = {**ended, "lanes": []}
